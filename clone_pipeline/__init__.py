@@ -1,0 +1,1 @@
+"""Clone a search namespace: planned, resumable, proven equal, published in one step."""

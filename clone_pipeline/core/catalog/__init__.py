@@ -1,0 +1,1 @@
+"""The SQL catalog: schema, migrations, queries. Only this package talks SQL."""

@@ -1,0 +1,1 @@
+"""Source files in S3: looked at, never written."""

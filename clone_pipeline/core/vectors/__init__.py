@@ -1,0 +1,1 @@
+"""The vector store: a small port, the embedded Qdrant and the Qdrant server behind it."""

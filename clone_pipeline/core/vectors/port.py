@@ -1,0 +1,76 @@
+"""What a vector store must be able to do for us, free of any client's model types.
+
+Points travel as plain values: `Point(id, vectors, payload)`, where `vectors` maps a vector name to
+a dense vector (list of float), a sparse one (`{"indices": [...], "values": [...]}`) or a
+multivector (list of list of float). A point may have any subset of the collection's vectors,
+also none. The unnamed vector has the name "".
+
+A collection's configuration travels as the JSON of a bundle's `qdrant.json`:
+`{"vectors": {...}, "sparse_vectors": {...}, "payload_schema": {...}}` in Qdrant's REST shape, and,
+where set, `hnsw_config`, `quantization_config`, `optimizers_config`, `on_disk_payload`,
+`strict_mode_config`, `shard_number`, `metadata`, ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+PointId = int | str  # an unsigned 64-bit integer, or a UUID in its canonical lower-case form
+Vector = list[float] | list[list[float]] | dict[str, list[Any]]
+CollectionConfig = dict[str, Any]
+
+
+class Point(NamedTuple):
+    id: PointId
+    vectors: dict[str, Vector]
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Points in the store's id order (integers ascending, then UUIDs); `next` continues."""
+
+    points: list[Point]
+    next: PointId | None
+
+
+class VectorStore(Protocol):
+    """One Qdrant, embedded or a server.
+
+    Raises StoreUnavailable when it cannot be reached or is busy, StorageFailed when its disk is
+    full or read-only, NotFound for a collection that does not exist.
+    """
+
+    embedded: bool
+
+    def close(self) -> None: ...
+
+    def exists(self, collection: str) -> bool: ...
+
+    def read_config(self, collection: str) -> CollectionConfig:
+        """The configuration as the store knows it (the embedded store has forgotten most)."""
+        ...
+
+    def create(self, collection: str, config: CollectionConfig) -> None:
+        """Makes the collection with its payload indexes, empty, whatever was left of that name."""
+        ...
+
+    def delete(self, collection: str) -> None:
+        """Removes the collection and whatever is left of it; nothing happens if there is none."""
+        ...
+
+    def count(self, collection: str) -> int: ...
+
+    def scroll(self, collection: str, limit: int, offset: PointId | None = None) -> Page:
+        """A page that starts at `offset` (inclusive), vectors and payload included."""
+        ...
+
+    def retrieve(self, collection: str, ids: Sequence[PointId]) -> list[Point]: ...
+
+    def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        """Durable when it returns. Point by point: a crash in it may leave a part of them."""
+        ...
+
+    def delete_points(self, collection: str, ids: Iterable[PointId]) -> None: ...

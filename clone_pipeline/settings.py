@@ -1,0 +1,56 @@
+"""The environment, read once and typed. Nothing else in the package reads `os.environ`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from clone_pipeline.core.errors import InvalidRequest
+
+
+class Settings(BaseSettings):
+    """Where the stores are and who launches. Unset means: embedded stores below `home`."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
+
+    home: Path = Field(Path(".clone_pipeline"), validation_alias="CLONE_PIPELINE_HOME")
+    catalog_url: SecretStr | None = Field(None, validation_alias="CATALOG_URL")
+    qdrant_url: str | None = Field(None, validation_alias="QDRANT_URL")
+    qdrant_api_key: SecretStr | None = Field(None, validation_alias="QDRANT_API_KEY")
+    qdrant_source_api_key: SecretStr | None = Field(None, validation_alias="QDRANT_SOURCE_API_KEY")
+    s3_endpoint_url: str | None = Field(None, validation_alias="S3_ENDPOINT_URL")
+    api_key: SecretStr | None = Field(None, validation_alias="CLONE_PIPELINE_API_KEY")
+    executor: Literal["in_process", "multiprocess", "celery", "k8s"] = Field(
+        "in_process", validation_alias="CLONE_EXECUTOR"
+    )
+    dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
+
+    @property
+    def embedded_catalog(self) -> bool:
+        return self.catalog_url is None
+
+    @property
+    def catalog_address(self) -> str:
+        """The catalog's SQLAlchemy URL. May hold a password: never log it."""
+        if self.catalog_url is not None:
+            return self.catalog_url.get_secret_value()
+        return f"sqlite:///{(self.home / 'catalog.db').absolute()}"
+
+    @property
+    def vectors_folder(self) -> Path:
+        """The embedded Qdrant's folder, used where `qdrant_url` is unset."""
+        return self.home / "qdrant"
+
+
+def load_settings() -> Settings:
+    """The settings of this process. Raises InvalidRequest naming the variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise InvalidRequest(
+            f"Environment variable {first['loc'][0]} is not usable: {first['msg']}."
+        ) from None
