@@ -36,21 +36,13 @@ def upgrade() -> None:
         sa.Column("holder_host", sa.Text(), nullable=True),
         sa.Column("holder_pid", sa.Integer(), nullable=True),
         sa.Column("holder_started", sa.Float(), nullable=True),
-        sa.Column(
-            "heartbeat_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=True
-        ),
+        sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("parked", sa.JSON(), nullable=False),
         sa.Column("seal", sa.JSON(), nullable=True),
         sa.Column("response", sa.JSON(), nullable=True),
-        sa.Column(
-            "created_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
-        sa.Column(
-            "updated_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
-        sa.Column(
-            "finished_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=True
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("clone_id", name=op.f("pk_clones")),
     )
     op.create_index(op.f("ix_clones_namespace_key"), "clones", ["namespace_key"], unique=False)
@@ -67,20 +59,14 @@ def upgrade() -> None:
         sa.Column("holder_host", sa.Text(), nullable=False),
         sa.Column("holder_pid", sa.Integer(), nullable=False),
         sa.Column("holder_started", sa.Float(), nullable=False),
-        sa.Column(
-            "heartbeat_at",
-            clone_pipeline.core.catalog.schema.UtcTime(timezone=True),
-            nullable=False,
-        ),
+        sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("qdrant_collection", name=op.f("pk_loads")),
     )
     op.create_table(
         "organizations",
         sa.Column("organization_id", sa.String(length=128), nullable=False),
         sa.Column("internal_id", sa.String(length=128), nullable=False),
-        sa.Column(
-            "created_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("organization_id", name=op.f("pk_organizations")),
     )
     op.create_table(
@@ -89,15 +75,9 @@ def upgrade() -> None:
         sa.Column("organization_id", sa.String(length=128), nullable=False),
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("key_hash", sa.String(length=64), nullable=False),
-        sa.Column(
-            "created_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
-        sa.Column(
-            "expires_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=True
-        ),
-        sa.Column(
-            "revoked_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=True
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id"],
             ["organizations.organization_id"],
@@ -115,12 +95,8 @@ def upgrade() -> None:
         sa.Column("target_id", sa.String(length=128), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
-        sa.Column(
-            "created_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
-        sa.Column(
-            "updated_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["clone_id"],
             ["clones.clone_id"],
@@ -153,9 +129,7 @@ def upgrade() -> None:
         sa.Column("clone_id", sa.String(length=32), nullable=False),
         sa.Column("step", sa.String(length=32), nullable=False),
         sa.Column("report", sa.JSON(), nullable=False),
-        sa.Column(
-            "updated_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["clone_id"],
             ["clones.clone_id"],
@@ -182,15 +156,9 @@ def upgrade() -> None:
         sa.Column("qdrant_config", sa.JSON(), nullable=True),
         sa.Column("clone_status", sa.String(length=16), nullable=True),
         sa.Column("clone_id", sa.String(length=32), nullable=True),
-        sa.Column(
-            "created_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
-        sa.Column(
-            "updated_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
-        sa.Column(
-            "expires_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=True
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id"],
             ["organizations.organization_id"],
@@ -236,12 +204,8 @@ def upgrade() -> None:
         sa.Column("bucket_id", sa.String(length=128), nullable=False),
         sa.Column("bucket_name", sa.Text(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
-        sa.Column(
-            "created_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
-        sa.Column(
-            "updated_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["namespace_key"],
             ["namespaces.namespace_key"],
@@ -264,12 +228,8 @@ def upgrade() -> None:
         sa.Column("collection_id", sa.String(length=128), nullable=False),
         sa.Column("collection_name", sa.String(length=100), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
-        sa.Column(
-            "created_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
-        sa.Column(
-            "updated_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["namespace_key"],
             ["namespaces.namespace_key"],
@@ -294,12 +254,8 @@ def upgrade() -> None:
         sa.Column("retriever_id", sa.String(length=128), nullable=False),
         sa.Column("retriever_name", sa.Text(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
-        sa.Column(
-            "created_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
-        sa.Column(
-            "updated_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["namespace_key"],
             ["namespaces.namespace_key"],
@@ -325,12 +281,8 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("taxonomy_name", sa.Text(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
-        sa.Column(
-            "created_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
-        sa.Column(
-            "updated_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["namespace_key"],
             ["namespaces.namespace_key"],
@@ -358,12 +310,8 @@ def upgrade() -> None:
         sa.Column("object_id", sa.String(length=255), nullable=False),
         sa.Column("bucket_id", sa.String(length=128), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
-        sa.Column(
-            "created_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
-        sa.Column(
-            "updated_at", clone_pipeline.core.catalog.schema.UtcTime(timezone=True), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["namespace_key", "bucket_id"],
             ["buckets.namespace_key", "buckets.bucket_id"],
