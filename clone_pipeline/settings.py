@@ -11,6 +11,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from clone_pipeline.core.errors import InvalidRequest
 
 
+# How much Dagster prints to a run's stderr; its event log always has everything.
+LOG_LEVEL_VARIABLE = "CLONE_PIPELINE_LOG_LEVEL"
+
+
 class Settings(BaseSettings):
     """Where the stores are and who launches. Unset means: embedded stores below `home`."""
 
@@ -25,6 +29,9 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(None, validation_alias="CLONE_PIPELINE_API_KEY")
     executor: Literal["in_process", "multiprocess", "celery", "k8s"] = Field(
         "in_process", validation_alias="CLONE_EXECUTOR"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", validation_alias=LOG_LEVEL_VARIABLE
     )
     dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
 

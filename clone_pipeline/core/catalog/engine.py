@@ -11,7 +11,14 @@ from typing import Any
 from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+)
 
 from ..errors import CloneError, InvalidRequest, StorageFailed, StoreUnavailable
 
@@ -20,9 +27,19 @@ VERSION_TABLE = "clone_pipeline_version"
 HEAD = "0001"
 
 _BUSY_SECONDS = 60.0
-# SQLite says these in words only; its result codes do not survive the driver.
-_STORAGE_WORDS = ("readonly", "read-only", "disk is full", "disk i/o error", "unable to open")
-_BUSY_WORDS = ("database is locked", "database table is locked")
+# Said in words only: SQLite's result codes do not survive the driver.
+_STORAGE_WORDS = (
+    "readonly",
+    "read-only",
+    "disk is full",
+    "no space left",
+    "disk i/o error",
+    "unable to open",
+    "not a database",
+    "disk image is malformed",
+    "permission denied for",
+)
+_BUSY_WORDS = ("database is locked", "table is locked", "could not serialize", "deadlock")
 
 
 class Catalog:
@@ -68,10 +85,12 @@ class Catalog:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, snapshot: bool = False) -> Iterator[Connection]:
         """One transaction: all of it or nothing. On SQLite it takes the write lock at once, so
-        that what it reads cannot change under it."""
-        with self._errors(), self._engine.connect() as connection:
+        that what it reads cannot change under it; on PostgreSQL `snapshot` makes all its
+        statements read the same state."""
+        engine = self._snapshots if snapshot else self._engine
+        with self._errors(), engine.connect() as connection:
             connection = connection.execution_options(clone_pipeline_write=True)
             with connection.begin():
                 yield connection
@@ -80,23 +99,27 @@ class Catalog:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
-            raise self._translated(error) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
-                raise StoreUnavailable(f"The catalog's connection broke: {error.orig}.") from error
-            raise
+            translated = self._translated(error)
+            if translated is None:
+                raise
+            raise translated from error
 
-    def _translated(self, error: OperationalError) -> CloneError:
-        where = self._engine.url.render_as_string(hide_password=True)
-        reason = " ".join(str(error.orig).split())
+    def _translated(self, error: DBAPIError) -> CloneError | None:
+        """What it means for us; None for a mistake in a statement or in its values."""
+        if isinstance(error, DataError | IntegrityError):
+            return None  # their words quote values, which may say anything
+        # A query may hold a password, too.
+        where = self._engine.url.set(query={}).render_as_string(hide_password=True)
+        # The driver explains on further lines what the first one says.
+        reason = " ".join(str(error.orig).partition("\n")[0].split()).rstrip(".")
         words = reason.lower()
-        if any(word in words for word in _STORAGE_WORDS) or "no space left" in words:
-            return StorageFailed(f"The catalog {where} cannot be written: {reason}.")
+        if any(word in words for word in _STORAGE_WORDS):
+            return StorageFailed(f"The catalog {where} cannot be used: {reason}.")
+        if not isinstance(error, OperationalError) and not error.connection_invalidated:
+            return None
         if any(word in words for word in _BUSY_WORDS):
-            return StoreUnavailable(
-                f"The catalog {where} was busy for {_BUSY_SECONDS:.0f} s: {reason}."
-            )
+            return StoreUnavailable(f"The catalog {where} is busy with another writer: {reason}.")
         return StoreUnavailable(f"The catalog {where} cannot be reached: {reason}.")
 
     def _migrate(self) -> None:
@@ -152,6 +175,9 @@ def _parse(address: str) -> URL:
         raise InvalidRequest(
             f"CATALOG_URL names {url.get_backend_name()}; PostgreSQL and SQLite are supported."
         )
+    if url.get_backend_name() == "sqlite" and (url.database or ":").startswith((":", "file:")):
+        # Every process and every connection must see the same one.
+        raise InvalidRequest("CATALOG_URL must name a SQLite file; write sqlite:////path/to/file.")
     return url
 
 
@@ -166,7 +192,7 @@ def _make_folder(url: URL) -> None:
 
 
 def _engine(url: URL) -> Engine:
-    options: dict[str, Any] = {"json_serializer": _dumps}
+    options: dict[str, Any] = {"json_serializer": dumps}
     if url.get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": _BUSY_SECONDS, "isolation_level": None}
     else:
@@ -184,7 +210,7 @@ def _engine(url: URL) -> Engine:
     return engine
 
 
-def _dumps(value: object) -> str:
+def dumps(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 

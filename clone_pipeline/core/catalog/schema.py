@@ -231,10 +231,12 @@ clones = Table(
     Column("principal", JSON, nullable=False),
     Column("plan", JSON, nullable=False),
     Column("qdrant_collection", Text, nullable=False),  # recorded before it is created
-    Column("phase", String(16), nullable=False),  # queued | copying | verifying | published | ...
+    Column("qdrant_created", Boolean, nullable=False, default=False),
+    Column("phase", String(16), nullable=False),  # queued | copying | verifying | published
     Column("status", String(16), nullable=False),  # cloning | ready | failed | discarded
     Column("error", Text),
     Column("run_id", String(64)),
+    Column("request_identity", String(32), nullable=False),
     # The lease. `token` goes up with each change of holder; a writer with an older one stops.
     Column("token", Integer, nullable=False, default=0),
     Column("holder_host", Text),

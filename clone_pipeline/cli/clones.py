@@ -1,0 +1,172 @@
+"""Commands that make clones: plan, clone, resume, demo."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, get_args
+
+import click
+
+from clone_pipeline.cli.common import (
+    BAD_INPUT,
+    FAILED,
+    RunFailed,
+    Session,
+    json_option,
+    opened,
+    print_json,
+    tell,
+)
+from clone_pipeline.cli.output import print_plan, print_summary
+from clone_pipeline.cli.progress import Progress
+from clone_pipeline.core import errors, ledger, reserve
+from clone_pipeline.core.catalog import namespaces as catalog
+from clone_pipeline.core.errors import Conflict
+from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.report import StepReport
+from clone_pipeline.core.request import CloneRequest, IncludeResources, parse_request
+from clone_pipeline.core.resolve import resolve_parties
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_BAD_INPUT_CODES = {
+    kind.code
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, errors.RequestError)
+}
+
+
+def request_options(command: Command) -> Command:
+    """The request's fields as options, in its own order and with its own descriptions."""
+    for name, info in reversed(CloneRequest.model_fields.items()):
+        if name in ("namespace_identifier", "namespace_name", "include_resources"):
+            continue
+        command = _option(name, info.annotation, info.description or "")(command)
+    for name, info in reversed(IncludeResources.model_fields.items()):
+        flag = f"--{name}/--no-{name}"
+        command = click.option(
+            flag, default=info.default, show_default=True, help=info.description
+        )(command)
+    command = click.argument("name", metavar="NAME")(command)
+    return click.argument("source", metavar="SOURCE")(command)
+
+
+def _option(name: str, annotation: Any, text: str) -> Callable[[Command], Command]:
+    flag = f"--{name.replace('_', '-')}"
+    default = CloneRequest.model_fields[name].default
+    if annotation is bool:
+        return click.option(flag, is_flag=True, default=default, help=text)
+    choices = [value for value in get_args(annotation) if isinstance(value, str)]
+    if choices:
+        kind: Any = click.Choice(choices)
+        return click.option(flag, type=kind, default=default, show_default=True, help=text)
+    return click.option(flag, type=int if int in get_args(annotation) else str, help=text)
+
+
+def _request(source: str, name: str, options: dict[str, Any]) -> CloneRequest:
+    include = {key: options.pop(key) for key in IncludeResources.model_fields}
+    return parse_request(
+        {
+            "namespace_identifier": source,
+            "namespace_name": name,
+            "include_resources": include,
+            **options,
+        }
+    )
+
+
+@click.command()
+@request_options
+@json_option
+def plan(source: str, name: str, as_json: bool, **options: Any) -> None:
+    """Show what cloning SOURCE into NAME would do. Writes nothing."""
+    request = _request(source, name, options)
+    with opened() as session:
+        made = reserve.plan(session.stores, request, session.principal).to_json()
+    if as_json:
+        print_json({key: value for key, value in made.items() if key != "ids"})
+    else:
+        print_plan(made)
+
+
+@click.command()
+@request_options
+@click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
+@json_option
+def clone(source: str, name: str, verbose: bool, as_json: bool, **options: Any) -> None:
+    """Clone the namespace SOURCE into a new one named NAME."""
+    request = _request(source, name, options)
+    with opened() as session:
+        _print_outcome(run_clone(session, request, verbose=verbose), as_json=as_json)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
+@json_option
+def resume(name: str, verbose: bool, as_json: bool) -> None:
+    """Continue the failed or killed clone NAME where it stopped."""
+    with opened() as session:
+        found = _find_clone(session, name)
+        if found.status == "ready":
+            tell(f"{found.namespace_name!r} is ready; there is nothing to resume.")
+        else:
+            request = parse_request(found.request)
+            found = run_clone(session, request, verbose=verbose)
+        _print_outcome(found, as_json=as_json)
+
+
+@click.command()
+@click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
+@json_option
+def demo(verbose: bool, as_json: bool) -> None:
+    """Load the demo namespace, clone it, and search both with the clone's own retriever."""
+    from clone_pipeline.demo import run
+
+    with opened() as session:
+        request = run.prepare(session.stores, tell)
+        outcome = run_clone(session, request, verbose=verbose)
+        shown = run.search_both(session.stores, outcome)
+        _print_outcome(outcome, as_json=as_json)
+        run.print_search(shown, as_json=as_json)
+
+
+def run_clone(session: Session, request: CloneRequest, *, verbose: bool) -> Clone:
+    """Runs the job to its end and returns the ledger's row of the published clone.
+
+    Raises what is wrong with the request before a run is started, RunFailed after.
+    """
+    # Imported late: Dagster takes a second, which other commands need not wait for.
+    from clone_pipeline.launch import failure, open_instance, run_job
+
+    with session.stores.catalog.read() as connection:
+        resolve_parties(connection, request, session.principal)
+    instance = open_instance(session.settings)
+    with Progress(session.stores, request, shown=not verbose):
+        result = run_job(instance, request.model_dump(), quiet=not verbose)
+    if not result.success:
+        sentence, code = failure(result)
+        raise RunFailed(sentence, code, BAD_INPUT if code in _BAD_INPUT_CODES else FAILED)
+    with session.stores.catalog.read() as connection:
+        return ledger.of_run(connection, result.run_id)
+
+
+def _find_clone(session: Session, identifier: str) -> Clone:
+    """The clone that is being made under a name, else the one that stands there."""
+    with session.stores.catalog.read() as connection:
+        namespace = catalog.resolve(connection, session.organization_id, identifier)
+        unfinished = ledger.unfinished(connection, namespace.organization_id, namespace.name)
+        if unfinished is not None:
+            return unfinished
+        if namespace.clone_id is None:
+            raise Conflict(f"{namespace.name!r} is not a clone; there is nothing to resume.")
+        return ledger.get(connection, namespace.clone_id)
+
+
+def _print_outcome(found: Clone, *, as_json: bool) -> None:
+    response: Mapping[str, Any] = found.response or {}
+    if as_json:
+        print_json(response)
+        return
+    with opened() as session, session.stores.catalog.read() as connection:
+        reports = ledger.read_reports(connection, found.clone_id)
+    report: StepReport = reports["publish_clone"]
+    print_summary(response, {**report.details, "warnings": report.warnings})

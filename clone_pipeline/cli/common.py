@@ -1,0 +1,116 @@
+"""What all commands share: the stores, `--json`, and errors as one sentence with an exit code."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from clone_pipeline.core.errors import CloneError, RequestError
+from clone_pipeline.core.principal import Principal
+from clone_pipeline.core.stores import Stores
+from clone_pipeline.resources import find_principal, open_stores
+from clone_pipeline.settings import Settings, load_settings
+
+GOOD, FAILED, BAD_INPUT = 0, 1, 2
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class RunFailed(Exception):
+    """A run that ended without a clone. `code` is the error's own, where there was one."""
+
+    def __init__(self, sentence: str, code: str, exit_code: int) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.code = code
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True)
+class Session:
+    settings: Settings
+    stores: Stores
+    principal: Principal
+
+    @property
+    def organization_id(self) -> str | None:
+        """Whose namespaces the caller sees; None is all of them."""
+        return self.principal.organization_id
+
+
+@contextmanager
+def opened() -> Iterator[Session]:
+    """The stores of this deployment, and who is calling."""
+    with opened_stores() as (settings, stores):
+        yield Session(settings, stores, find_principal(settings, stores))
+
+
+@contextmanager
+def opened_stores() -> Iterator[tuple[Settings, Stores]]:
+    """The stores alone: for what needs access to the database only."""
+    settings = load_settings()
+    stores = open_stores(settings, on_wait=tell)
+    try:
+        yield settings, stores
+    finally:
+        stores.catalog.close()
+
+
+def tell(sentence: str) -> None:
+    """Something for a person, beside the result."""
+    click.echo(sentence, err=True)
+
+
+def print_json(document: Any) -> None:
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def json_option(command: Command) -> Command:
+    """`--json`: one JSON document on stdout, everything else on stderr; also when it fails."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document on stdout."
+    )(reports_errors(command))
+
+
+def reports_errors(command: Command) -> Command:
+    """Ends the process with the contract's exit code and one sentence, never with a traceback."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        as_json = bool(kwargs.get("as_json"))
+        try:
+            return command(*args, **kwargs)
+        except CloneError as error:
+            end(error.message, error.code, exit_code_of(error), as_json=as_json)
+        except RunFailed as error:
+            end(error.sentence, error.code, error.exit_code, as_json=as_json)
+        except KeyboardInterrupt:
+            end("Interrupted.", "interrupted", FAILED, as_json=as_json)
+        except OSError as error:
+            sentence = f"{error.filename or 'The disk'}: {error.strerror or error}."
+            end(sentence, "storage_failed", FAILED, as_json=as_json)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            sentence = f"Unexpected {type(error).__name__}: {error}"
+            logging.getLogger(__name__).debug("Unexpected error", exc_info=True)
+            end(sentence, "unexpected", FAILED, as_json=as_json)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def exit_code_of(error: CloneError) -> int:
+    return BAD_INPUT if isinstance(error, RequestError) else FAILED
+
+
+def end(sentence: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
+    if as_json:
+        print_json({"error": {"code": code, "message": sentence}})
+    click.echo(f"Error: {sentence}", err=True)
+    sys.exit(exit_code)

@@ -1,0 +1,53 @@
+"""`keys`: API keys. They need access to the database only, so that a first key can be made."""
+
+import click
+
+from clone_pipeline.cli.common import json_option, opened_stores, print_json
+from clone_pipeline.cli.output import print_table
+from clone_pipeline.core.catalog.keys import create_key, list_keys, revoke_key
+from clone_pipeline.core.principal import ROLES
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke API keys."""
+
+
+@keys.command("create")
+@click.option("--organization", help="The key's organization; by default the only one there is.")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What the key may do.")
+@json_option
+def create(organization: str | None, role: str, as_json: bool) -> None:
+    """Make a key. It is shown once."""
+    with opened_stores() as (_, stores):
+        api_key, key_id = create_key(stores.catalog, organization, role, stores.clock())
+    if as_json:
+        print_json({"api_key": api_key, "key_id": key_id})
+        return
+    click.echo(api_key)
+    click.echo(f"Key {key_id}; it is not shown again. Set it as CLONE_PIPELINE_API_KEY.", err=True)
+
+
+@keys.command("list")
+@json_option
+def list_all(as_json: bool) -> None:
+    """List the keys, never the secrets."""
+    with opened_stores() as (_, stores):
+        found = list_keys(stores.catalog)
+    if as_json:
+        print_json(found)
+    else:
+        print_table("API keys", found)
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+@json_option
+def revoke(key_id: str, as_json: bool) -> None:
+    """Stop a key from working."""
+    with opened_stores() as (_, stores):
+        revoke_key(stores.catalog, key_id, stores.clock())
+    if as_json:
+        print_json({"key_id": key_id, "revoked": True})
+    else:
+        click.echo(f"{key_id} is revoked.")

@@ -1,0 +1,184 @@
+"""Commands about namespaces as they are: load, dump, list, show, verify, delete, rollback."""
+
+from pathlib import Path
+
+import click
+
+from clone_pipeline.cli.common import (
+    FAILED,
+    json_option,
+    opened,
+    print_json,
+    tell,
+)
+from clone_pipeline.cli.output import print_table, stdout
+from clone_pipeline.core import bundle
+from clone_pipeline.core.catalog import namespaces as catalog
+from clone_pipeline.core.discard import delete_clone
+from clone_pipeline.core.errors import Forbidden
+from clone_pipeline.core.principal import Principal
+from clone_pipeline.core.publish import rollback as bring_back
+from clone_pipeline.core.verify import verify_pair, verify_sealed
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@json_option
+def load(folder: Path, as_json: bool) -> None:
+    """Load a namespace from a bundle folder: all of it, or nothing."""
+    with opened() as session:
+        _may_write(session.principal)
+        with session.stores.vectors() as vectors:
+            report = bundle.load(
+                folder,
+                session.stores.catalog,
+                vectors,
+                session.stores.clock(),
+                None if as_json else _progress(),
+            )
+    result = {
+        "namespace_id": report.namespace_id,
+        "namespace_name": report.namespace_name,
+        "organization_id": report.organization_id,
+        **report.counts,
+    }
+    if as_json:
+        print_json(result)
+    else:
+        print_table("Loaded", [result])
+
+
+@click.command()
+@click.argument("namespace")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@json_option
+def dump(namespace: str, folder: Path, as_json: bool) -> None:
+    """Write a namespace, by id or name, to a bundle folder."""
+    with opened() as session:
+        stores = session.stores
+        with stores.catalog.read() as connection:
+            found = catalog.resolve(connection, session.organization_id, namespace)
+        with (
+            stores.vectors() as own,
+            stores.source_vectors(own, found.qdrant_url, found.qdrant_api_key) as vectors,
+        ):
+            counts = bundle.dump(stores.catalog, vectors, found.key, folder)
+    result = {"namespace_id": found.namespace_id, "namespace_name": found.name, **counts}
+    if as_json:
+        print_json(result)
+    else:
+        print_table(f"Written to {folder}", [result])
+
+
+@click.command("list")
+@json_option
+def list_namespaces(as_json: bool) -> None:
+    """List namespaces with their clone state."""
+    with opened() as session, session.stores.catalog.read() as connection:
+        rows = []
+        for namespace in catalog.list_all(connection, session.organization_id):
+            shown = catalog.model(connection, namespace)
+            rows.append(
+                {
+                    "namespace_name": namespace.name,
+                    "namespace_id": namespace.namespace_id,
+                    "organization_id": namespace.organization_id,
+                    "generation": namespace.generation,
+                    "clone_status": namespace.clone_status,
+                    "clone_error": shown.get("clone_error"),
+                    "source_namespace_id": shown.get("source_namespace_id"),
+                    "collections": shown["collection_count"],
+                    "objects": shown["object_count"],
+                    "points": shown.get("document_count"),
+                    "created_at": shown.get("created_at"),
+                }
+            )
+    if as_json:
+        print_json(rows)
+    else:
+        print_table("Namespaces", rows)
+
+
+@click.command()
+@click.argument("namespace", metavar="NAME")
+@json_option
+def show(namespace: str, as_json: bool) -> None:
+    """Print one namespace, by id or name, as NamespaceModel JSON."""
+    with opened() as session, session.stores.catalog.read() as connection:
+        found = catalog.resolve(connection, session.organization_id, namespace)
+        print_json(catalog.model(connection, found))
+
+
+@click.command()
+@click.argument("names", metavar="[SOURCE] CLONE", nargs=-1, required=True)
+@json_option
+def verify(names: tuple[str, ...], as_json: bool) -> None:
+    """Prove that CLONE is still what was published; with SOURCE, compare the two as they are now.
+
+    Exit code 1 means that the clone changed since it was published, and differs.
+    """
+    if len(names) > 2:
+        raise click.UsageError("Give a clone, or its source and the clone.")
+    with opened() as session:
+        if len(names) == 2:
+            verdict = verify_pair(session.stores, session.organization_id, *names)
+        else:
+            verdict = verify_sealed(session.stores, session.organization_id, names[0])
+    if as_json:
+        print_json(verdict.to_json())
+    else:
+        stdout.print(verdict.sentence, soft_wrap=True)
+        print_table("Compared", [verdict.compared])
+        if verdict.differences:
+            print_table("Differences", verdict.differences.to_json())
+    if not verdict.good:
+        raise SystemExit(FAILED)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def delete(name: str, yes: bool, as_json: bool) -> None:
+    """Delete a clone: its rows and its Qdrant collection, never S3 files."""
+    with opened() as session:
+        _may_write(session.principal)
+        with session.stores.catalog.read() as connection:
+            found = catalog.resolve(connection, session.organization_id, name)
+        if not (yes or as_json) and click.get_text_stream("stdin").isatty():
+            click.confirm(f"Delete {found.name} ({found.namespace_id})?", abort=True, err=True)
+        gone = delete_clone(session.stores, session.organization_id, name)
+    if as_json:
+        print_json({"namespace_id": found.namespace_id, "generations_deleted": len(gone)})
+    else:
+        click.echo(f"{found.name} ({found.namespace_id}) is deleted, {len(gone)} generation(s).")
+
+
+@click.command()
+@click.argument("name")
+@json_option
+def rollback(name: str, as_json: bool) -> None:
+    """Bring back the generation of a namespace that was replaced last."""
+    with opened() as session:
+        _may_write(session.principal)
+        now = bring_back(session.stores, session.organization_id, name)
+    if as_json:
+        print_json({"namespace_id": now.namespace_id, "generation": now.generation})
+    else:
+        click.echo(f"{now.name} is generation {now.generation} again.")
+
+
+def _may_write(principal: Principal) -> None:
+    if not principal.may_write():
+        raise Forbidden(f"A key with role {principal.role!r} may look, but not change anything.")
+
+
+def _progress() -> object:
+    last = {"stage": ""}
+
+    def on_progress(stage: str, count: int) -> None:
+        if stage != last["stage"]:
+            tell(f"{stage} ...")
+            last["stage"] = stage
+
+    return on_progress

@@ -1,0 +1,46 @@
+"""The job's run config: the request itself, at the root, as the Launchpad shows it.
+
+Types and choices are checked at the Launchpad; bounds are not (Dagster turns them into an error
+of the config mapping), so they are left to the first op, which refuses with one sentence.
+"""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import Field, create_model
+
+from clone_pipeline.core.request import CloneRequest, IncludeResources
+from clone_pipeline.settings import load_settings
+
+
+def _fields(model: type[Any], nested: dict[str, Any]) -> dict[str, Any]:
+    """A model's fields without their bounds, in the form that `create_model` takes."""
+    fields: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        annotation, default = info.annotation, info.default
+        if name in nested:
+            annotation, default = nested[name], nested[name]()
+        required = info.is_required()
+        fields[name] = (
+            annotation,
+            Field(... if required else default, description=info.description),
+        )
+    return fields
+
+
+IncludeResourcesConfig = create_model(
+    "IncludeResourcesConfig", __base__=dg.Config, **_fields(IncludeResources, {})
+)
+CloneConfig: type[dg.Config] = create_model(
+    "CloneConfig",
+    __base__=dg.Config,
+    __doc__="What to clone, into which name, and how.",
+    **_fields(CloneRequest, {"include_resources": IncludeResourcesConfig}),
+)
+
+
+@dg.config_mapping
+def request_at_the_root(config: CloneConfig) -> dg.RunConfig:  # type: ignore[valid-type]
+    """The request goes to the first op; the rest find everything in the ledger."""
+    console = {"config": {"log_level": load_settings().log_level}}
+    return dg.RunConfig(ops={"plan_clone": config}, loggers={"console": console})

@@ -1,0 +1,122 @@
+"""A bundle folder from a namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from ..catalog import namespaces
+from ..catalog.documents import RECORDS, assemble
+from ..catalog.engine import Catalog
+from ..catalog.namespaces import Namespace
+from ..vectors.paging import pages
+from ..vectors.port import VectorStore
+from .files import CONFIG, NAMESPACE, POINTS, RECORD_FILES
+from .load import Progress
+from .output import encode, encode_indented, encode_point, new_folder
+
+# Rows and points are held in memory a page at a time, whatever their size.
+_ROWS = 200
+_POINTS = 500
+_PROGRESS = 1000
+
+# The counts of a namespace document, by the name of what they count.
+_COUNTS = {
+    "points": "document_count",
+    "buckets": "bucket_count",
+    "collections": "collection_count",
+    "objects": "object_count",
+}
+
+
+class _Counter:
+    """Counts what passes; `progress` hears of it now and then."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.counts: dict[str, int] = {}
+        self._progress = progress
+
+    def add(self, what: str, number: int = 1) -> None:
+        self.counts[what] = self.counts.get(what, 0) + number
+        if self._progress is not None and self.counts[what] % _PROGRESS == 0:
+            self._progress(what, self.counts[what])
+
+    def end(self, what: str) -> None:
+        self.counts.setdefault(what, 0)
+        if self._progress is not None:
+            self._progress(what, self.counts[what])
+
+
+def dump(
+    catalog: Catalog,
+    vectors: VectorStore,
+    namespace_key: int,
+    folder: Path,
+    on_progress: Progress | None = None,
+) -> dict[str, int]:
+    """Writes one generation of a namespace as a bundle; the counts, named as `load` names them.
+
+    The catalog is one snapshot; points are as they are read, after it. Raises Conflict where
+    `folder` exists and is not empty, StorageFailed where it cannot be written, NotFound where the
+    namespace's Qdrant collection does not exist.
+    """
+    counter = _Counter(on_progress)
+    with new_folder(folder) as output:
+        with catalog.read() as connection:
+            namespace = namespaces.by_key(connection, namespace_key)
+            for kind, file in RECORD_FILES.items():
+                output.write(file, _record_lines(connection, namespace_key, kind, counter))
+                counter.end(Path(file).stem)
+        output.write(POINTS, _point_lines(vectors, namespace.qdrant_collection, counter))
+        counter.end("points")
+        config = namespace.qdrant_config or vectors.read_config(namespace.qdrant_collection)
+        output.write(CONFIG, [encode_indented(config)])
+        document = _namespace_document(namespace, counter.counts)
+        output.write(NAMESPACE, [encode_indented(document)])
+    return counter.counts
+
+
+def _record_lines(
+    connection: Connection, namespace_key: int, kind: str, counter: _Counter
+) -> Iterator[bytes]:
+    record = RECORDS[kind]
+    what = Path(RECORD_FILES[kind]).stem
+    query = (
+        select(record.table)
+        .where(record.table.c.namespace_key == namespace_key)
+        .order_by(*_order(connection, kind))
+        .execution_options(yield_per=_ROWS)
+    )
+    previous = None
+    for row in connection.execute(query).mappings():
+        # Versions of one taxonomy count once.
+        if row[record.id_field] != previous:
+            previous = row[record.id_field]
+            counter.add(what)
+        yield encode(assemble(row, record.columns)) + b"\n"
+
+
+def _order(connection: Connection, kind: str) -> list[ColumnElement[Any]]:
+    """By id, in the order of its bytes: the same on both databases, whatever their locale."""
+    record = RECORDS[kind]
+    identity: ColumnElement[Any] = record.table.c[record.id_field]
+    if connection.dialect.name != "sqlite":
+        identity = identity.collate("C")
+    return [identity, record.table.c.version] if "version" in record.columns else [identity]
+
+
+def _point_lines(vectors: VectorStore, collection: str, counter: _Counter) -> Iterator[bytes]:
+    for page in pages(vectors, collection, _POINTS):
+        for point in page:
+            counter.add("points")
+            yield encode_point(point) + b"\n"
+
+
+def _namespace_document(namespace: Namespace, counts: dict[str, int]) -> dict[str, Any]:
+    """The raw document, with the counts that it has put right."""
+    document = {"organization_id": namespace.organization_id, **namespace.raw}
+    actual = {field: counts[what] for what, field in _COUNTS.items() if field in document}
+    return {**document, **actual}

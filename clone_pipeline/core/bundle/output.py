@@ -1,0 +1,153 @@
+"""A folder that appears whole or not at all, and JSON as it is written into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..errors import Conflict, StorageFailed
+from ..vectors.port import Point, Vector
+
+
+class Output:
+    """A folder that is being written. Only its owner may read it: documents can hold secrets."""
+
+    def __init__(self, folder: Path, target: Path) -> None:
+        self._folder = folder
+        self._target = target
+
+    def write(self, file: str, lines: Iterable[bytes]) -> None:
+        """Writes a file, on the disk when this returns. Raises StorageFailed."""
+        with self._create(file) as opened:
+            for line in lines:
+                try:
+                    opened.write(line)
+                except OSError as error:
+                    raise cannot_write(self._target, error) from error
+
+    @contextmanager
+    def _create(self, file: str) -> Iterator[BinaryIO]:
+        path = self._folder / file
+        try:
+            number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise cannot_write(self._target, error) from error
+        opened = open(number, "wb")
+        try:
+            yield opened
+            try:
+                opened.flush()
+                os.fsync(number)
+            except OSError as error:
+                raise cannot_write(self._target, error) from error
+        finally:
+            # Closing writes once more what a full disk has refused: that was told already.
+            with suppress(OSError):
+                opened.close()
+
+
+def cannot_write(target: Path, error: OSError) -> StorageFailed:
+    return StorageFailed(f"The bundle {target} cannot be written: {error.strerror}.")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Output]:
+    """A folder that takes its name only when the block has ended well.
+
+    Raises Conflict where `folder` exists and is not empty, StorageFailed where it cannot be made.
+    """
+    target = folder.resolve()
+    _refuse_occupied(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    try:
+        yield Output(partial, target)
+        try:
+            _sync(partial)
+            partial.rename(target)
+            _sync(target.parent)
+        except OSError as error:
+            raise cannot_write(target, error) from error
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _refuse_occupied(target: Path) -> None:
+    try:
+        occupied = os.path.lexists(target) and (not target.is_dir() or any(target.iterdir()))
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    if occupied:
+        raise Conflict(f"{target} exists and is not an empty folder; name a new one.")
+
+
+def _sync(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def encode(value: Any) -> bytes:
+    """A JSON value on one line."""
+    return _bytes(_line.encode(value))
+
+
+def encode_indented(value: Any) -> bytes:
+    """A JSON value for people, with a line feed at the end."""
+    return _bytes(_indented.encode(value)) + b"\n"
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair is JSON and not UTF-8; escaped it is both.
+        return "".join(_escaped(character) for character in text).encode()
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{ord(character):04x}" if "\ud800" <= character <= "\udfff" else character
+
+
+_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_indented = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2)
+
+
+def encode_point(point: Point) -> bytes:
+    vectors = b",".join(
+        encode(name) + b":" + _encode_vector(vector) for name, vector in point.vectors.items()
+    )
+    return b'{"id":%b,"vector":{%b},"payload":%b}' % (
+        encode(point.id),
+        vectors,
+        encode(point.payload),
+    )
+
+
+def _encode_vector(vector: Vector) -> bytes:
+    if isinstance(vector, dict):
+        values = _encode_floats(vector["values"])
+        return b'{"indices":%b,"values":%b}' % (encode(vector["indices"]), values)
+    if vector and isinstance(vector[0], list):
+        rows: list[Any] = vector
+        return b"[" + b",".join(map(_encode_floats, rows)) + b"]"
+    return _encode_floats(vector)
+
+
+def _encode_floats(values: Iterable[Any]) -> bytes:
+    """Nine digits name every 32-bit float, in half the room that a double takes."""
+    text = "[" + ",".join(["%.9g" % value for value in values]) + "]"  # noqa: UP031
+    # JSON's -0 is an integer, which has no sign.
+    return text.replace("-0,", "-0.0,").replace("-0]", "-0.0]").encode()

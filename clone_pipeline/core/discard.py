@@ -1,0 +1,92 @@
+"""Taking a clone away again: unfinished, or finished and deleted. S3 files are never touched."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, update
+
+from . import ledger
+from .catalog import namespaces as catalog
+from .catalog.namespaces import Namespace
+from .catalog.schema import clone_resources, clone_slices, clones, namespaces
+from .errors import Conflict, InProgress
+from .ledger import Clone
+from .stores import Stores
+
+
+def discard(stores: Stores, clone: Clone) -> None:
+    """Removes what an unfinished clone has made. The ledger keeps that it was.
+
+    The vectors go first: as long as the row is there, what is left can be found and removed.
+    """
+    with stores.catalog.write() as connection:
+        current = ledger.get(connection, clone.clone_id)
+        if current.is_held(stores.clock()):
+            raise InProgress(f"A run ({current.run_id}) is making {clone.namespace_name!r}.")
+        # A run that wakes up late finds that its token is stale.
+        connection.execute(
+            update(clones)
+            .where(clones.c.clone_id == clone.clone_id)
+            .values(token=current.token + 1, status="failed", **ledger.NO_HOLDER)
+        )
+    with stores.vectors() as vectors:
+        vectors.delete(clone.qdrant_collection)
+    with stores.catalog.write() as connection:
+        connection.execute(
+            delete(namespaces).where(
+                namespaces.c.namespace_key == clone.namespace_key,
+                namespaces.c.clone_id == clone.clone_id,
+            )
+        )
+        _forget(connection, stores, clone.clone_id)
+
+
+def delete_clone(stores: Stores, organization_id: str | None, identifier: str) -> list[Namespace]:
+    """Removes a clone with all its generations. Returns what was removed.
+
+    Raises NotFound, Conflict for a namespace that is not a clone, InProgress while a run uses it.
+    """
+    with stores.catalog.read() as connection:
+        live = catalog.resolve(connection, organization_id, identifier)
+        doomed = catalog.generations(connection, live.organization_id, live.name)
+        _check_deletable(connection, stores, live, doomed)
+        unfinished = ledger.unfinished(connection, live.organization_id, live.name)
+    if unfinished is not None:
+        discard(stores, unfinished)
+    with stores.vectors() as vectors:
+        for generation in doomed:
+            vectors.delete(generation.qdrant_collection)
+    with stores.catalog.write() as connection:
+        for generation in doomed:
+            connection.execute(
+                delete(namespaces).where(namespaces.c.namespace_key == generation.key)
+            )
+            if generation.clone_id is not None:
+                _forget(connection, stores, generation.clone_id)
+    return doomed
+
+
+def _check_deletable(
+    connection: Connection, stores: Stores, live: Namespace, doomed: list[Namespace]
+) -> None:
+    for generation in doomed:
+        if generation.clone_id is None:
+            raise Conflict(
+                f"{live.name!r} was not made by clone-pipeline; only clones are deleted here."
+            )
+        held = ledger.list_unfinished_held(connection, generation.key, stores.clock())
+        if held:
+            raise InProgress(
+                f"{live.name!r} is in use by the run {held[0].run_id}, which makes "
+                f"{held[0].namespace_name!r}; wait for it, or cancel it first."
+            )
+
+
+def _forget(connection: Connection, stores: Stores, clone_id: str) -> None:
+    now = stores.clock()
+    for table in (clone_resources, clone_slices):
+        connection.execute(delete(table).where(table.c.clone_id == clone_id))
+    connection.execute(
+        update(clones)
+        .where(clones.c.clone_id == clone_id)
+        .values(status="discarded", updated_at=now, finished_at=now, **ledger.NO_HOLDER)
+    )

@@ -1,0 +1,84 @@
+"""The contract of a resource type, and what all of them have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Text, cast, func, insert, literal, select
+
+from ..catalog.documents import RECORDS
+from ..catalog.schema import clone_resources
+from ..report import LISTED, StepReport
+from ..request import CloneRequest
+from ..work import Work
+
+
+@dataclass(frozen=True)
+class ResourceKind:
+    """`plural` is its name in the request, the summary and the reports.
+
+    `step` is the op that clones it, `switch` the field of `include_resources` that asks for it
+    (None: always cloned). `clone` writes it, in one transaction, and reports.
+    """
+
+    name: str
+    plural: str
+    step: str
+    switch: str | None
+    clone: Callable[[Work, ResourceKind], StepReport]
+
+    def requested(self, request: CloneRequest) -> bool:
+        return self.switch is None or bool(getattr(request.include_resources, self.switch))
+
+
+def clone_small(work: Work, kind: ResourceKind) -> StepReport:
+    """Writes a resource type of which there are few, as the plan has them, in one transaction."""
+    with work.lease.write() as connection:
+        insert_planned(connection, work, kind)
+        report = small_report(connection, work, kind)
+        work.store(connection, report)
+    return report
+
+
+def insert_planned(connection: Connection, work: Work, kind: ResourceKind) -> None:
+    """The planned documents become rows of the clone's namespace."""
+    record = RECORDS[kind.name]
+    planned = clone_resources.c
+    values: dict[str, Any] = {
+        "namespace_key": literal(work.clone.namespace_key),
+        record.id_field: planned.target_id,
+        str(record.name_field): planned.name,
+        "document": planned.document,
+        "created_at": planned.created_at,
+        "updated_at": planned.updated_at,
+    }
+    if kind.name == "taxonomy":
+        values["version"] = planned.version
+    rows = select(*values.values()).where(
+        planned.clone_id == work.clone.clone_id, planned.kind == kind.name
+    )
+    connection.execute(insert(record.table).from_select(list(values), rows))
+
+
+def small_report(connection: Connection, work: Work, kind: ResourceKind) -> StepReport:
+    """What stands in the target of a kind of which there are few: count, size, names, ids."""
+    planned = clone_resources.c
+    mine = (planned.clone_id == work.clone.clone_id, planned.kind == kind.name)
+    count = select(func.count(planned.source_id.distinct())).where(*mine)
+    listed = (
+        select(planned.name, planned.source_id, planned.target_id)
+        .where(*mine)
+        .distinct()
+        .order_by(planned.name)
+        .limit(LISTED)
+    )
+    size = func.coalesce(func.sum(func.length(cast(planned.document, Text))), 0)
+    return StepReport(
+        clone_id=work.clone.clone_id,
+        step=kind.step,
+        counts={kind.plural: int(connection.execute(count).scalar_one())},
+        bytes=int(connection.execute(select(size).where(*mine)).scalar_one()),
+        resources=[dict(row) for row in connection.execute(listed).mappings()],
+    )

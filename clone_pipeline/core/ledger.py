@@ -1,0 +1,292 @@
+"""The ledger: what a clone is to do, how far it is, and who holds it.
+
+A run holds a clone by a lease. Whoever takes it over raises `token`; every write goes through
+`Lease.write`, which finds out in the same transaction that its token is stale, and stops.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, or_, select, update
+
+from .catalog.engine import Catalog
+from .catalog.schema import clone_steps, clones, namespaces
+from .errors import InProgress, LeaseLost, NotFound, StoreUnavailable
+from .process import Holder
+from .report import StepReport
+from .stores import Stores
+
+HEARTBEAT_SECONDS = 5.0
+# A holder that is not seen for this long is taken for dead: a dozen missed heartbeats.
+LEASE_SECONDS = 60.0
+
+UNFINISHED = ("cloning", "failed")
+
+
+@dataclass(frozen=True)
+class Clone:
+    """One row of `clones`: a clone as the ledger knows it."""
+
+    clone_id: str
+    organization_id: str
+    namespace_name: str
+    namespace_key: int
+    source_namespace_key: int
+    source_namespace_id: str
+    request: dict[str, Any]
+    principal: dict[str, Any]
+    plan: dict[str, Any]
+    qdrant_collection: str
+    qdrant_created: bool
+    phase: str
+    status: str
+    error: str | None
+    run_id: str | None
+    request_identity: str
+    token: int
+    holder_host: str | None
+    holder_pid: int | None
+    holder_started: float | None
+    heartbeat_at: datetime | None
+    parked: list[dict[str, Any]]
+    seal: dict[str, Any] | None
+    response: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, row: RowMapping) -> Clone:
+        return cls(**row)
+
+    def is_held(self, now: datetime) -> bool:
+        """Whether a run is at work on it: its process lives, or was heard of a moment ago."""
+        if self.holder_host is None or self.heartbeat_at is None:
+            return False
+        if self.holder_pid is not None:
+            holder = Holder(self.holder_host, self.holder_pid, self.holder_started or 0.0)
+            dead = holder.is_dead()
+            if dead is not None:
+                return not dead
+        return now - self.heartbeat_at < timedelta(seconds=LEASE_SECONDS)
+
+
+def get(connection: Connection, clone_id: str) -> Clone:
+    """Raises NotFound."""
+    row = connection.execute(select(clones).where(clones.c.clone_id == clone_id)).mappings().first()
+    if row is None:
+        raise NotFound(f"The ledger has no clone {clone_id!r}.")
+    return Clone.of(row)
+
+
+def of_run(connection: Connection, run_id: str) -> Clone:
+    """The clone that a run is making or has made. Raises NotFound."""
+    row = connection.execute(select(clones).where(clones.c.run_id == run_id)).mappings().first()
+    if row is None:
+        raise NotFound(f"The run {run_id} has made no clone.")
+    return Clone.of(row)
+
+
+def unfinished(connection: Connection, organization_id: str, name: str) -> Clone | None:
+    """The clone of that name that is neither published nor discarded; there is at most one."""
+    query = select(clones).where(
+        clones.c.organization_id == organization_id,
+        clones.c.namespace_name == name,
+        clones.c.status.in_(UNFINISHED),
+    )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Clone.of(row)
+
+
+def read_reports(connection: Connection, clone_id: str) -> dict[str, StepReport]:
+    """The reports of the steps that are done, by step."""
+    query = select(clone_steps).where(clone_steps.c.clone_id == clone_id)
+    rows = connection.execute(query).mappings()
+    return {row["step"]: StepReport.from_json(row["report"]) for row in rows}
+
+
+def store_report(connection: Connection, report: StepReport, now: datetime) -> None:
+    key = {"clone_id": report.clone_id, "step": report.step}
+    values = {"report": report.to_json(), "updated_at": now}
+    changed = connection.execute(
+        update(clone_steps)
+        .where(*(clone_steps.c[name] == value for name, value in key.items()))
+        .values(values)
+    )
+    if changed.rowcount == 0:
+        connection.execute(clone_steps.insert().values(key | values))
+
+
+def holder_values(holder: Holder, now: datetime) -> dict[str, Any]:
+    return {
+        "holder_host": holder.host,
+        "holder_pid": holder.pid,
+        "holder_started": holder.started,
+        "heartbeat_at": now,
+    }
+
+
+NO_HOLDER: dict[str, Any] = {"holder_host": None, "holder_pid": None, "holder_started": None}
+
+
+def take_over(
+    connection: Connection, clone: Clone, run_id: str, holder: Holder, now: datetime
+) -> Clone:
+    """Gives a clone to a run, in the caller's write transaction.
+
+    The run that holds it keeps its token; any other raises it. Raises InProgress while another
+    run is at work on it.
+    """
+    same_run = clone.run_id == run_id
+    if not same_run and clone.is_held(now):
+        raise InProgress(
+            f"Another run ({clone.run_id}) is making {clone.namespace_name!r}; wait for it, or "
+            "cancel it and then resume or delete the clone.",
+            run_id=clone.run_id,
+        )
+    values = holder_values(holder, now) | {
+        "run_id": run_id,
+        "token": clone.token if same_run else clone.token + 1,
+        "updated_at": now,
+    }
+    if not same_run:
+        values |= {"status": "cloning", "error": None, "finished_at": None}
+        _mark_namespace(connection, clone, "cloning", now)
+    taken = connection.execute(
+        update(clones)
+        .where(clones.c.clone_id == clone.clone_id, clones.c.token == clone.token)
+        .values(values)
+    )
+    if taken.rowcount == 0:
+        raise InProgress(f"Another run has just taken {clone.namespace_name!r} over.")
+    return replace(clone, **{k: v for k, v in values.items() if k != "updated_at"})
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write for one clone, as long as nobody takes it over."""
+
+    catalog: Catalog
+    clone_id: str
+    token: int
+    stores: Stores
+
+    @contextmanager
+    def write(self, *, snapshot: bool = False) -> Iterator[Connection]:
+        """A write transaction of the clone. Raises LeaseLost before anything is written."""
+        with self.catalog.write(snapshot=snapshot) as connection:
+            held = connection.execute(
+                update(clones)
+                .where(clones.c.clone_id == self.clone_id, clones.c.token == self.token)
+                .where(clones.c.status.in_(UNFINISHED))
+                .values(heartbeat_at=self.stores.clock())
+            )
+            if held.rowcount == 0:
+                raise self._lost()
+            yield connection
+
+    def check(self) -> None:
+        """To be called before each write outside the catalog. Raises LeaseLost."""
+        with self.catalog.read() as connection:
+            token = connection.execute(
+                select(clones.c.token).where(
+                    clones.c.clone_id == self.clone_id, clones.c.status.in_(UNFINISHED)
+                )
+            ).scalar()
+        if token != self.token:
+            raise self._lost()
+
+    def _lost(self) -> LeaseLost:
+        return LeaseLost(
+            "Another run has taken this clone over, or it was discarded; this run stops here."
+        )
+
+    @contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Heartbeats for as long as the block runs."""
+        stop = threading.Event()
+        holder = Holder.current()
+
+        def beat() -> None:
+            while not stop.wait(HEARTBEAT_SECONDS):
+                try:
+                    self._beat(holder)
+                except StoreUnavailable:
+                    continue  # a busy or absent catalog: the writer will hear of it, not we
+
+        thread = threading.Thread(target=beat, name="clone-lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _beat(self, holder: Holder) -> None:
+        with self.catalog.write() as connection:
+            connection.execute(
+                update(clones)
+                .where(clones.c.clone_id == self.clone_id, clones.c.token == self.token)
+                .values(holder_values(holder, self.stores.clock()))
+            )
+
+
+def step_out(stores: Stores, lease: Lease, *, process_goes_on: bool) -> None:
+    """Ends a step's hold. `process_goes_on`: the run's next step is in this same process.
+
+    Else the process's death means nothing, and until the next step comes the heartbeat counts.
+    """
+    mine = update(clones).where(
+        clones.c.clone_id == lease.clone_id,
+        clones.c.token == lease.token,
+        clones.c.holder_pid == Holder.current().pid,
+    )
+    with stores.catalog.write() as connection:
+        # After a failure the other branches of the run still finish, but nothing more will come.
+        connection.execute(mine.where(clones.c.status == "failed").values(NO_HOLDER))
+        if not process_goes_on:
+            here = {"holder_pid": None, "holder_started": None, "heartbeat_at": stores.clock()}
+            connection.execute(mine.values(here))
+
+
+def fail(stores: Stores, clone_id: str, run_id: str, error: str) -> None:
+    """Records that a run ended without publishing; the clone can be resumed or discarded."""
+    now = stores.clock()
+    with stores.catalog.write() as connection:
+        clone = get(connection, clone_id)
+        failed = connection.execute(
+            update(clones)
+            .where(clones.c.clone_id == clone_id, clones.c.run_id == run_id)
+            .where(clones.c.status.in_(UNFINISHED))
+            .values(status="failed", error=error, updated_at=now, finished_at=now, **NO_HOLDER)
+        )
+        if failed.rowcount:
+            _mark_namespace(connection, clone, "failed", now)
+
+
+def _mark_namespace(connection: Connection, clone: Clone, status: str, now: datetime) -> None:
+    connection.execute(
+        update(namespaces)
+        .where(namespaces.c.namespace_key == clone.namespace_key)
+        .where(namespaces.c.clone_id == clone.clone_id)
+        .values(clone_status=status, updated_at=now)
+    )
+
+
+def list_unfinished_held(connection: Connection, namespace_key: int, now: datetime) -> list[Clone]:
+    """The clones at work that read or write this generation of a namespace."""
+    query = select(clones).where(
+        clones.c.status.in_(UNFINISHED),
+        or_(
+            clones.c.source_namespace_key == namespace_key,
+            clones.c.namespace_key == namespace_key,
+        ),
+    )
+    found = [Clone.of(row) for row in connection.execute(query).mappings()]
+    return [clone for clone in found if clone.is_held(now)]

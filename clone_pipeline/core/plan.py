@@ -1,0 +1,429 @@
+"""The plan: everything a clone will do, worked out before anything is written.
+
+`make_plan` only reads. Small resources are read in one snapshot and rewritten here, so that the
+plan holds exactly what will stand in the clone; objects and points are read when they are copied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Text, cast, func, select
+
+from .catalog import namespaces as catalog
+from .catalog.documents import NAMESPACE_COLUMNS, RECORDS, Document, split
+from .catalog.namespaces import Namespace
+from .catalog.schema import objects
+from .errors import DanglingReferences, InvalidRequest
+from .ids import derive, derive_free, id_map_to_json
+from .kinds import KINDS
+from .principal import Principal
+from .references import IdMap, Reference, Rewriter
+from .request import CloneRequest
+from .resolve import Parties
+from .stores import Stores
+from .vectors.equality import rule
+from .vectors.port import CollectionConfig, VectorStore
+
+# Small on purpose: a first page tells the size of a point well enough for an estimate.
+_SAMPLED_POINTS = 100
+
+
+@dataclass(frozen=True)
+class PlannedResource:
+    """A resource as it will stand in the clone; `document` is without identity and name."""
+
+    kind: str
+    source_id: str
+    version: int
+    target_id: str
+    name: str
+    document: Document
+    created_at: datetime
+    updated_at: datetime
+
+    def to_row(self, clone_id: str) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {"clone_id": clone_id, **values}
+
+    @property
+    def raw(self) -> Document:
+        """The whole raw document of the clone's resource."""
+        if self.kind == "namespace":
+            return {"namespace_id": self.target_id, "namespace_name": self.name, **self.document}
+        record = RECORDS[self.kind]
+        identity: Document = {record.id_field: self.target_id}
+        if self.kind == "taxonomy":
+            identity["version"] = self.version
+        return {**identity, str(record.name_field): self.name, **self.document}
+
+
+@dataclass(frozen=True)
+class Plan:
+    request: CloneRequest
+    source: Namespace
+    target_organization_id: str
+    target_namespace_id: str
+    replaces: Namespace | None
+    id_map: IdMap
+    resources: list[PlannedResource]
+    references: list[Reference]
+    counts: dict[str, int]
+    bytes: dict[str, int]
+    qdrant_config: CollectionConfig
+    equality: str
+    lane: str
+    lane_reason: str
+    warnings: list[str]
+    target_only: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def parked(self) -> list[dict[str, Any]]:
+        """What was taken out of the configuration, for a later restore."""
+        return [asdict(reference) for reference in self.references if reference.parked is not None]
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan for people and for the ledger; the rewritten documents are kept beside it."""
+        outcomes = Counter(reference.outcome for reference in self.references)
+        return {
+            "source": {
+                "organization_id": self.source.organization_id,
+                "namespace_id": self.source.namespace_id,
+                "namespace_name": self.source.name,
+                "qdrant_collection": self.source.qdrant_collection,
+            },
+            "target": {
+                "organization_id": self.target_organization_id,
+                "namespace_id": self.target_namespace_id,
+                "namespace_name": self.request.namespace_name,
+                "replaces_generation": self.replaces.generation if self.replaces else None,
+                "not_in_the_source": self.target_only,
+            },
+            "include_resources": self.request.include_resources.model_dump(),
+            "counts": self.counts,
+            "bytes": self.bytes,
+            "lane": self.lane,
+            "lane_reason": self.lane_reason,
+            "equality": self.equality,
+            "id_map": [
+                {
+                    "kind": resource.kind,
+                    "name": resource.name,
+                    "source_id": resource.source_id,
+                    "target_id": resource.target_id,
+                }
+                for resource in self.resources
+            ],
+            "reference_counts": dict(sorted(outcomes.items())),
+            "references": [asdict(reference) for reference in self.references],
+            "ids": id_map_to_json(self.id_map),
+            "qdrant_config": self.qdrant_config,
+            "warnings": self.warnings,
+        }
+
+
+def make_plan(
+    stores: Stores, request: CloneRequest, principal: Principal, parties: Parties
+) -> Plan:
+    """The plan for a request whose parties are known. Writes nothing.
+
+    Raises DanglingReferences under `on_dangling: fail`, InvalidRequest for a lane that cannot be.
+    """
+    lane, lane_reason = _choose_lane(stores, request)
+    with stores.catalog.read() as connection:
+        # Read again in this snapshot, so that the configuration and the resources fit together.
+        source = catalog.by_key(connection, parties.source.key)
+        id_map = _allocate(connection, request, source, parties)
+        rewriter = Rewriter(id_map)
+        resources, references = _rewrite(connection, stores, request, source, id_map, rewriter)
+        counts, sizes = _measure_objects(connection, source.key)
+        target_only = _target_only(connection, parties.replaces, resources)
+    with (
+        stores.vectors() as target,
+        stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key) as store,
+    ):
+        config = rewriter.rewrite_qdrant_config(read_config(store, source))
+        points, point_bytes = _measure_points(store, source, request)
+        equality = rule(target.embedded, config).sentence
+    plan = Plan(
+        request=request,
+        source=source,
+        target_organization_id=parties.organization_id,
+        target_namespace_id=id_map.namespace[1],
+        replaces=parties.replaces,
+        id_map=id_map,
+        resources=resources,
+        references=references,
+        counts={**_count(resources), **counts, "points": points},
+        bytes={**sizes, "points": point_bytes, "disk_needed": point_bytes + sizes["objects"]},
+        qdrant_config=config,
+        equality=equality,
+        lane=lane,
+        lane_reason=lane_reason,
+        warnings=_warnings(request, resources, references, points),
+        target_only=target_only,
+    )
+    if request.on_dangling == "fail":
+        _refuse_dangling(plan)
+    return plan
+
+
+def read_config(store: VectorStore, source: Namespace) -> CollectionConfig:
+    """The source's Qdrant configuration: the server's word; embedded, what was once asked for."""
+    if store.embedded and source.qdrant_config is not None:
+        return source.qdrant_config
+    return store.read_config(source.qdrant_collection)
+
+
+def _choose_lane(stores: Stores, request: CloneRequest) -> tuple[str, str]:
+    if stores.vector_address.url is None:
+        if request.lane == "native":
+            raise InvalidRequest(
+                "lane: `native` needs a Qdrant server, because the embedded Qdrant has no "
+                "snapshots; use `auto` or `stream`, or set QDRANT_URL."
+            )
+        return "stream", "the embedded Qdrant has no snapshots"
+    if request.lane == "native":
+        raise InvalidRequest(
+            "lane: `native` is not available in this version; use `auto` or `stream`."
+        )
+    return "stream", "points are rewritten on the way"
+
+
+def _allocate(
+    connection: Connection, request: CloneRequest, source: Namespace, parties: Parties
+) -> IdMap:
+    organization, name = parties.organization_id, request.namespace_name
+    ids: dict[str, dict[str, str]] = {}
+    names: dict[str, set[str]] = {}
+    left_out: dict[str, set[str]] = {}
+    for kind in KINDS:
+        rows = list(catalog.read_records(connection, source.key, kind.name))
+        record = RECORDS[kind.name]
+        old = list(dict.fromkeys(row[record.id_field] for row in rows))
+        called = {row[str(record.name_field)] for row in rows}
+        if kind.requested(request):
+            ids[kind.name] = _new_ids(connection, request, parties, kind.name, old)
+            names[kind.name] = called
+        else:
+            left_out[kind.name] = called | set(old)
+    return IdMap(
+        namespace=(
+            source.namespace_id,
+            parties.namespace_id
+            or _free_namespace_id(connection, organization, name, source.namespace_id),
+        ),
+        organization=(
+            catalog.internal_id(connection, source.organization_id),
+            catalog.internal_id(connection, organization),
+        ),
+        ids=ids,
+        names=names,
+        left_out=left_out,
+    )
+
+
+def _free_namespace_id(
+    connection: Connection, organization_id: str, name: str, source_id: str
+) -> str:
+    def taken(candidate: str) -> bool:
+        return catalog.find(connection, None, candidate) is not None
+
+    return derive_free("namespace", organization_id, name, source_id, taken)[0]
+
+
+def _new_ids(
+    connection: Connection, request: CloneRequest, parties: Parties, kind: str, old: list[str]
+) -> dict[str, str]:
+    if request.preserve_resource_ids:
+        return {source_id: source_id for source_id in old}
+    place = (kind, parties.organization_id, request.namespace_name)
+    # One look-up for all of them; a second one only for an id that is taken.
+    first = [derive(*place, source_id) for source_id in old]
+    free = set(first) - catalog.taken_ids(connection, kind, first, parties.namespace_id)
+    used = set(old)
+
+    def taken(candidate: str) -> bool:
+        if candidate in used:
+            return True
+        elsewhere = [] if candidate in free else [candidate]
+        return bool(catalog.taken_ids(connection, kind, elsewhere, parties.namespace_id))
+
+    new = {}
+    for source_id in old:
+        new[source_id], _ = derive_free(*place, source_id, taken)
+        used.add(new[source_id])
+    return new
+
+
+def _rewrite(
+    connection: Connection,
+    stores: Stores,
+    request: CloneRequest,
+    source: Namespace,
+    id_map: IdMap,
+    rewriter: Rewriter,
+) -> tuple[list[PlannedResource], list[Reference]]:
+    now = stores.clock()
+    namespace, references = _plan_namespace(request, source, id_map, rewriter, now)
+    resources = [namespace]
+    for kind in KINDS:
+        if not kind.requested(request):
+            continue
+        record = RECORDS[kind.name]
+        for row in catalog.read_records(connection, source.key, kind.name):
+            raw = {column: row[column] for column in record.columns} | row["document"]
+            document, found = rewriter.rewrite(kind.name, raw)
+            references += found
+            source_id = row[record.id_field]
+            resources.append(
+                PlannedResource(
+                    kind=kind.name,
+                    source_id=source_id,
+                    version=row["version"] if kind.name == "taxonomy" else 0,
+                    target_id=id_map.ids[kind.name][source_id],
+                    name=row[str(record.name_field)],
+                    document=split(document, record.columns, now)["document"],
+                    created_at=row["created_at"],
+                    updated_at=row["updated_at"],
+                )
+            )
+    return resources, references
+
+
+def _plan_namespace(
+    request: CloneRequest,
+    source: Namespace,
+    id_map: IdMap,
+    rewriter: Rewriter,
+    now: datetime,
+) -> tuple[PlannedResource, list[Reference]]:
+    document, references = rewriter.rewrite("namespace", source.raw)
+    inherited = (*catalog.CLONE_STATE, *catalog.COUNTS, *NAMESPACE_COLUMNS)
+    document = {key: value for key, value in document.items() if key not in inherited}
+    if request.description is not None:
+        document["description"] = request.description
+    written = now.isoformat().replace("+00:00", "Z")
+    document |= {"created_at": written, "updated_at": written}
+    planned = PlannedResource(
+        kind="namespace",
+        source_id=source.namespace_id,
+        version=0,
+        target_id=id_map.namespace[1],
+        name=request.namespace_name,
+        document=document,
+        created_at=now,
+        updated_at=now,
+    )
+    return planned, references
+
+
+def _count(resources: list[PlannedResource]) -> dict[str, int]:
+    distinct = Counter(kind for kind, _ in {(item.kind, item.source_id) for item in resources})
+    return {kind.plural: distinct[kind.name] for kind in KINDS}
+
+
+def _measure_objects(connection: Connection, key: int) -> tuple[dict[str, int], dict[str, int]]:
+    text_length = func.length(cast(objects.c.document, Text))
+    query = select(func.count(), func.coalesce(func.sum(text_length), 0)).where(
+        objects.c.namespace_key == key
+    )
+    count, size = connection.execute(query).one()
+    return {"objects": int(count)}, {"objects": int(size)}
+
+
+def _measure_points(
+    store: VectorStore, source: Namespace, request: CloneRequest
+) -> tuple[int, int]:
+    if not request.include_resources.collections:
+        return 0, 0
+    count = store.count(source.qdrant_collection)
+    sample = store.scroll(source.qdrant_collection, _SAMPLED_POINTS).points if count else []
+    if not sample:
+        return count, 0
+    size = sum(len(str(point.payload)) + _vector_bytes(point.vectors) for point in sample)
+    return count, count * size // len(sample)
+
+
+def _vector_bytes(vectors: Mapping[str, Any]) -> int:
+    total = 0
+    for vector in vectors.values():
+        if isinstance(vector, dict):
+            total += 8 * len(vector["values"])
+        else:
+            total += sum(4 * len(row) if isinstance(row, list) else 4 for row in vector)
+    return total
+
+
+def _target_only(
+    connection: Connection, replaces: Namespace | None, resources: list[PlannedResource]
+) -> dict[str, list[str]]:
+    if replaces is None:
+        return {}
+    planned = {(item.kind, item.target_id) for item in resources}
+    found: dict[str, list[str]] = {}
+    for kind in KINDS:
+        record = RECORDS[kind.name]
+        for row in catalog.read_records(connection, replaces.key, kind.name):
+            if (kind.name, row[record.id_field]) not in planned:
+                found.setdefault(kind.plural, []).append(row[str(record.name_field)])
+    return found
+
+
+def _warnings(
+    request: CloneRequest,
+    resources: list[PlannedResource],
+    references: list[Reference],
+    points: int,
+) -> list[str]:
+    outcomes = Counter(reference.outcome for reference in references)
+    texts = {
+        "cleared": "configuration references point outside the clone and are cleared",
+        "unresolved": "references point outside the clone and cannot be cleared without changing "
+        "what the resource means; they keep the source's value",
+        "mentioned": "ids of the source stand in free text, which is never rewritten",
+    }
+    found = [f"{outcomes[key]} {text}." for key, text in texts.items() if outcomes[key]]
+    if without_vectors := _without_vectors(resources):
+        found.append(
+            "These collections are cold or archived, so their vectors are not all in Qdrant and "
+            f"cannot be proven complete: {', '.join(without_vectors)}."
+        )
+    if request.include_resources.collections and not points:
+        found.append("The source's Qdrant collection holds no points.")
+    found.append(
+        "The clone refers to the source's S3 files: whoever deletes files with the source deletes "
+        "them for the clone."
+    )
+    return found
+
+
+def _without_vectors(resources: list[PlannedResource]) -> list[str]:
+    return [
+        item.name
+        for item in resources
+        if item.kind == "collection"
+        and item.document.get("lifecycle_state") in ("cold", "archived")
+    ]
+
+
+def _refuse_dangling(plan: Plan) -> None:
+    dangling = [item for item in plan.references if item.outcome in ("cleared", "unresolved")]
+    without_vectors = _without_vectors(plan.resources)
+    if not dangling and not without_vectors:
+        return
+    listed = [f"{item.resource} {item.resource_id} {item.path} -> {item.old}" for item in dangling]
+    listed += [f"collection {name} is cold or archived" for name in without_vectors]
+    raise DanglingReferences(
+        f"on_dangling: fail, and {len(listed)} references would not resolve in the clone: "
+        f"{'; '.join(listed)}.",
+        references=[asdict(item) for item in dangling],
+    )
+
+
+def expires_at(request: CloneRequest, now: datetime) -> datetime | None:
+    return None if request.ttl_seconds is None else now + timedelta(seconds=request.ttl_seconds)

@@ -1,0 +1,176 @@
+"""Publication: one transaction that makes a proven clone ready, or swaps it in. And back again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from . import ledger
+from .catalog import namespaces as catalog
+from .catalog.namespaces import Namespace
+from .catalog.schema import clone_resources, clones, namespaces
+from .errors import Conflict, InProgress, VerificationFailed
+from .ledger import NO_HOLDER
+from .report import STEPS, StepReport
+from .stores import Stores
+from .work import Work
+
+SUMMARY = ("collections", "retrievers", "taxonomies", "buckets", "objects", "points")
+
+
+def publish(work: Work) -> StepReport:
+    """Makes the clone ready. Its report holds the `CloneNamespaceResponse`.
+
+    Raises VerificationFailed when the sums of the steps are not what was counted in the target.
+    """
+    now = work.stores.clock()
+    with work.lease.write() as connection:
+        reports = ledger.read_reports(connection, work.clone.clone_id)
+        summary = _summary(reports)
+        _swap_in(connection, work, now)
+        connection.execute(
+            update(clones)
+            .where(clones.c.clone_id == work.clone.clone_id)
+            .values(
+                status="ready",
+                phase="published",
+                error=None,
+                seal=reports["verify_clone"].details["seal"],
+                updated_at=now,
+                finished_at=now,
+                **NO_HOLDER,
+            )
+        )
+        response = _response(connection, work, summary)
+        connection.execute(
+            update(clones).where(clones.c.clone_id == work.clone.clone_id).values(response=response)
+        )
+        report = _report(work, reports, response, now)
+        work.store(connection, report)
+    return report
+
+
+def _summary(reports: dict[str, StepReport]) -> dict[str, int]:
+    """The sums of the steps' own counts, which must be what was counted in the target."""
+    summed = dict.fromkeys(SUMMARY, 0)
+    for report in reports.values():
+        if report.step not in ("verify_clone", "publish_clone"):
+            for name, count in report.counts.items():
+                summed[name] += count
+    counted = reports["verify_clone"].details["counted"]
+    if summed != counted:
+        raise VerificationFailed(
+            f"The steps made {summed}, but the target holds {counted}; the clone is not published."
+        )
+    return summed
+
+
+def _swap_in(connection: Connection, work: Work, now: datetime) -> None:
+    mine = namespaces.c.namespace_key == work.clone.namespace_key
+    role = connection.execute(select(namespaces.c.role).where(mine)).scalar_one()
+    if role == "next":
+        connection.execute(
+            update(namespaces)
+            .where(
+                namespaces.c.organization_id == work.clone.organization_id,
+                namespaces.c.namespace_name == work.clone.namespace_name,
+                namespaces.c.role == "live",
+            )
+            .values(role="previous", updated_at=now)
+        )
+    connection.execute(
+        update(namespaces).where(mine).values(role="live", clone_status="ready", updated_at=now)
+    )
+
+
+def _response(connection: Connection, work: Work, summary: dict[str, int]) -> dict[str, Any]:
+    namespace = catalog.by_key(connection, work.clone.namespace_key)
+    shown = catalog.model(connection, namespace) | {"document_count": summary["points"]}
+    return {
+        "namespace": shown,
+        "source_namespace_id": work.clone.source_namespace_id,
+        "status": "ready",
+        "task_id": work.clone.run_id,
+        "cloned_resources": summary,
+        "primary_retriever_id": _primary_retriever(connection, work),
+    }
+
+
+def _primary_retriever(connection: Connection, work: Work) -> str | None:
+    """The clone of the source's oldest retriever."""
+    planned = clone_resources.c
+    query = (
+        select(planned.target_id)
+        .where(planned.clone_id == work.clone.clone_id, planned.kind == "retriever")
+        .order_by(planned.created_at, planned.source_id)
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
+
+
+def _report(
+    work: Work, reports: dict[str, StepReport], response: dict[str, Any], now: datetime
+) -> StepReport:
+    points = reports["copy_points"]
+    return StepReport(
+        clone_id=work.clone.clone_id,
+        step="publish_clone",
+        bytes=sum(report.bytes for report in reports.values()),
+        details={
+            "organization_id": work.clone.organization_id,
+            "response": response,
+            "seconds_in_all": round((now - work.clone.created_at).total_seconds(), 3),
+            "points_per_second": points.details.get("points_per_second"),
+            "proven": reports["verify_clone"].details["proven"],
+            "steps": [
+                {
+                    "step": step,
+                    "status": reports[step].status,
+                    "created": reports[step].created,
+                    "bytes": reports[step].bytes,
+                    "seconds": reports[step].seconds,
+                }
+                for step in STEPS
+                if step in reports
+            ],
+        },
+        warnings=[text for report in reports.values() for text in report.warnings],
+    )
+
+
+def rollback(stores: Stores, organization_id: str | None, identifier: str) -> Namespace:
+    """Brings the generation back that was replaced last; the present one becomes a previous one.
+
+    Raises NotFound, Conflict where there is nothing to go back to, InProgress while a refresh of
+    the same name is being made.
+    """
+    now = stores.clock()
+    with stores.catalog.write() as connection:
+        live = catalog.resolve(connection, organization_id, identifier)
+        running = ledger.unfinished(connection, live.organization_id, live.name)
+        if running is not None and running.is_held(now):
+            raise InProgress(f"{live.name!r} is being replaced by the run {running.run_id}.")
+        earlier = _previous(connection, live)
+        if earlier is None:
+            raise Conflict(f"{live.name!r} has no previous generation to go back to.")
+        for namespace, role in ((live, "previous"), (earlier, "live")):
+            connection.execute(
+                update(namespaces)
+                .where(namespaces.c.namespace_key == namespace.key)
+                .values(role=role, updated_at=now)
+            )
+    return replace(earlier, role="live")
+
+
+def _previous(connection: Connection, live: Namespace) -> Namespace | None:
+    """The one replaced last: the newest of those before the live one, else the newest of all."""
+    others = [
+        namespace
+        for namespace in catalog.generations(connection, live.organization_id, live.name)
+        if namespace.role == "previous"
+    ]
+    before = [namespace for namespace in others if namespace.generation < live.generation]
+    return next(iter(before or others), None)

@@ -1,0 +1,123 @@
+"""The id map that goes in, the references that come out, and what one row of the table says."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+KINDS = ("bucket", "collection", "retriever", "taxonomy")
+
+Outcome = Literal["rewritten", "kept", "cleared", "unresolved", "mentioned"]
+
+
+@dataclass(frozen=True)
+class IdMap:
+    """What the clone's ids are. No new id may be an id of the source, other than its own.
+
+    `namespace` and `organization` are (source's, clone's). `ids` has the resources that are cloned,
+    by kind: old id -> new id; `names` their names. `left_out` has ids and names of the source's
+    resources that are not cloned because their switch is off.
+    """
+
+    namespace: tuple[str, str]
+    organization: tuple[str, str]
+    ids: Mapping[str, Mapping[str, str]]
+    names: Mapping[str, Collection[str]]
+    left_out: Mapping[str, Collection[str]]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One reference found in one configuration resource.
+
+    `path` is where it stands in the source's document. `removed` and `parked` are set for a cleared
+    reference: the path of what was taken out (the reference or something around it) and its value;
+    of a secret only that it "was set".
+    """
+
+    resource: str
+    resource_id: str
+    path: str
+    target: str
+    old: str
+    new: str | None
+    outcome: Outcome
+    reason: str
+    parked: Any = None
+    removed: str | None = None
+
+
+Shape = Literal[
+    "own id",
+    "id",
+    "key",
+    "namespace",
+    "organization",
+    "field name",
+    "field names",
+    "id path",
+    "typed id",
+    "node",
+    "set",
+    "constant",
+    "filters",
+    "stages",
+    "inputs",
+    "text",
+    "acts",
+    "ends with own id",
+    "signed url",
+    "verbatim",
+]
+
+# What is removed where the target is outside the clone: the place itself, or nothing at all.
+ITSELF = "itself"
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One place of one resource type.
+
+    `path`: `a.b` keys, `[]` each item, `*` each value of an object, `{}` its keys, `**` any depth
+    inside a stage. `clears` names what is removed where the target is outside the clone: `ITSELF`,
+    the path of something around it, or `NOTHING`, because the schema requires the value.
+
+    Two things would widen what a pipeline reads, so that they are `unresolved` as long as the
+    target's type is cloned: emptying a list whose `last_stays`, and clearing a value while one of
+    `scope_of` stands beside it. `required_unless` (key, value) makes the value required unless the
+    object around it has that value.
+    """
+
+    path: str
+    target: str
+    shape: Shape = "id"
+    clears: str = ITSELF
+    last_stays: bool = False
+    scope_of: tuple[str, ...] = ()
+    required_unless: tuple[str, str] | None = None
+    secret: bool = False
+    note: str = ""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    resource: str = ""
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        return steps(self.path)
+
+    @property
+    def levels(self) -> int:
+        """How far above the reference the thing stands that is removed with it."""
+        return 0 if self.clears == ITSELF else len(self.steps) - len(steps(self.clears))
+
+
+def steps(path: str) -> tuple[str, ...]:
+    """`a[].b.*` as ("a", "[]", "b", "*")."""
+    spaced = path.replace("[]", ".[]").replace("{}", ".{}")
+    return tuple(step for step in spaced.split(".") if step)
+
+
+def rows_of(resource: str, *rows: Row) -> tuple[Row, ...]:
+    """The rows with their resource type filled in."""
+    return tuple(replace(row, resource=resource) for row in rows)

@@ -1,0 +1,257 @@
+"""From a request to a clone in the ledger: planned, its name taken, its lease held.
+
+`begin` is idempotent: the same request resumes what is unfinished; another one discards it first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from . import ledger
+from .catalog.schema import clone_resources, clone_slices, clones, namespaces
+from .discard import discard
+from .errors import Conflict, InProgress
+from .ledger import Clone, Lease
+from .plan import Plan, expires_at, make_plan
+from .principal import Principal
+from .process import Holder
+from .report import LISTED, StepReport
+from .request import CloneRequest
+from .resolve import Parties, resolve_parties
+from .stores import Stores
+
+# The whole id space in one slice: the embedded store reads in one order, page by page.
+_WHOLE: list[dict[str, Any]] = [{}]
+
+
+def plan(stores: Stores, request: CloneRequest, principal: Principal) -> Plan:
+    """What a clone would do. Writes nothing. Raises what is wrong with the request."""
+    with stores.catalog.read() as connection:
+        parties = resolve_parties(connection, request, principal)
+    return make_plan(stores, request, principal, parties)
+
+
+def begin(
+    stores: Stores,
+    request: CloneRequest,
+    principal: Principal,
+    run_id: str,
+    ancestors: frozenset[str] = frozenset(),
+) -> Clone:
+    """The clone that this run is to make, held by it: a new one, or an unfinished one to resume.
+
+    `ancestors` are the runs that this one repeats. Raises InProgress while another run holds the
+    clone, and what is wrong with the request.
+    """
+    published = _published_by(stores, request, principal, ancestors | {run_id})
+    if published is not None:
+        return published
+    with stores.catalog.read() as connection:
+        parties = resolve_parties(connection, request, principal)
+        name = request.namespace_name
+        found = ledger.unfinished(connection, parties.organization_id, name)
+    if found is None:
+        return _reserve(stores, request, principal, parties, run_id)
+    if found.request_identity != request.identity():
+        if found.is_held(stores.clock()):
+            raise InProgress(
+                f"Another run ({found.run_id}) is making {name!r} from another request; wait for "
+                "it, or cancel it first.",
+                run_id=found.run_id,
+            )
+        discard(stores, found)
+        return begin(stores, request, principal, run_id, ancestors)
+    with stores.catalog.write() as connection:
+        current = ledger.get(connection, found.clone_id)
+        clone = ledger.take_over(connection, current, run_id, Holder.current(), stores.clock())
+    if clone.phase == "queued":
+        return _plan_anew(stores, clone, request, principal, parties)
+    return clone
+
+
+def plan_report(stores: Stores, clone: Clone, *, seconds: float) -> StepReport:
+    """The plan as the report of its step."""
+    stored = clone.plan
+    return StepReport(
+        clone_id=clone.clone_id,
+        step="plan_clone",
+        seconds=seconds,
+        resources=[
+            {key: item[key] for key in ("kind", "name", "source_id", "target_id")}
+            for item in stored["id_map"][:LISTED]
+        ],
+        warnings=stored["warnings"],
+        details={
+            "planned": stored["counts"],
+            "lane": f"{stored['lane']}: {stored['lane_reason']}",
+            "equality": stored["equality"],
+            "references": stored["reference_counts"],
+            "not_rewritten": [
+                {key: item[key] for key in ("resource", "resource_id", "path", "old", "outcome")}
+                for item in stored["references"]
+                if item["outcome"] in ("cleared", "unresolved", "mentioned")
+            ][:LISTED],
+            "disk_needed_bytes": stored["bytes"]["disk_needed"],
+            "not_in_the_source": stored["target"]["not_in_the_source"],
+            "namespace_id": stored["target"]["namespace_id"],
+        },
+        resumed=clone.phase != "queued",
+    )
+
+
+def _published_by(
+    stores: Stores, request: CloneRequest, principal: Principal, runs: frozenset[str]
+) -> Clone | None:
+    """The clone that one of `runs` has published already: such a run died after its last write."""
+    query = select(clones).where(
+        clones.c.namespace_name == request.namespace_name,
+        clones.c.request_identity == request.identity(),
+        clones.c.status == "ready",
+        clones.c.run_id.in_(runs),
+    )
+    with stores.catalog.read() as connection:
+        row = connection.execute(query).mappings().first()
+    return None if row is None else Clone.of(row)
+
+
+def _reserve(
+    stores: Stores, request: CloneRequest, principal: Principal, parties: Parties, run_id: str
+) -> Clone:
+    made = make_plan(stores, request, principal, parties)
+    clone_id = stores.new_id()
+    now = stores.clock()
+    try:
+        with stores.catalog.write() as connection:
+            key = _insert_namespace(connection, stores, made, clone_id)
+            connection.execute(
+                insert(clones).values(
+                    clone_id=clone_id,
+                    organization_id=made.target_organization_id,
+                    namespace_name=request.namespace_name,
+                    namespace_key=key,
+                    source_namespace_key=made.source.key,
+                    source_namespace_id=made.source.namespace_id,
+                    request=request.model_dump(),
+                    request_identity=request.identity(),
+                    principal=principal.to_json(),
+                    plan=made.to_json(),
+                    parked=made.parked,
+                    qdrant_collection=_collection_name(made, clone_id),
+                    phase="queued",
+                    status="cloning",
+                    run_id=run_id,
+                    token=1,
+                    created_at=now,
+                    updated_at=now,
+                    **ledger.holder_values(Holder.current(), now),
+                )
+            )
+            _insert_resources(connection, made, clone_id)
+            connection.execute(
+                insert(clone_slices),
+                [
+                    {"clone_id": clone_id, "slice": index, "bounds": bounds, "progress": {}}
+                    for index, bounds in enumerate(_WHOLE)
+                ],
+            )
+            return ledger.get(connection, clone_id)
+    except IntegrityError:
+        raise Conflict(
+            f"The name {request.namespace_name!r} was taken by another clone a moment ago; wait "
+            "for that one, or choose another name."
+        ) from None
+
+
+def _insert_namespace(connection: Connection, stores: Stores, made: Plan, clone_id: str) -> int:
+    planned = made.resources[0]
+    newest = select(func.coalesce(func.max(namespaces.c.generation), 0)).where(
+        namespaces.c.namespace_id == made.target_namespace_id
+    )
+    document = dict(planned.document)
+    document["infrastructure"] = {
+        **(document.get("infrastructure") or {}),
+        "qdrant_collection": _collection_name(made, clone_id),
+    }
+    inserted = connection.execute(
+        insert(namespaces)
+        .values(
+            organization_id=made.target_organization_id,
+            namespace_id=made.target_namespace_id,
+            namespace_name=planned.name,
+            role="next" if made.replaces else "live",
+            generation=connection.execute(newest).scalar_one() + 1,
+            document=document,
+            qdrant_config=made.qdrant_config,
+            clone_status="cloning",
+            clone_id=clone_id,
+            created_at=made.replaces.created_at if made.replaces else planned.created_at,
+            updated_at=planned.updated_at,
+            expires_at=expires_at(made.request, stores.clock()),
+        )
+        .returning(namespaces.c.namespace_key)
+    )
+    return int(inserted.scalar_one())
+
+
+def _insert_resources(connection: Connection, made: Plan, clone_id: str) -> None:
+    rows = [resource.to_row(clone_id) for resource in made.resources]
+    # What the ledger has of the namespace is what it will be, its own collection included.
+    document = rows[0]["document"]
+    rows[0]["document"] = document | {
+        "infrastructure": {
+            **(document.get("infrastructure") or {}),
+            "qdrant_collection": _collection_name(made, clone_id),
+        }
+    }
+    connection.execute(insert(clone_resources), rows)
+
+
+def _collection_name(made: Plan, clone_id: str) -> str:
+    """Another one for each attempt, so that nothing of an earlier one can be in it."""
+    return f"{made.target_namespace_id}_{clone_id.rpartition('_')[2]}"
+
+
+def _plan_anew(
+    stores: Stores, clone: Clone, request: CloneRequest, principal: Principal, parties: Parties
+) -> Clone:
+    """Before the first write a plan may be made again, with the same ids; it says what changed."""
+    replaces = None
+    if parties.unfinished is not None and parties.unfinished.role == "next":
+        replaces = parties.replaces
+    namespace_id = clone.plan["target"]["namespace_id"]
+    made = make_plan(
+        stores, request, principal, replace(parties, namespace_id=namespace_id, replaces=replaces)
+    )
+    if changes := _changes(clone.plan, made):
+        made = replace(made, warnings=[f"Planned anew: {changes}.", *made.warnings])
+    lease = Lease(stores.catalog, clone.clone_id, clone.token, stores)
+    with lease.write() as connection:
+        mine = clone_resources.c.clone_id == clone.clone_id
+        connection.execute(delete(clone_resources).where(mine))
+        _insert_resources(connection, made, clone.clone_id)
+        connection.execute(
+            update(clones)
+            .where(clones.c.clone_id == clone.clone_id)
+            .values(plan=made.to_json(), parked=made.parked, source_namespace_key=made.source.key)
+        )
+        connection.execute(
+            update(namespaces)
+            .where(namespaces.c.namespace_key == clone.namespace_key)
+            .values(qdrant_config=made.qdrant_config)
+        )
+        return ledger.get(connection, clone.clone_id)
+
+
+def _changes(stored: dict[str, Any], made: Plan) -> str:
+    before = {(item["kind"], item["source_id"]) for item in stored["id_map"]}
+    after = {(item.kind, item.source_id) for item in made.resources}
+    parts = []
+    for word, items in (("added", after - before), ("removed", before - after)):
+        for kind in sorted({kind for kind, _ in items}):
+            count = sum(1 for item in items if item[0] == kind)
+            parts.append(f"{count} {kind}{'' if count == 1 else 's'} {word} in the source")
+    return ", ".join(parts)

@@ -1,0 +1,98 @@
+"""Running one step of a clone: take the lease, do what is not done yet, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlalchemy import update
+
+from . import ledger
+from .catalog.schema import clones, namespaces
+from .errors import Conflict
+from .kinds import ResourceKind
+from .ledger import Clone, Lease
+from .process import Holder
+from .report import StepReport
+from .stores import Stores
+from .work import Work
+
+
+def run_step(
+    stores: Stores,
+    clone_id: str,
+    run_id: str,
+    step: str,
+    function: Callable[[Work], StepReport],
+    *,
+    process_goes_on: bool,
+) -> StepReport:
+    """The report of a step, which is done now unless the ledger says that it was done before.
+
+    `process_goes_on`: this process will run the run's next step too. Raises InProgress when
+    another run has the clone, Conflict when it was discarded, and whatever the step raises.
+    """
+    with stores.catalog.write() as connection:
+        clone = ledger.get(connection, clone_id)
+        reports = ledger.read_reports(connection, clone_id)
+        if clone.status == "ready" and step in reports:
+            return replace(reports[step], resumed=True)
+        if clone.status not in ledger.UNFINISHED:
+            raise Conflict(f"The clone {clone.namespace_name!r} is {clone.status}; start it anew.")
+        clone = ledger.take_over(connection, clone, run_id, Holder.current(), stores.clock())
+    lease = Lease(stores.catalog, clone_id, clone.token, stores)
+    try:
+        if step in reports:
+            return replace(reports[step], resumed=True)
+        started = stores.clock()
+        with lease.kept_alive():
+            report = function(Work(stores, clone, lease))
+        return _timed(stores, clone, lease, report, started=started.timestamp())
+    finally:
+        ledger.step_out(stores, lease, process_goes_on=process_goes_on)
+
+
+def _timed(
+    stores: Stores, clone: Clone, lease: Lease, report: StepReport, *, started: float
+) -> StepReport:
+    timed = replace(report, seconds=round(stores.clock().timestamp() - started, 3))
+    with stores.catalog.write() as connection:
+        ledger.store_report(connection, timed, stores.clock())
+    return timed
+
+
+def clone_config(work: Work) -> StepReport:
+    """Marks the start of the writing; the namespace's own row stands since the reservation."""
+    document = work.planned_namespace()
+    with work.lease.write() as connection:
+        connection.execute(
+            update(clones)
+            .where(clones.c.clone_id == work.clone.clone_id)
+            .values(phase="copying", updated_at=work.stores.clock())
+        )
+        connection.execute(
+            update(namespaces)
+            .where(namespaces.c.namespace_key == work.clone.namespace_key)
+            .values(document=document["document"])
+        )
+        report = StepReport(
+            clone_id=work.clone.clone_id,
+            step="clone_config",
+            resources=[
+                {key: document[key] for key in ("name", "source_id", "target_id")},
+            ],
+            details={
+                "feature_extractors": len(document["document"].get("feature_extractors") or []),
+                "payload_indexes": len(document["document"].get("payload_indexes") or []),
+                "qdrant_collection": work.clone.qdrant_collection,
+            },
+        )
+        work.store(connection, report)
+    return report
+
+
+def clone_kind(work: Work, kind: ResourceKind) -> StepReport:
+    """Clones one resource type, or says that it was not asked for."""
+    if kind.requested(work.request):
+        return kind.clone(work, kind)
+    return work.skip(kind.step, {kind.plural: 0})

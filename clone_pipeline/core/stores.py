@@ -1,0 +1,85 @@
+"""The three stores and the clock: all that the core is given of the outside world."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from .catalog.engine import Catalog
+from .objects.s3 import ObjectStore
+from .vectors.embedded import EmbeddedStore
+from .vectors.port import VectorStore
+from .vectors.server import ServerStore
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _new_id() -> str:
+    return f"clone_{secrets.token_hex(6)}"
+
+
+@dataclass(frozen=True)
+class VectorAddress:
+    """Where vectors are: an embedded folder, or a server with the keys for writing and reading."""
+
+    folder: Path | None = None
+    url: str | None = None
+    api_key: str | None = None
+    source_api_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Stores:
+    catalog: Catalog
+    vector_address: VectorAddress
+    s3_endpoint_url: str | None = None
+    clock: Callable[[], datetime] = _now
+    sleep: Callable[[float], None] = time.sleep
+    new_id: Callable[[], str] = _new_id
+    on_wait: Callable[[str], None] | None = None
+
+    @contextmanager
+    def vectors(self) -> Iterator[VectorStore]:
+        """The deployment's vector store. The embedded one admits one process at a time, so it is
+        open only while it is used."""
+        where = self.vector_address
+        store: VectorStore
+        if where.url is not None:
+            store = ServerStore.open(where.url, where.api_key)
+        else:
+            assert where.folder is not None  # noqa: S101
+            store = EmbeddedStore.open(where.folder, on_wait=self.on_wait)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    @contextmanager
+    def source_vectors(
+        self, target: VectorStore, qdrant_url: str | None, qdrant_api_key: str | None = None
+    ) -> Iterator[VectorStore]:
+        """The store to read a namespace from: its own server where it names one, else `target`.
+
+        `qdrant_api_key` is the namespace's own key; a read-only key of the deployment goes first.
+        """
+        where = self.vector_address
+        elsewhere = qdrant_url is not None and qdrant_url != where.url
+        if not elsewhere and (where.url is None or where.source_api_key is None):
+            yield target
+            return
+        key = where.source_api_key or (qdrant_api_key if elsewhere else where.api_key)
+        store = ServerStore.open(qdrant_url or str(where.url), key)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def objects(self) -> ObjectStore:
+        return ObjectStore.open(self.s3_endpoint_url)

@@ -1,0 +1,99 @@
+"""What goes wrong in a vector store, as errors of ours: the one place that knows the client's."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from ..errors import CloneError, NotFound, StorageFailed, StoreUnavailable, WorkError
+
+_TRY_AGAIN = {408, 429, 502, 503, 504}
+_DISK_WORDS = ("no space left", "read-only file system", "disk quota", "disk full")
+# SQLite says these in words only; Python 3.10 does not pass its result codes on.
+_SQLITE_DISK_WORDS = ("readonly", "read-only", "disk is full", "disk i/o error", "unable to open")
+_SQLITE_BUSY_WORDS = ("is locked", "is busy")
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Raises every error as one of ours; `where` names the store at the start of a sentence."""
+    try:
+        yield
+    except CloneError:
+        raise
+    except Exception as error:
+        raise _translate(error, where) from error
+
+
+def _translate(error: Exception, where: str) -> CloneError:
+    if isinstance(error, ResourceExhaustedResponse):
+        return StoreUnavailable(
+            f"{where} asks to wait {error.retry_after_s} s: {one_line(error)}.",
+            retry_after=float(error.retry_after_s),
+        )
+    if isinstance(error, QdrantException):
+        return StoreUnavailable(f"{where} asks to wait: {one_line(error)}.")
+    if isinstance(error, UnexpectedResponse):
+        return _refusal(error, where)
+    if isinstance(error, ResponseHandlingException):
+        return _transport(error.source, where)
+    if isinstance(error, sqlite3.Error):
+        return _sqlite(error, where)
+    if isinstance(error, OSError):
+        return StorageFailed(f"{where} cannot be used: {error.strerror or one_line(error)}.")
+    return WorkError(f"{where} refused the operation: {one_line(error)}.")
+
+
+def _refusal(error: UnexpectedResponse, where: str) -> CloneError:
+    reason = _server_words(error)
+    if error.status_code in _TRY_AGAIN:
+        wait = error.headers.get("retry-after", "")
+        return StoreUnavailable(
+            f"{where} is busy: {reason}.", retry_after=float(wait) if wait.isdigit() else None
+        )
+    if error.status_code == 404:
+        return NotFound(f"{where}: {reason}.")
+    if error.status_code in (401, 403):
+        return WorkError(f"{where} does not let this API key do that: {reason}.")
+    if any(word in reason.lower() for word in _DISK_WORDS):
+        return StorageFailed(f"{where} cannot store: {reason}.")
+    return WorkError(f"{where} refused the operation: {reason}.")
+
+
+def _server_words(error: UnexpectedResponse) -> str:
+    try:
+        return one_line(json.loads(error.content)["status"]["error"])
+    except (ValueError, LookupError, TypeError):
+        return f"HTTP status {error.status_code} {error.reason_phrase}".rstrip()
+
+
+def _transport(source: object, where: str) -> CloneError:
+    if isinstance(source, httpx.TimeoutException):
+        return StoreUnavailable(
+            f"{where} did not answer in time; whether the operation was done is not known."
+        )
+    if isinstance(source, httpx.TransportError):
+        return StoreUnavailable(f"{where} cannot be reached: {one_line(source)}.")
+    return WorkError(f"{where} gave an answer that cannot be understood: {one_line(source)}.")
+
+
+def _sqlite(error: sqlite3.Error, where: str) -> CloneError:
+    reason = one_line(error)
+    words = reason.lower()
+    if any(word in words for word in _SQLITE_DISK_WORDS):
+        return StorageFailed(f"{where} cannot be written: {reason}.")
+    if any(word in words for word in _SQLITE_BUSY_WORDS):
+        return StoreUnavailable(f"{where} is in use by another program: {reason}.")
+    return WorkError(f"{where} is damaged: {reason}.")
+
+
+def one_line(error: object) -> str:
+    """What the error says, on one line, short, without a full stop."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return (words if len(words) <= 300 else f"{words[:297]}...").rstrip(".!")

@@ -1,0 +1,192 @@
+"""Between plain JSON and what Qdrant takes and gives: shared by the embedded store and a server."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import Any
+
+from pydantic import ValidationError
+from qdrant_client import models
+
+from ..errors import InvalidRequest
+from .ids import canonical_id
+from .port import CollectionConfig, Point, Vector
+
+# What a request to create a collection takes besides vectors; a server reports some elsewhere.
+_PARAMS = (
+    "shard_number",
+    "sharding_method",
+    "replication_factor",
+    "write_consistency_factor",
+    "on_disk_payload",
+    "payload",
+    "id_tracker",
+)
+
+
+# ---- points ----------------------------------------------------------------------------------
+
+
+def checked(point: Point) -> Point:
+    """The point with a canonical id and vectors of float32 values.
+
+    Raises InvalidRequest, naming the point, for an id or a vector that no store should hold: the
+    embedded store would take a negative id, an infinity, and integers that it later cuts off.
+    """
+    vectors = {name: _checked(point.id, name, vector) for name, vector in point.vectors.items()}
+    return Point(canonical_id(point.id), vectors, point.payload)
+
+
+def _checked(point_id: object, name: str, vector: Vector) -> Vector:
+    try:
+        if isinstance(vector, dict):
+            indices = [int(index) for index in vector["indices"]]
+            return {"indices": indices, "values": _float32(vector["values"])}
+        if vector and isinstance(vector[0], list):
+            return [_float32(row) for row in vector]
+        return _float32(vector)
+    except (TypeError, ValueError, KeyError):
+        raise InvalidRequest(
+            f"Point {point_id}: vector `{name}` has to be a list of finite numbers, a list of such "
+            "lists, or an object with `indices` and `values`."
+        ) from None
+
+
+def _float32(values: Any) -> list[float]:
+    packed = array("f", values)
+    if not math.isfinite(sum(packed)):
+        raise ValueError
+    return packed.tolist()
+
+
+def point_struct(point: Point) -> models.PointStruct:
+    """For the embedded client. Not validated again: `checked` did, and the client will."""
+    vectors: Any = {
+        name: models.SparseVector.model_construct(None, **vector)
+        if isinstance(vector, dict)
+        else vector
+        for name, vector in point.vectors.items()
+    }
+    return models.PointStruct.model_construct(id=point.id, vector=vectors, payload=point.payload)
+
+
+def point_json(point: Point) -> dict[str, Any]:
+    """For a server's REST interface, where a lone unnamed vector stands without a name."""
+    vectors: Any = point.vectors
+    if vectors.keys() == {""}:
+        vectors = vectors[""]
+    return {"id": point.id, "vector": vectors, "payload": point.payload}
+
+
+def plain_point(point_id: Any, vector: Any, payload: Any) -> Point:
+    """A point as either store gives it back."""
+    named = vector if isinstance(vector, dict) else {"": vector} if vector else {}
+    vectors = {name: _plain_vector(value) for name, value in named.items()}
+    return Point(canonical_id(point_id), vectors, payload or {})
+
+
+def _plain_vector(value: Any) -> Vector:
+    if isinstance(value, models.SparseVector):
+        return {"indices": value.indices, "values": value.values}
+    plain: Vector = value
+    return plain
+
+
+# ---- configuration ---------------------------------------------------------------------------
+
+
+def index_params(schema: Any) -> dict[str, Any]:
+    """A payload index in one form, `{"type": "keyword", ...parameters}`.
+
+    Takes what Qdrant takes (`"keyword"`, or an object with `type`) and what it reports
+    (`{"data_type": "keyword", "params": {...}, "points": 3}`).
+    """
+    if isinstance(schema, str):
+        return {"type": schema}
+    if "data_type" not in schema:
+        return dict(schema)
+    params = {
+        key: value for key, value in (schema.get("params") or {}).items() if value is not None
+    }
+    return {"type": schema["data_type"], **params}
+
+
+def reported_index(schema: Any) -> dict[str, Any]:
+    """A payload index in the form that Qdrant reports, without the count of points."""
+    params = index_params(schema)
+    return {"data_type": params["type"], "params": params}
+
+
+def vectors_models(config: CollectionConfig) -> dict[str, models.VectorParams]:
+    """Raises InvalidRequest, naming the vector, where the client does not know the parameters."""
+    return {
+        name: _model(models.VectorParams, params, f"vectors.{name}")
+        for name, params in (config.get("vectors") or {}).items()
+    }
+
+
+def sparse_models(config: CollectionConfig) -> dict[str, models.SparseVectorParams]:
+    return {
+        name: _model(models.SparseVectorParams, params or {}, f"sparse_vectors.{name}")
+        for name, params in (config.get("sparse_vectors") or {}).items()
+    }
+
+
+def text_indexes(config: CollectionConfig) -> dict[str, models.TextIndexParams]:
+    """The payload indexes that the embedded store makes use of: text indexes with scoring."""
+    schema = {
+        name: index_params(entry) for name, entry in (config.get("payload_schema") or {}).items()
+    }
+    return {
+        name: _model(models.TextIndexParams, params, f"payload_schema.{name}")
+        for name, params in schema.items()
+        if params.get("type") == "text" and params.get("scoring")
+    }
+
+
+def _model(kind: Any, values: Any, where: str) -> Any:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join([where, *(str(part) for part in first["loc"])])
+        raise InvalidRequest(f"Collection configuration, {path}: {first['msg']}.") from None
+
+
+def create_body(config: CollectionConfig) -> dict[str, Any]:
+    """The request body that makes such a collection on a server; payload indexes come after it."""
+    body = {key: value for key, value in config.items() if key != "payload_schema"}
+    vectors = body.get("vectors") or {}
+    body["vectors"] = vectors[""] if vectors.keys() == {""} else vectors
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def reported_config(info: dict[str, Any]) -> CollectionConfig:
+    """The configuration out of a server's description of a collection, all that it takes again."""
+    reported = info["config"]
+    params = reported["params"]
+    vectors = params.get("vectors") or {}
+    config: CollectionConfig = {
+        "vectors": {"": vectors} if "size" in vectors else vectors,
+        "sparse_vectors": params.get("sparse_vectors") or {},
+        **{key: params[key] for key in _PARAMS if key in params},
+        "hnsw_config": reported.get("hnsw_config"),
+        "optimizers_config": reported.get("optimizer_config"),
+        "wal_config": reported.get("wal_config"),
+        "quantization_config": reported.get("quantization_config"),
+        "strict_mode_config": reported.get("strict_mode_config"),
+    }
+    config = {key: _without_null(value) for key, value in config.items() if value is not None}
+    if reported.get("metadata"):
+        config["metadata"] = reported["metadata"]
+    config["payload_schema"] = {
+        field: reported_index(schema) for field, schema in info["payload_schema"].items()
+    }
+    return config
+
+
+def _without_null(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_null(item) for key, item in value.items() if item is not None}

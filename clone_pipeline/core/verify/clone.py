@@ -1,0 +1,281 @@
+"""The step `verify_clone`: everything that was written, compared before it is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+
+from .. import ledger
+from ..catalog import namespaces as catalog
+from ..catalog.documents import RECORDS
+from ..catalog.schema import clones, objects
+from ..errors import VerificationFailed
+from ..kinds import KINDS
+from ..kinds.buckets import read_target
+from ..objects.s3 import ObjectCheck, locations
+from ..plan import read_config
+from ..report import StepReport
+from ..vectors.digest import Digest, canonical
+from ..vectors.equality import EqualityRule, rule
+from ..vectors.stream import Progress, read_progress
+from ..work import Work
+from . import points as check_points
+from . import records
+from .difference import Differences, differing_fields
+
+# `verify_objects: sample` asks for the files of this many objects.
+SAMPLED_OBJECTS = 1000
+
+
+@dataclass
+class _Findings:
+    """`found` was repaired or not; `left` is what no repair has put right: it fails the clone."""
+
+    found: Differences = field(default_factory=Differences)
+    left: Differences = field(default_factory=Differences)
+    repaired: int = 0
+
+
+def verify_clone(work: Work) -> StepReport:
+    """Proves that the target is what was read, rewritten; repairs once what is not.
+
+    Raises VerificationFailed naming resource and field, StoreUnavailable, LeaseLost.
+    """
+    with work.lease.write() as connection:
+        connection.execute(
+            update(clones)
+            .where(clones.c.clone_id == work.clone.clone_id)
+            .values(phase="verifying", updated_at=work.stores.clock())
+        )
+    reports = _reports(work)
+    copied = read_progress(work)
+    findings = _Findings()
+    expected_objects = Digest.from_json(reports["clone_buckets"].details["objects_digest"])
+    _check_records(work, expected_objects, findings)
+    records.source_ids_left(work, findings.left)
+    points, equality = _check_points(work, copied, findings)
+    _check_config(work, findings)
+    files = _check_files(work)
+    if findings.left:
+        raise VerificationFailed(
+            f"The clone differs from its source in {findings.left.count} places, also after a "
+            f"repair: {findings.left.sentence()}.",
+            differences=findings.left.to_json(),
+        )
+    with work.stores.catalog.read() as connection:
+        namespace = catalog.by_key(connection, work.clone.namespace_key)
+        sealed = records.read_records(connection, namespace)
+        drift = _drift(connection, work, expected_objects, copied, points)
+    report = StepReport(
+        clone_id=work.clone.clone_id,
+        step="verify_clone",
+        details={
+            "proven": work.request.verify,
+            "equality": equality.sentence,
+            "counted": sealed.counts | {"points": points.count},
+            "points_compared": points.compared,
+            "differences": findings.found.count,
+            "differences_first": findings.found.to_json(),
+            "repaired": findings.repaired,
+            "source_ids_left": 0,
+            "drift": drift,
+            "seal": _seal(sealed, points, work.clone.plan["qdrant_config"]),
+            **_files_details(work, files),
+        },
+        warnings=_file_warnings(files),
+    )
+    with work.lease.write() as connection:
+        # What a repair has put right was copied all the same: the steps' counts stay the sum.
+        for step, counts in _recounted(reports, sealed.counts, points.count):
+            work.store(connection, replace(reports[step], counts=counts))
+        work.store(connection, report)
+    return report
+
+
+def _reports(work: Work) -> dict[str, StepReport]:
+    with work.stores.catalog.read() as connection:
+        return ledger.read_reports(connection, work.clone.clone_id)
+
+
+def _check_records(work: Work, objects_digest: Digest, findings: _Findings) -> None:
+    for kind in KINDS:
+        first = records.check_small(work, kind, repair=True)
+        _merge(findings, first)
+        if first:
+            _keep(findings, records.check_small(work, kind, repair=False))
+    found, now = records.check_objects(work, objects_digest, repair=True)
+    _merge(findings, found)
+    if found:
+        _keep(findings, records.check_objects(work, now, repair=False)[0])
+    _check_namespace(work, findings)
+
+
+def _check_namespace(work: Work, findings: _Findings) -> None:
+    expected = work.planned_namespace()
+    with work.stores.catalog.read() as connection:
+        actual = catalog.by_key(connection, work.clone.namespace_key)
+    fields = list(differing_fields(expected["document"], actual.document))
+    fields += [] if actual.name == expected["name"] else ["namespace_name differs"]
+    findings.left.add("namespace", expected["target_id"], *fields)
+
+
+def _merge(findings: _Findings, found: Differences) -> None:
+    findings.repaired += found.count
+    for difference in found.first:
+        findings.found.add(difference.kind, difference.id, difference.field)
+
+
+def _keep(findings: _Findings, left: Differences) -> None:
+    for difference in left.first:
+        findings.left.add(difference.kind, difference.id, difference.field)
+
+
+def _check_points(
+    work: Work, copied: Progress, findings: _Findings
+) -> tuple[check_points.PointsFound, EqualityRule]:
+    with work.stores.vectors() as target:
+        equality = rule(target.embedded, work.clone.plan["qdrant_config"])
+    how = work.request.verify if work.request.include_resources.collections else "counts"
+    if how == "full":
+        result = check_points.check_full(work, equality, copied)
+    elif how == "sample":
+        result = check_points.check_sample(work, equality, copied)
+        if result.count != copied.digest.count:
+            result.left.add("point", "count", f"{copied.digest.count} copied, {result.count} there")
+    else:
+        result = check_points.check_count(work, copied)
+    findings.repaired += result.repaired
+    for difference in result.found.first:
+        findings.found.add(difference.kind, difference.id, difference.field)
+    _keep(findings, result.left)
+    return result, equality
+
+
+def _check_config(work: Work, findings: _Findings) -> None:
+    """The Qdrant collection's configuration and payload schema, as each store tells them."""
+    source = work.source()
+    with (
+        work.stores.vectors() as target,
+        work.stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key) as store,
+    ):
+        expected = (
+            work.rewriter.rewrite_qdrant_config(store.read_config(source.qdrant_collection))
+            if target.embedded == store.embedded
+            else work.clone.plan["qdrant_config"]
+        )
+        actual = target.read_config(work.clone.qdrant_collection)
+        asked = work.rewriter.rewrite_qdrant_config(read_config(store, source))
+    name = work.clone.qdrant_collection
+    findings.left.add("qdrant config", name, *differing_fields(expected, actual))
+    with work.stores.catalog.read() as connection:
+        kept = catalog.by_key(connection, work.clone.namespace_key).qdrant_config
+    findings.left.add("qdrant config", f"{name} in the catalog", *differing_fields(asked, kept))
+
+
+def _check_files(work: Work) -> ObjectCheck | None:
+    if work.request.verify_objects == "none":
+        return None
+    sampled = work.request.verify_objects == "sample"
+    store = work.stores.objects()
+    try:
+        with work.stores.catalog.read() as connection:
+            return store.check(_files(connection, work, SAMPLED_OBJECTS if sampled else None))
+    finally:
+        store.close()
+
+
+def _files(connection: Connection, work: Work, limit: int | None) -> Iterator[tuple[str, str]]:
+    import json
+
+    for index, (object_id, _, text) in enumerate(read_target(connection, work.clone.namespace_key)):
+        if limit is not None and index >= limit:
+            return
+        for location in locations(json.loads(text)):
+            yield object_id, location
+
+
+def _files_details(work: Work, files: ObjectCheck | None) -> dict[str, Any]:
+    if files is None:
+        return {"files": "not checked (verify_objects: none)"}
+    return {
+        "files": work.request.verify_objects,
+        "files_checked": files.checked,
+        "files_missing": files.missing_count,
+        "files_missing_first": [
+            {"object_id": who, "location": where} for who, where in files.missing
+        ],
+        "files_unreadable": files.unreadable_count,
+        "files_elsewhere": files.elsewhere,
+        "files_bytes": files.bytes,
+    }
+
+
+def _file_warnings(files: ObjectCheck | None) -> list[str]:
+    if files is None:
+        return []
+    found = []
+    if files.missing_count:
+        first = ", ".join(where for _, where in files.missing[:3])
+        found.append(f"{files.missing_count} of {files.checked} S3 files do not exist: {first}.")
+    if files.unreadable_count:
+        found.append(
+            f"{files.unreadable_count} of {files.checked} S3 files could not be looked at (access "
+            "denied)."
+        )
+    return found
+
+
+def _drift(
+    connection: Connection,
+    work: Work,
+    expected_objects: Digest,
+    copied: Progress,
+    points: check_points.PointsFound,
+) -> dict[str, Any]:
+    """Whether the source changed since it was read. Reported, never decisive."""
+    moved = {}
+    for kind in KINDS:
+        if not kind.requested(work.request):
+            continue
+        expected = records.read_planned(connection, work.clone.clone_id, kind.name)
+        now = {}
+        for key, document in records.read_actual(
+            connection, work.clone.source_namespace_key, kind.name
+        ).items():
+            rewritten, _ = work.rewriter.rewrite(kind.name, document)
+            now[rewritten[RECORDS[kind.name].id_field], key[1]] = rewritten
+        changed = records.compare_documents(kind.name, expected, now, Differences())
+        if changed:
+            moved[kind.plural] = len(changed)
+    count = select(func.count()).where(objects.c.namespace_key == work.clone.source_namespace_key)
+    if apart := abs(connection.execute(count).scalar_one() - expected_objects.count):
+        moved["objects"] = apart
+    if points.source is not None and points.source != copied.digest:
+        moved["points"] = max(1, abs(points.source.count - copied.digest.count))
+    return {"state": "moving" if moved else "quiet", "at_least": moved}
+
+
+def _seal(
+    sealed: records.Records, points: check_points.PointsFound, config: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "records": sealed.digests,
+        "points": {
+            "count": points.count,
+            "digest": None if points.seal is None else points.seal.hexdigest(),
+        },
+        "qdrant_config": blake2b(canonical(config), digest_size=16).hexdigest(),
+    }
+
+
+def _recounted(
+    reports: dict[str, StepReport], counted: dict[str, int], points: int
+) -> Iterator[tuple[str, dict[str, int]]]:
+    for step, report in reports.items():
+        counts = {name: (counted | {"points": points})[name] for name in report.counts}
+        if counts != report.counts:
+            yield step, counts

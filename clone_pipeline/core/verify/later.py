@@ -1,0 +1,210 @@
+"""`verify CLONE` and `verify SOURCE CLONE`: the proof, again, at any later time. Writes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from .. import ledger
+from ..catalog import namespaces as catalog
+from ..catalog.documents import RECORDS
+from ..catalog.namespaces import Namespace
+from ..errors import Conflict
+from ..ids import id_map_from_json
+from ..kinds import KINDS
+from ..kinds.buckets import Copying, read_rewritten, read_target
+from ..ledger import Clone
+from ..references import Rewriter
+from ..request import CloneRequest, parse_request
+from ..stores import Stores
+from ..vectors.digest import Digest, point_digest
+from ..vectors.equality import differences, rule
+from ..vectors.paging import pages, pairs
+from ..vectors.stream import page_size
+from . import records
+from .difference import Differences, differing_fields
+from .points import rewritten_pages
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`unchanged`: the clone is still what was published, by the seal.
+
+    `equal` is None where no source was compared with. `differences` are those to the source, or,
+    without one, the sealed parts that are no longer the same.
+    """
+
+    clone: str
+    unchanged: bool
+    equal: bool | None
+    changed_parts: list[str]
+    compared: dict[str, int]
+    differences: Differences
+
+    @property
+    def good(self) -> bool:
+        """A source that moved on is no damage; a clone that changed and differs is."""
+        return self.unchanged or self.equal is True
+
+    @property
+    def sentence(self) -> str:
+        if self.equal:
+            return f"{self.clone} equals its source."
+        if self.unchanged and self.equal is None:
+            return f"{self.clone} is what was published."
+        if self.unchanged:
+            return (
+                f"{self.clone} is what was published; its source has moved on since, in "
+                f"{self.differences.count} places."
+            )
+        parts = ", ".join(self.changed_parts)
+        if self.equal is None:
+            return f"{self.clone} is not what was published: {parts} changed since."
+        return (
+            f"{self.clone} is not what was published ({parts} changed since) and differs from its "
+            f"source in {self.differences.count} places."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "clone": self.clone,
+            "good": self.good,
+            "unchanged_since_publish": self.unchanged,
+            "equal_to_source": self.equal,
+            "changed_parts": self.changed_parts,
+            "compared": self.compared,
+            "difference_count": self.differences.count,
+            "differences": self.differences.to_json(),
+            "sentence": self.sentence,
+        }
+
+
+def verify_sealed(stores: Stores, organization_id: str | None, identifier: str) -> Verdict:
+    """The clone against the digests that were sealed when it was published.
+
+    Raises NotFound, Conflict for a namespace that is no published clone.
+    """
+    namespace, clone = _published(stores, organization_id, identifier)
+    changed, compared = _changed_parts(stores, namespace, clone)
+    found = Differences()
+    for part in changed:
+        found.add("sealed part", part, "differs from what was published")
+    return Verdict(namespace.name, not changed, None, changed, compared, found)
+
+
+def verify_pair(
+    stores: Stores, organization_id: str | None, source_identifier: str, identifier: str
+) -> Verdict:
+    """The clone against its source, as both are now, with the seal to tell drift from damage.
+
+    Raises NotFound, Conflict for a namespace that is no published clone of that source.
+    """
+    namespace, clone = _published(stores, organization_id, identifier)
+    with stores.catalog.read() as connection:
+        source = catalog.resolve(connection, None, source_identifier)
+    if source.namespace_id != clone.source_namespace_id:
+        raise Conflict(
+            f"{namespace.name!r} is a clone of {clone.source_namespace_id}, not of "
+            f"{source_identifier!r}."
+        )
+    changed, compared = _changed_parts(stores, namespace, clone)
+    found = Differences()
+    request = parse_request(clone.request)
+    rewriter = Rewriter(id_map_from_json(clone.plan["ids"]))
+    with stores.catalog.read() as connection:
+        _compare_records(connection, request, rewriter, source, namespace, found)
+    if request.include_resources.collections:
+        _compare_points(stores, rewriter, source, namespace, found)
+    return Verdict(namespace.name, not changed, not found, changed, compared, found)
+
+
+def _published(
+    stores: Stores, organization_id: str | None, identifier: str
+) -> tuple[Namespace, Clone]:
+    with stores.catalog.read() as connection:
+        namespace = catalog.resolve(connection, organization_id, identifier)
+        if namespace.clone_id is None:
+            raise Conflict(f"{namespace.name!r} is not a clone, so it has no seal to verify.")
+        clone = ledger.get(connection, namespace.clone_id)
+    if clone.seal is None or clone.status != "ready":
+        raise Conflict(
+            f"{namespace.name!r} is not published (clone_status: {namespace.clone_status}); "
+            "finish it with `clone-pipeline resume` first."
+        )
+    return namespace, clone
+
+
+def _changed_parts(
+    stores: Stores, namespace: Namespace, clone: Clone
+) -> tuple[list[str], dict[str, int]]:
+    """The sealed parts that are no longer what was published, and how much was looked at."""
+    seal: dict[str, Any] = clone.seal or {}
+    with stores.catalog.read() as connection:
+        now = records.read_records(connection, namespace)
+    changed = [kind for kind, digest in seal["records"].items() if now.digests[kind] != digest]
+    with stores.vectors() as store:
+        if not store.exists(namespace.qdrant_collection):
+            return [*changed, "points (the Qdrant collection is gone)"], now.counts
+        points = Digest()
+        if seal["points"]["digest"] is None:
+            points.count = store.count(namespace.qdrant_collection)
+        else:
+            for page in pages(store, namespace.qdrant_collection, page_size(store)):
+                for point in page:
+                    points.add(point_digest(point))
+    sealed = seal["points"]
+    if points.count != sealed["count"] or sealed["digest"] not in (None, points.hexdigest()):
+        changed.append("points")
+    return changed, now.counts | {"points": points.count}
+
+
+def _compare_records(
+    connection: Connection,
+    request: CloneRequest,
+    rewriter: Rewriter,
+    source: Namespace,
+    target: Namespace,
+    found: Differences,
+) -> None:
+    for kind in KINDS:
+        if not kind.requested(request):
+            continue
+        expected = {}
+        for key, document in records.read_actual(connection, source.key, kind.name).items():
+            rewritten, _ = rewriter.rewrite(kind.name, document)
+            expected[rewritten[RECORDS[kind.name].id_field], key[1]] = rewritten
+        actual = records.read_actual(connection, target.key, kind.name)
+        records.compare_documents(kind.name, expected, actual, found)
+    pairs_of_objects = records.merge_objects(
+        read_rewritten(connection, Copying(source.key, rewriter), Counter()),
+        read_target(connection, target.key),
+    )
+    for before, after in pairs_of_objects:
+        if before is None and after is not None:
+            found.add("object", after[0], "is extra")
+        elif before is not None:
+            records.same_object(before, after, found)
+
+
+def _compare_points(
+    stores: Stores, rewriter: Rewriter, source: Namespace, target: Namespace, found: Differences
+) -> None:
+    name = target.qdrant_collection
+    with (
+        stores.vectors() as there,
+        stores.source_vectors(there, source.qdrant_url, source.qdrant_api_key) as store,
+    ):
+        config = rewriter.rewrite_qdrant_config(store.read_config(source.qdrant_collection))
+        found.add("qdrant config", name, *differing_fields(config, there.read_config(name)))
+        equality = rule(there.embedded, config)
+        expected = rewritten_pages(rewriter, store, source.qdrant_collection)
+        for before, after in pairs(expected, pages(there, name, page_size(there))):
+            if before is None and after is not None:
+                found.add("point", after.id, "is extra")
+            elif before is not None and after is None:
+                found.add("point", before.id, "is missing")
+            elif before is not None and after is not None:
+                found.add("point", before.id, *differences(before, after, equality))

@@ -1,0 +1,197 @@
+"""The points of a clone against those of its source, rewritten; in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..references import Rewriter
+from ..vectors.digest import Digest, point_digest
+from ..vectors.equality import EqualityRule, differences
+from ..vectors.paging import pages, pairs
+from ..vectors.port import Point, PointId, VectorStore
+from ..vectors.stream import Progress, page_size
+from ..work import Work
+from .difference import Differences
+
+
+@dataclass
+class PointsFound:
+    """`seal` digests the target as it reads after a fresh open, vectors included; None where not
+    every point was read. `source` digests what the source holds now, where it was read again."""
+
+    compared: int = 0
+    count: int = 0
+    repaired: int = 0
+    seal: Digest | None = None
+    source: Digest | None = None
+    found: Differences = field(default_factory=Differences)
+    left: Differences = field(default_factory=Differences)
+
+
+def check_full(work: Work, rule: EqualityRule, copied: Progress) -> PointsFound:
+    """Every point. On a server by digests, and point by point only where these differ; on the
+    embedded store, whose cosine vectors have no one spelling, always point by point.
+
+    What differs is written again once, as the source has it now; `left` is what differs still.
+    """
+    name = work.clone.qdrant_collection
+    result = PointsFound()
+    with work.stores.vectors() as target:
+        if rule.exact:
+            result.seal = _digest_target(work.rewriter, target, name, result)
+            if result.seal == copied.digest:
+                result.compared = result.count = result.seal.count
+                return result
+        _compare(work, rule, target, result)
+    if result.repaired:
+        # The embedded store reads differently in the session that wrote: seal a fresh one.
+        with work.stores.vectors() as target:
+            result.seal = _digest_target(work.rewriter, target, name, result)
+    result.count = 0 if result.seal is None else result.seal.count
+    return result
+
+
+def check_sample(work: Work, rule: EqualityRule, copied: Progress) -> PointsFound:
+    """The points that the copy put aside for each collection: in the source and in the target."""
+    result = PointsFound()
+    name = work.clone.qdrant_collection
+    source = work.source()
+    with (
+        work.stores.vectors() as target,
+        work.stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key) as store,
+    ):
+        for lowest in copied.sample.values():
+            ids = [point_id for _, point_id in lowest]
+            expected = _by_id(store.retrieve(source.qdrant_collection, ids))
+            actual = _by_id(target.retrieve(name, ids))
+            for point_id in ids:
+                before = expected.get(point_id)
+                # Gone from the source since: there is nothing to compare it with.
+                if before is not None:
+                    _check(work.rewriter, before, actual.get(point_id), rule, result.left)
+                    result.compared += 1
+        result.count = target.count(name)
+    return result
+
+
+def check_count(work: Work, copied: Progress) -> PointsFound:
+    with work.stores.vectors() as target:
+        count = target.count(work.clone.qdrant_collection)
+    result = PointsFound(count=count)
+    if count != copied.digest.count:
+        result.left.add("point", "count", f"{copied.digest.count} were copied, {count} are there")
+    return result
+
+
+def _digest_target(
+    rewriter: Rewriter, target: VectorStore, name: str, result: PointsFound
+) -> Digest:
+    digest = Digest()
+    for page in pages(target, name, page_size(target)):
+        for point in page:
+            digest.add(point_digest(point))
+            _look_for_source_ids(rewriter, point, result.left)
+    return digest
+
+
+def _compare(work: Work, rule: EqualityRule, target: VectorStore, result: PointsFound) -> None:
+    """Both sides in id order, side by side; repairs as it goes, a page at a time."""
+    name, source = work.clone.qdrant_collection, work.source()
+    batch: list[tuple[PointId, Point | None]] = []
+    sealed, seen = Digest(), Digest()
+    with work.stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key) as store:
+        expected = rewritten_pages(work.rewriter, store, source.qdrant_collection)
+        actual = pages(target, name, page_size(target))
+        for before, after in pairs(expected, actual):
+            result.compared += 1
+            if before is not None:
+                seen.add(point_digest(before, vectors=rule.exact))
+            if after is not None:
+                sealed.add(point_digest(after))
+                _look_for_source_ids(work.rewriter, after, result.left)
+            if point := _differing(before, after, rule, result.found):
+                batch.append(point)
+            if len(batch) >= page_size(target):
+                _repair(work, rule, target, batch, result)
+                batch = []
+        _repair(work, rule, target, batch, result)
+    result.seal, result.source = sealed, seen
+
+
+def _differing(
+    before: Point | None, after: Point | None, rule: EqualityRule, found: Differences
+) -> tuple[PointId, Point | None] | None:
+    """What has to be written for this id: the point, or None to remove it."""
+    if before is None and after is not None:
+        found.add("point", after.id, "is extra")
+        return after.id, None
+    if before is not None and _note(before, after, rule, found):
+        return before.id, before
+    return None
+
+
+def _note(before: Point, after: Point | None, rule: EqualityRule, found: Differences) -> bool:
+    fields = ["is missing"] if after is None else differences(before, after, rule)
+    found.add("point", before.id, *fields)
+    return bool(fields)
+
+
+def _repair(
+    work: Work,
+    rule: EqualityRule,
+    target: VectorStore,
+    batch: list[tuple[PointId, Point | None]],
+    result: PointsFound,
+) -> None:
+    """Writes them again, reads them back, and keeps what differs still."""
+    if not batch:
+        return
+    name = work.clone.qdrant_collection
+    work.lease.check()
+    wanted = [point for _, point in batch if point is not None]
+    if wanted:
+        target.upsert(name, wanted)
+    gone = [point_id for point_id, point in batch if point is None]
+    if gone:
+        target.delete_points(name, gone)
+    after = _by_id(target.retrieve(name, [point_id for point_id, _ in batch]))
+    for point_id, point in batch:
+        if point is not None:
+            _note(point, after.get(point_id), rule, result.left)
+        elif point_id in after:
+            result.left.add("point", point_id, "is extra")
+    result.repaired += len(batch)
+
+
+def rewritten_pages(
+    rewriter: Rewriter, store: VectorStore, collection: str
+) -> Iterator[list[Point]]:
+    """The source's points as they must stand in the clone."""
+    for page in pages(store, collection, page_size(store)):
+        yield [rewritten(rewriter, point) for point in page]
+
+
+def rewritten(rewriter: Rewriter, point: Point) -> Point:
+    return point._replace(payload=rewriter.rewrite_payload(point.payload)[0])
+
+
+def _check(
+    rewriter: Rewriter,
+    before: Point,
+    after: Point | None,
+    rule: EqualityRule,
+    left: Differences,
+) -> None:
+    _note(rewritten(rewriter, before), after, rule, left)
+    if after is not None:
+        _look_for_source_ids(rewriter, after, left)
+
+
+def _look_for_source_ids(rewriter: Rewriter, point: Point, left: Differences) -> None:
+    for path, old in rewriter.source_ids_left("payload", point.payload):
+        left.add("point", point.id, f"payload.{path} still holds the source's {old}")
+
+
+def _by_id(points: list[Point]) -> dict[PointId, Point]:
+    return {point.id: point for point in points}

@@ -1,0 +1,65 @@
+"""What a step is given: the stores, the clone as the ledger has it, and the lease to write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy import Connection, RowMapping, select
+
+from . import ledger
+from .catalog import namespaces
+from .catalog.namespaces import Namespace
+from .catalog.schema import clone_resources
+from .ids import id_map_from_json
+from .ledger import Clone, Lease
+from .references import Rewriter
+from .report import StepReport
+from .request import CloneRequest, parse_request
+from .stores import Stores
+
+
+@dataclass(frozen=True)
+class Work:
+    stores: Stores
+    clone: Clone
+    lease: Lease
+
+    @cached_property
+    def request(self) -> CloneRequest:
+        return parse_request(self.clone.request)
+
+    @cached_property
+    def rewriter(self) -> Rewriter:
+        return Rewriter(id_map_from_json(self.clone.plan["ids"]))
+
+    def source(self) -> Namespace:
+        """The source as it is now."""
+        with self.stores.catalog.read() as connection:
+            return namespaces.by_key(connection, self.clone.source_namespace_key)
+
+    def planned_namespace(self) -> RowMapping:
+        """The namespace as the plan has it: name, ids, document."""
+        query = select(clone_resources).where(
+            clone_resources.c.clone_id == self.clone.clone_id,
+            clone_resources.c.kind == "namespace",
+        )
+        with self.stores.catalog.read() as connection:
+            return connection.execute(query).mappings().one()
+
+    def skip(self, step: str, counts: dict[str, int]) -> StepReport:
+        """Records that a step had nothing to do because its resources were not asked for."""
+        report = StepReport(
+            clone_id=self.clone.clone_id,
+            step=step,
+            status="skipped",
+            counts=counts,
+            details={"reason": "skipped: not requested"},
+        )
+        with self.lease.write() as connection:
+            self.store(connection, report)
+        return report
+
+    def store(self, connection: Connection, report: StepReport) -> None:
+        """Records that a step is done, in the transaction that did it."""
+        ledger.store_report(connection, report, self.stores.clock())

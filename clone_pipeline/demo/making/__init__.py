@@ -1,0 +1,1 @@
+"""How the demo bundle was made: texts, embeddings and the resources around them."""

@@ -1,0 +1,20 @@
+"""The job: how the steps of a clone depend on each other."""
+
+import dagster as dg
+
+from clone_pipeline import ops
+from clone_pipeline.config import request_at_the_root
+
+
+@dg.job(config=request_at_the_root, tags={"clone/job": "clone_namespace"})
+def clone_namespace() -> None:
+    """Make a full, proven copy of a namespace.
+
+    Planned before anything is written, resumable after any crash, proven equal to its source
+    before it is called ready, published in one step or not at all. The source is never written.
+    """
+    planned = ops.plan_clone()
+    collections = ops.clone_collections(ops.clone_buckets(ops.clone_config(planned)))
+    points = ops.copy_points(collections)
+    taxonomies = ops.clone_taxonomies(ops.clone_retrievers(collections))
+    ops.publish_clone(ops.verify_clone(points, taxonomies))

@@ -1,0 +1,107 @@
+"""One op a step. Each asks the core for the step's report and shows it; nothing else."""
+
+from typing import Any
+
+import dagster as dg
+
+from clone_pipeline.config import CloneConfig
+from clone_pipeline.core import publish, reserve, steps
+from clone_pipeline.core.kinds import BUCKET, COLLECTION, RETRIEVER, TAXONOMY
+from clone_pipeline.core.report import StepReport
+from clone_pipeline.core.request import parse_request
+from clone_pipeline.core.vectors.stream import copy_points as copy_all_points
+from clone_pipeline.core.verify import verify_clone as prove
+from clone_pipeline.resources import StoresResource
+from clone_pipeline.step import run_step, started_by, step
+
+
+@dg.op
+def plan_clone(
+    context: dg.OpExecutionContext, config: CloneConfig, stores: StoresResource
+) -> StepReport:
+    """Work out what the clone will do, and reserve its name."""
+    with step(context, stores) as told:
+        started = stores.stores.clock()
+        request = parse_request(config.model_dump())
+        clone = reserve.begin(
+            stores.stores, request, stores.principal, context.run_id, started_by(context)
+        )
+        told.clone_id = clone.clone_id
+        context.instance.add_run_tags(
+            context.run_id,
+            {
+                "clone/id": clone.clone_id,
+                "clone/source": clone.source_namespace_id,
+                "clone/target_namespace": clone.namespace_name,
+            },
+        )
+        seconds = (stores.stores.clock() - started).total_seconds()
+        return told.show(reserve.plan_report(stores.stores, clone, seconds=round(seconds, 3)))
+
+
+@dg.op
+def clone_config(
+    context: dg.OpExecutionContext, planned: StepReport, stores: StoresResource
+) -> StepReport:
+    """Write the namespace's configuration: extractors, indexes, infrastructure."""
+    return run_step(context, stores, planned, steps.clone_config)
+
+
+@dg.op
+def clone_buckets(
+    context: dg.OpExecutionContext, namespace: StepReport, stores: StoresResource
+) -> StepReport:
+    """Clone buckets and object records; they refer to the same S3 files."""
+    return run_step(context, stores, namespace, lambda work: steps.clone_kind(work, BUCKET))
+
+
+@dg.op
+def clone_collections(
+    context: dg.OpExecutionContext, buckets: StepReport, stores: StoresResource
+) -> StepReport:
+    """Clone the collections' configuration."""
+    return run_step(context, stores, buckets, lambda work: steps.clone_kind(work, COLLECTION))
+
+
+@dg.op
+def copy_points(
+    context: dg.OpExecutionContext, collections: StepReport, stores: StoresResource
+) -> StepReport:
+    """Copy every point with its vectors, rewriting references on the way."""
+    return run_step(context, stores, collections, copy_all_points)
+
+
+@dg.op
+def clone_retrievers(
+    context: dg.OpExecutionContext, collections: StepReport, stores: StoresResource
+) -> StepReport:
+    """Clone the retrievers, with every reference in their stages."""
+    return run_step(context, stores, collections, lambda work: steps.clone_kind(work, RETRIEVER))
+
+
+@dg.op
+def clone_taxonomies(
+    context: dg.OpExecutionContext, retrievers: StepReport, stores: StoresResource
+) -> StepReport:
+    """Clone the taxonomies, in all their versions, if asked for."""
+    return run_step(context, stores, retrievers, lambda work: steps.clone_kind(work, TAXONOMY))
+
+
+@dg.op
+def verify_clone(
+    context: dg.OpExecutionContext,
+    points: StepReport,
+    taxonomies: StepReport,
+    stores: StoresResource,
+) -> StepReport:
+    """Prove that the copy equals what was read, rewritten."""
+    return run_step(context, stores, points, prove)
+
+
+@dg.op
+def publish_clone(
+    context: dg.OpExecutionContext, verified: StepReport, stores: StoresResource
+) -> dict[str, Any]:
+    """Make the clone ready, or swap it in, and sum up."""
+    report = run_step(context, stores, verified, publish.publish)
+    return report.details["response"]

@@ -1,0 +1,118 @@
+"""Shared by the ops: a report becomes metadata, an error becomes Failure or RetryRequested.
+
+There is no RetryPolicy on the ops. With the in-process executor it turns a cancel into a retry,
+and a cancelled run ends as a success (dagster-io/dagster#15026).
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import dagster as dg
+
+from clone_pipeline.core import ledger, steps
+from clone_pipeline.core.errors import CloneError, LeaseLost, StoreUnavailable
+from clone_pipeline.core.report import StepReport
+from clone_pipeline.core.work import Work
+from clone_pipeline.metadata import failure_metadata, report_metadata, summary_materialization
+from clone_pipeline.resources import StoresResource
+
+# Five tries within about twenty seconds. In process, a cancel is heard only when a wait is over.
+MAX_RETRIES = 4
+LONGEST_WAIT = 10.0
+
+
+def started_by(context: dg.OpExecutionContext) -> frozenset[str]:
+    """The runs that this one repeats: the one it was re-executed from, and the first of them."""
+    run = context.run
+    return frozenset(filter(None, (run.root_run_id, run.parent_run_id)))
+
+
+@dataclass
+class Told:
+    """What the step has found out; `clone_id` is None until the clone is reserved."""
+
+    context: dg.OpExecutionContext
+    clone_id: str | None = None
+
+    def show(self, report: StepReport) -> StepReport:
+        """Puts a report where people look: output metadata, warnings in the log."""
+        for warning in report.warnings:
+            if report.step != "publish_clone":
+                self.context.log.warning(warning)
+        self.context.add_output_metadata(report_metadata(report))
+        return report
+
+
+@contextmanager
+def step(context: dg.OpExecutionContext, stores: StoresResource) -> Iterator[Told]:
+    """Whatever ends the step, the ledger hears of it, and Dagster gets one clear sentence."""
+    told = Told(context)
+    try:
+        yield told
+    except StoreUnavailable as error:
+        if context.retry_number < MAX_RETRIES:
+            wait = _wait(context.retry_number, error.retry_after)
+            context.log.warning(f"{error.message} Trying again in {wait:.1f} s.")
+            raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
+        raise _failure(told, stores, error) from error
+    except CloneError as error:
+        raise _failure(told, stores, error) from error
+    except dg.DagsterExecutionInterruptedError:
+        _record(told, stores, "The run was cancelled; resume the clone, or delete it.")
+        raise
+    except Exception as error:
+        # A mistake of ours: the traceback goes to the log, the sentence to the person.
+        context.log.exception("The step failed unexpectedly.")
+        unexpected = CloneError(f"Unexpected {type(error).__name__}: {error}")
+        raise _failure(told, stores, unexpected) from error
+
+
+def run_step(
+    context: dg.OpExecutionContext,
+    stores: StoresResource,
+    before: StepReport,
+    function: Callable[[Work], StepReport],
+) -> StepReport:
+    """Runs the step that has the op's name, for the clone that `before` is about."""
+    with step(context, stores) as told:
+        told.clone_id = before.clone_id
+        report = steps.run_step(
+            stores.stores,
+            before.clone_id,
+            context.run_id,
+            context.op.name,
+            function,
+            process_goes_on=stores.process_goes_on,
+        )
+        if report.step == "publish_clone":
+            context.log_event(summary_materialization(report))
+        return told.show(report)
+
+
+def _wait(attempt: int, asked: float | None) -> float:
+    """Seconds: exponential with jitter; longer where the store asks, within the bound."""
+    backoff = 2.0**attempt * (0.5 + random.random() / 2)  # noqa: S311
+    return min(LONGEST_WAIT, max(backoff, asked or 0.0))
+
+
+def _failure(told: Told, stores: StoresResource, error: CloneError) -> dg.Failure:
+    # A run that lost its lease has no say any more over the clone.
+    if not isinstance(error, LeaseLost):
+        _record(told, stores, error.message)
+    return dg.Failure(
+        description=error.message,
+        metadata=failure_metadata(error, told.clone_id),
+        allow_retries=False,
+    )
+
+
+def _record(told: Told, stores: StoresResource, sentence: str) -> None:
+    if told.clone_id is None:
+        return
+    try:
+        ledger.fail(stores.stores, told.clone_id, told.context.run_id, sentence)
+    except CloneError as error:
+        # The lease runs out by itself, and the clone can be resumed then.
+        told.context.log.warning(f"The ledger could not be told: {error.message}")

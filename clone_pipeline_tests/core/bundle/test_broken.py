@@ -1,0 +1,312 @@
+"""Every mistake in a bundle is named, with its file and line, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from clone_pipeline.core.bundle import files, load
+from clone_pipeline.core.catalog.engine import Catalog
+from clone_pipeline.core.errors import BundleError
+from clone_pipeline.core.vectors.embedded import EmbeddedStore
+
+from .samples import NOW, UUID, rows, sample, write_bundle
+
+
+class Stores(NamedTuple):
+    catalog: Catalog
+    vectors: EmbeddedStore
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """Shared by all cases: each of them leaves nothing in them."""
+    folder = tmp_path_factory.mktemp("stores")
+    catalog = Catalog.open(f"sqlite:///{folder / 'catalog.db'}")
+    vectors = EmbeddedStore.open(folder / "qdrant")
+    yield Stores(catalog, vectors, folder)
+    vectors.close()
+    catalog.close()
+
+
+def refused(stores: Stores, folder: Path) -> BundleError:
+    with pytest.raises(BundleError) as caught:
+        load(folder, stores.catalog, stores.vectors, NOW)
+    assert rows(stores.catalog) == {}
+    left = stores.folder / "qdrant" / "collection"
+    assert not left.exists() or not list(left.iterdir())
+    return caught.value
+
+
+NAMESPACE = sample()["namespace.json"]
+OBJECT = {"object_id": "o", "bucket_id": "bkt_a"}
+CONFIG = sample()["qdrant.json"]
+
+
+def point(**changes: Any) -> dict[str, Any]:
+    return {"id": 1, "vector": {"text": [1, 2, 3]}, "payload": {}} | changes
+
+
+def vector(**vectors: Any) -> dict[str, Any]:
+    return point(vector=vectors)
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    return CONFIG | changes
+
+
+def without(document: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name != key}
+
+
+# What is wrong: the file, its content, the line that is told, words of the reason.
+NAMESPACES = [
+    (None, None, "is missing"),
+    ("", 1, "not valid JSON"),
+    ('{"a": 1,\n "b": }', 2, "not valid JSON"),
+    ("[]", None, "not a JSON object"),
+    (without(NAMESPACE, "organization_id"), None, "`organization_id` is missing"),
+    (without(NAMESPACE, "namespace_id"), None, "`namespace_id` is missing"),
+    (without(NAMESPACE, "namespace_name"), None, "`namespace_name` is missing"),
+    (NAMESPACE | {"namespace_name": ""}, None, "is empty"),
+    (NAMESPACE | {"namespace_name": "n" * 65}, None, "65 characters, at most 64"),
+    (NAMESPACE | {"namespace_id": 7}, None, "not a string"),
+    (NAMESPACE | {"namespace_id": "n" * 129}, None, "at most 128"),
+    (NAMESPACE | {"namespace_id": "a\0"}, None, "NUL"),
+    (NAMESPACE | {"namespace_id": "\ud800"}, None, "surrogate"),
+    (NAMESPACE | {"organization_id": None}, None, "not a string"),
+    (NAMESPACE | {"infrastructure": []}, None, "`infrastructure` is not an object"),
+    (NAMESPACE | {"infrastructure": {"qdrant_collection": 1}}, None, "not a string"),
+    (NAMESPACE | {"infrastructure": {"qdrant_collection": "../x"}}, None, "cannot be the name"),
+    (without(NAMESPACE, "infrastructure") | {"namespace_id": ".."}, None, "cannot be the name"),
+    (b'{"a": "\xff"}', 1, "not UTF-8: byte 8 is 0xff"),
+]
+
+LINES = [
+    ("buckets.jsonl", '{"bucket_id": "b", "bucket_name": "b"}\n{"x": \n', 2, "not valid JSON"),
+    ("buckets.jsonl", '\n\n{"bucket_id": NaN}\n', 3, "NaN is not a JSON number"),
+    ("buckets.jsonl", '{"x": -Infinity}', 1, "-Infinity"),
+    ("buckets.jsonl", '{"x": 1e999}', 1, "beyond what a double"),
+    ("buckets.jsonl", '{"x": {"y": 1, "y": 2}}', 1, "'y' stands twice"),
+    ("buckets.jsonl", '{"x": ' + "9" * 5000 + "}", 1, "not usable"),
+    ("buckets.jsonl", '{"x": ' + "[" * 200_000 + "]" * 200_000 + "}", 1, "nested too deeply"),
+    ("buckets.jsonl", '"text"\n', 1, "not a JSON object"),
+    ("buckets.jsonl", b'{}\n{"x": "\xc3"}\n'[3:], 1, "not UTF-8"),
+    ("buckets.jsonl", "\ufeff{}", 1, "byte order mark"),
+    ("buckets.jsonl", [{"bucket_name": "x"}], 1, "`bucket_id` is missing"),
+    ("buckets.jsonl", [{"bucket_id": "", "bucket_name": "x"}], 1, "`bucket_id` is empty"),
+    ("buckets.jsonl", [{"bucket_id": 5, "bucket_name": "x"}], 1, "not a string"),
+    ("buckets.jsonl", [{"bucket_id": "b" * 129, "bucket_name": "x"}], 1, "at most 128"),
+    ("buckets.jsonl", [{"bucket_id": "b"}], 1, "`bucket_name` is missing"),
+    ("buckets.jsonl", [{"bucket_id": "b", "bucket_name": "x" * 513}], 1, "at most 512"),
+    (
+        "buckets.jsonl",
+        [{"bucket_id": "b", "bucket_name": "x"}, {"bucket_id": "b", "bucket_name": "y"}],
+        2,
+        "`bucket_id` 'b' stands on line 1 already",
+    ),
+    (
+        "buckets.jsonl",
+        [{"bucket_id": "b", "bucket_name": "x"}, {"bucket_id": "c", "bucket_name": "x"}],
+        2,
+        "`bucket_name` 'x' stands on line 1 already",
+    ),
+    ("objects.jsonl", [OBJECT, OBJECT], 2, "`object_id` 'o' stands on line 1 already"),
+    ("objects.jsonl", [OBJECT | {"object_id": "o" * 256}], 1, "at most 255"),
+    ("objects.jsonl", [OBJECT | {"bucket_id": "bkt_x"}], 1, "'bkt_x': buckets.jsonl has no such"),
+    ("objects.jsonl", [{"object_id": "o"}], 1, "`bucket_id` is missing"),
+    (
+        "collections.jsonl",
+        [{"collection_id": "c", "collection_name": "n" * 101}],
+        1,
+        "101 characters, at most 100",
+    ),
+    ("collections.jsonl", [{"collection_id": "c", "collection_name": None}], 1, "not a string"),
+    ("retrievers.jsonl", [{"retriever_id": "r"}], 1, "`retriever_name` is missing"),
+]
+
+
+def taxonomy(identity: str, name: str, version: object) -> dict[str, Any]:
+    return {"taxonomy_id": identity, "taxonomy_name": name, "version": version}
+
+
+TAXONOMIES = [
+    ([taxonomy("t", "a", 0)], 1, "`version` is not a whole number"),
+    ([taxonomy("t", "a", True)], 1, "`version` is not a whole number"),
+    ([taxonomy("t", "a", 1.0)], 1, "`version` is not a whole number"),
+    ([taxonomy("t", "a", 2**31)], 1, "`version` is not a whole number"),
+    ([taxonomy("t", "a", 3), taxonomy("t", "b", 3)], 2, "'t' in version 3 stands on line 1"),
+    ([taxonomy("t", "a", 3), taxonomy("u", "a", 3)], 2, "'a' in version 3 stands on line 1"),
+    ([without(taxonomy("t", "a", 1), "version"), taxonomy("t", "a", 1)], 2, "stands on line 1"),
+]
+
+POINTS = [
+    ({"vector": {}}, "`id` is missing"),
+    ({"id": 1}, "`vector` is missing"),
+    (point(vectors={}), "unknown key 'vectors'"),
+    (point(id=-1), "`id` -1 is neither"),
+    (point(id=2**64), "neither an unsigned 64-bit integer nor a UUID"),
+    (point(id=True), "`id` true is neither"),
+    (point(id=1.0), "`id` 1.0 is neither"),
+    (point(id="17"), "neither"),
+    (point(id=UUID.replace("-", "_")), "neither"),
+    (point(payload=None), "`payload` is not an object"),
+    (point(payload=[1]), "`payload` is not an object"),
+    (point(payload={"a": ["\ud800"]}), "surrogate"),
+    ('{"id": 1, "vector": {}, "payload": {"a": 1e999}}', "`payload` holds a number"),
+    ('{"id": 1, "vector": {}, "payload": {"a": NaN}}', "NaN"),
+    (point(vector=[1, 2, 3]), "`vector` is not an object"),
+    (vector(text=[1, 2]), "vector 'text' has 2 numbers, qdrant.json says 3"),
+    (vector(text=[1, 2, "3"]), "not a list of numbers"),
+    (vector(text=[1, 2, True]), "not a list of numbers"),
+    (vector(text=[1, 2, None]), "not a list of numbers"),
+    (vector(text=None), "not a list of numbers"),
+    (vector(text=[[1, 2, 3]]), "not a list of numbers"),
+    (vector(text=[1, 2, 1e39]), "beyond what a 32-bit float"),
+    (vector(text=[1, 2, 10**400]), "beyond what a 32-bit float"),
+    ('{"id": 1, "vector": {"text": [1, 2, 1e999]}}', "beyond what a 32-bit float"),
+    (vector(image=[1]), "'image' is not in qdrant.json, which names 'late', 'text', 'words'"),
+    (vector(late=[]), "not a list of lists"),
+    (vector(late=[1, 2]), "row 1 is not a list of numbers"),
+    (vector(late=[[1, 2], [1]]), "row 2 has 1 numbers"),
+    (vector(words=[1]), "is sparse"),
+    (vector(words={"indices": [1]}), "is sparse"),
+    (vector(words={"indices": [1], "values": [1], "x": 1}), "is sparse"),
+    (vector(words={"indices": [1, 2], "values": [1]}), "2 indices and 1 values"),
+    (vector(words={"indices": [1, 1], "values": [1, 2]}), "an index twice"),
+    (vector(words={"indices": [1.0], "values": [1]}), "whole numbers"),
+    (vector(words={"indices": 1, "values": []}), "whole numbers"),
+    (vector(words={"indices": [-1], "values": [1]}), "unsigned 32-bit"),
+    (vector(words={"indices": [2**32], "values": [1]}), "unsigned 32-bit"),
+    (vector(words={"indices": [1], "values": ["1"]}), "not a list of numbers"),
+]
+
+
+def params(**changes: Any) -> dict[str, Any]:
+    return config(vectors=CONFIG["vectors"] | {"text": {"size": 3, "distance": "Dot"} | changes})
+
+
+CONFIGS = [
+    ("[]", None, "not a JSON object"),
+    ('{\n"vectors": ', 2, "not valid JSON"),
+    (None, None, "is missing, and says what vectors the points"),
+    (config(vectors=[]), None, "`vectors` is not an object"),
+    (config(vectors={"text": 3}), None, "vectors['text'] is not an object"),
+    (params(distance="cosine"), None, "`distance` is none of Cosine, Euclid"),
+    (params(distance=["Dot"]), None, "`distance` is none of"),
+    (params(size=0), None, "`size` is not"),
+    (params(size="3"), None, "`size` is not"),
+    (params(size=True), None, "`size` is not"),
+    (params(datatype="float7"), None, "datatype"),
+    (params(datatype=7), None, "`datatype` is not"),
+    (params(multivector_config={"comparator": "min"}), None, "max_sim"),
+    (params(hnsw_config={"m": "many"}), None, "vectors.text.hnsw_config"),
+    (config(vectors={"size": 3}), None, "vectors['']: `distance`"),
+    (config(sparse_vectors={"words": 1}), None, "sparse_vectors['words']"),
+    (config(sparse_vectors={"text": {}}), None, "'text' stands under"),
+    (config(payload_schema=[]), None, "`payload_schema` is not an object"),
+    (config(payload_schema={"f": 1}), None, "payload_schema['f'] is not an object"),
+    (config(payload_schema={"f": {"data_type": "words"}}), None, "`data_type` is none of"),
+    (config(payload_schema={"f": "words"}), None, "`data_type` is none of"),
+    (config(payload_schema={"f": {"data_type": "bool", "params": 1}}), None, "`params` is not"),
+    (config(hnsw_config=1), None, "`hnsw_config` is not an object"),
+    (config(metadata=[]), None, "`metadata` is not an object"),
+    (config(shard_number=0), None, "`shard_number` is not a whole number"),
+    (config(on_disk_payload=1), None, "`on_disk_payload` is not true or false"),
+]
+
+CASES = [
+    *(("namespace.json", *case) for case in NAMESPACES),
+    *LINES,
+    *(("taxonomies.jsonl", *case) for case in TAXONOMIES),
+    *(("qdrant.json", *case) for case in CONFIGS),
+    *(
+        # On the second line, below a point that is good.
+        (
+            "points.jsonl",
+            f"{json.dumps(point(id=99))}\n{case if isinstance(case, str) else json.dumps(case)}",
+            2,
+            words,
+        )
+        for case, words in POINTS
+    ),
+    (
+        "points.jsonl",
+        [point(id=UUID), point(id=1), point(id=UUID.replace("-", "").upper())],
+        3,
+        f"`id` {UUID} stands on line 1 already",
+    ),
+    ("points.jsonl", [point(id=5), point(id=5)], 2, "`id` 5 stands on line 1 already"),
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "line", "words"),
+    CASES,
+    ids=[f"{number}-{case[0]}-{case[3][:30]}" for number, case in enumerate(CASES)],
+)
+def test_a_mistake_is_named_and_leaves_nothing(
+    stores: Stores, tmp_path: Path, file: str, content: Any, line: int | None, words: str
+) -> None:
+    written = {"objects.jsonl": None} if file == "buckets.jsonl" else {}
+    error = refused(stores, write_bundle(tmp_path, sample() | written | {file: content}))
+    assert (error.details["file"], error.details["line"]) == (file, line)
+    assert words in error.details["reason"]
+    assert "\n" not in error.message
+
+
+def test_points_beside_no_configuration_are_refused_and_none_are_not(
+    stores: Stores, tmp_path: Path
+) -> None:
+    folder = write_bundle(tmp_path, sample() | {"qdrant.json": None})
+    assert refused(stores, folder).details["file"] == "qdrant.json"
+
+
+def test_a_folder_that_is_none_is_refused(stores: Stores, tmp_path: Path) -> None:
+    assert "No such file" in refused(stores, tmp_path / "nowhere").message
+    (tmp_path / "file").write_text("")
+    assert "is a file" in refused(stores, tmp_path / "file").message
+
+
+def test_a_file_that_is_no_file_is_refused(stores: Stores, tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "pipe", sample() | {"points.jsonl": None})
+    os.mkfifo(folder / "points.jsonl")
+    error = refused(stores, folder)
+    assert (error.details["file"], error.details["line"]) == ("points.jsonl", None)
+    folder = write_bundle(tmp_path / "folder", sample() | {"objects.jsonl": None})
+    (folder / "objects.jsonl").mkdir()
+    assert "not a regular file" in refused(stores, folder).message
+
+
+def test_a_line_beyond_the_bound_is_refused(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_LINE", 1000)
+    bucket = {"bucket_id": "bkt_a", "bucket_name": "a"}
+    lines = [bucket, bucket | {"x": "x" * 1000}]
+    error = refused(stores, write_bundle(tmp_path, sample() | {"buckets.jsonl": lines}))
+    assert (error.details["file"], error.details["line"]) == ("buckets.jsonl", 2)
+    assert "longer than 1000 bytes" in error.message
+
+
+@pytest.mark.parametrize("when", ["points", "objects"])
+def test_a_file_that_changes_meanwhile_is_refused(
+    stores: Stores, tmp_path: Path, when: str
+) -> None:
+    folder = write_bundle(tmp_path, sample())
+
+    def spoil(what: str, _done: int) -> None:
+        if what == when:
+            (folder / "objects.jsonl").write_text("{}")
+
+    with pytest.raises(BundleError, match=r"objects\.jsonl: changed while") as caught:
+        load(folder, stores.catalog, stores.vectors, NOW, spoil)
+    assert caught.value.details["line"] is None
+    assert rows(stores.catalog) == {}
+    assert not stores.vectors.exists("ns_prod_store")

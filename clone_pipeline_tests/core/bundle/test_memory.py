@@ -1,0 +1,74 @@
+"""What `load` and `dump` hold in memory does not grow with the bundle."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from clone_pipeline.core.bundle import dump, files, load
+from clone_pipeline.core.catalog.engine import Catalog
+from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline.core.vectors.port import Point
+
+from .samples import NOW, namespace_key, sample, write_bundle
+
+MIB = 1024 * 1024
+
+
+class Sink(EmbeddedStore):
+    """Keeps no points: what is measured is ours."""
+
+    def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        return None
+
+
+def peak(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> EmbeddedStore:
+    return Sink.open(tmp_path / "qdrant")
+
+
+def test_big_documents(
+    catalog: Catalog, sink: EmbeddedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BATCH_BYTES", 256 * 1024)
+    folder = write_bundle(tmp_path / "in", sample())
+    with (folder / "objects.jsonl").open("w") as objects:
+        for number in range(1000):
+            document = {"object_id": str(number), "bucket_id": "bkt_a", "text": "x" * 16_000}
+            objects.write(f"{json.dumps(document)}\n")
+    with (folder / "points.jsonl").open("w") as points:
+        for number in range(1000):
+            payload = {"text": "x" * 16_000}
+            points.write(f"{json.dumps({'id': number, 'vector': {}, 'payload': payload})}\n")
+    try:
+        assert peak(lambda: load(folder, catalog, sink, NOW)) < 4 * MIB  # of 32
+        key = namespace_key(catalog)
+        assert peak(lambda: dump(catalog, sink, key, tmp_path / "out")) < 8 * MIB
+    finally:
+        sink.close()
+
+
+def test_many_ids(sqlite_url: str, sink: EmbeddedStore, tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "in", sample())
+    with (folder / "points.jsonl").open("w") as points:
+        for number in range(20_000):
+            points.write(f'{{"id": "{uuid.UUID(int=number)}", "vector": {{}}}}\n')
+    catalog = Catalog.open(sqlite_url)
+    # A set of these ids takes 3 MiB.
+    assert peak(lambda: load(folder, catalog, sink, NOW)) < 2 * MIB
+    catalog.close()
+    sink.close()

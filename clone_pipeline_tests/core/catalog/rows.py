@@ -1,0 +1,47 @@
+"""Rows with honest defaults: a test names only what it is about."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from clone_pipeline.core.catalog import schema
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
+_TIMES = {"created_at": NOW, "updated_at": NOW}
+
+
+def add_organization(connection: Connection, organization_id: str = "org_a") -> str:
+    connection.execute(
+        insert(schema.organizations).values(
+            organization_id=organization_id, internal_id=organization_id, created_at=NOW
+        )
+    )
+    return organization_id
+
+
+def add_namespace(connection: Connection, **values: Any) -> int:
+    row = {
+        "organization_id": "org_a",
+        "namespace_id": "ns_one",
+        "namespace_name": "one",
+        "document": {},
+        **_TIMES,
+        **values,
+    }
+    key = schema.namespaces.c.namespace_key
+    return int(
+        connection.execute(insert(schema.namespaces).values(row).returning(key)).scalar_one()
+    )
+
+
+def add_bucket(connection: Connection, namespace_key: int, **values: Any) -> None:
+    row = {"bucket_id": "bkt_a", "bucket_name": "a", "document": {}, **_TIMES, **values}
+    connection.execute(insert(schema.buckets).values(namespace_key=namespace_key, **row))
+
+
+def add_object(connection: Connection, namespace_key: int, **values: Any) -> None:
+    row = {"object_id": "obj_a", "bucket_id": "bkt_a", "document": {}, **_TIMES, **values}
+    connection.execute(insert(schema.objects).values(namespace_key=namespace_key, **row))

@@ -1,0 +1,168 @@
+"""The schema that Alembic makes, who may make it, and what happens where it stands already."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, select, text
+
+from clone_pipeline.core.catalog import schema
+from clone_pipeline.core.catalog.engine import HEAD, VERSION_TABLE, Catalog
+from clone_pipeline.core.errors import InvalidRequest
+
+from .rows import add_organization
+
+_OPEN_AT_ONCE = """
+import sys
+import alembic.command, alembic.config
+from clone_pipeline.core.catalog.engine import Catalog
+print("ready", flush=True)
+sys.stdin.readline()
+Catalog.open(sys.argv[1]).close()
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database that nobody has opened yet."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'home' / 'catalog.db'}"
+        return
+    server, database = request.getfixturevalue("postgres_server"), f"empty_{uuid.uuid4().hex}"
+    server.execute(f"CREATE DATABASE {database}")
+    yield server.address(database)
+    server.execute(f"DROP DATABASE {database} WITH (FORCE)")
+
+
+def _description(connection: Connection) -> dict[str, Any]:
+    """Everything the database knows of our tables, conditions of indexes included."""
+    inspector = inspect(connection)
+
+    def by_name(items: list[Any]) -> list[str]:
+        return sorted(repr(sorted(item.items(), key=str)) for item in items)
+
+    return {
+        table: {
+            "columns": {
+                column["name"]: (repr(column["type"]), column["nullable"], column["default"])
+                for column in inspector.get_columns(table)
+            },
+            "key": inspector.get_pk_constraint(table),
+            "foreign": by_name(inspector.get_foreign_keys(table)),
+            "unique": by_name(inspector.get_unique_constraints(table)),
+            "indexes": by_name(
+                [
+                    {**index, "dialect_options": _plain(index.get("dialect_options", {}))}
+                    for index in inspector.get_indexes(table)
+                ]
+            ),
+        }
+        for table in inspector.get_table_names()
+        if table != VERSION_TABLE
+    }
+
+
+def _plain(options: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in options.items()}
+
+
+def test_the_migrations_make_exactly_the_declared_schema(catalog: Catalog) -> None:
+    with catalog.write() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": VERSION_TABLE,
+                "compare_type": True,
+                "compare_server_default": True,
+            },
+        )
+        assert compare_metadata(context, schema.metadata) == []
+        # Alembic's comparison does not look at conditions of indexes; the database does.
+        migrated = _description(connection)
+        schema.metadata.drop_all(connection)
+        schema.metadata.create_all(connection)
+        assert migrated == _description(connection)
+        assert set(migrated) == set(schema.metadata.tables)
+
+
+def test_opening_again_changes_nothing(catalog: Catalog, catalog_url: str) -> None:
+    with catalog.write() as connection:
+        add_organization(connection, "org_kept")
+        before = _description(connection)
+    again = Catalog.open(catalog_url)
+    try:
+        with again.read() as connection:
+            assert _description(connection) == before
+            kept = connection.scalars(select(schema.organizations.c.organization_id)).all()
+            versions = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
+    finally:
+        again.close()
+    assert kept == ["org_kept"]
+    assert versions == [HEAD]
+
+
+def test_processes_that_open_a_fresh_database_at_once_all_succeed(empty_url: str) -> None:
+    command = [sys.executable, "-c", _OPEN_AT_ONCE, empty_url]
+    processes = [
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        answers = [process.communicate(timeout=120)[1] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], answers
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    catalog = Catalog.open(empty_url)
+    try:
+        with catalog.read() as connection:
+            assert set(_description(connection)) == set(schema.metadata.tables)
+    finally:
+        catalog.close()
+
+
+def test_a_schema_newer_than_the_program_is_refused(catalog: Catalog, catalog_url: str) -> None:
+    with catalog.write() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(InvalidRequest, match="version 9999, newer than this program's"):
+        Catalog.open(catalog_url)
+
+
+def test_tables_of_others_in_the_same_database_are_left_alone(empty_url: str) -> None:
+    catalog = Catalog.open(empty_url)
+    try:
+        with catalog.write() as connection:
+            # The platform may keep an Alembic history of its own.
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+            connection.execute(text("INSERT INTO alembic_version VALUES ('theirs')"))
+    finally:
+        catalog.close()
+    again = Catalog.open(empty_url)
+    try:
+        with again.read() as connection:
+            theirs = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
+    finally:
+        again.close()
+    assert theirs == ["theirs"]

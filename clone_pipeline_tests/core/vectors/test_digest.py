@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clone_pipeline.core.vectors.digest import Digest, canonical, point_digest
+from clone_pipeline.core.vectors.port import Point
+
+from .points import UUID, make_point, point_lists
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1, 1.0),
+        (1, True),
+        (1, "1"),
+        (0, None),
+        (0.0, -0.0),
+        ([1, 2], [2, 1]),
+        ({"a": None}, {}),
+        (2**64 - 1, float(2**64)),
+        ("é", "e\u0301"),
+    ],
+)
+def test_different_values_differ(one: object, other: object) -> None:
+    assert canonical(one) != canonical(other)
+    assert point_digest(make_point(1, {"x": one})) != point_digest(make_point(1, {"x": other}))
+
+
+def test_the_order_of_keys_does_not_count() -> None:
+    one, other = {"a": 1, "b": {"c": 1, "d": 2}}, {"b": {"d": 2, "c": 1}, "a": 1}
+    assert canonical(one) == canonical(other)
+
+
+def test_every_part_of_a_point_counts() -> None:
+    points = [
+        make_point(1),
+        make_point(2),
+        make_point(UUID),
+        make_point(1, {"a": 1}),
+        make_point(1, v=[1.0, 2.0]),
+        make_point(1, w=[1.0, 2.0]),
+        make_point(1, v=[2.0, 1.0]),
+        make_point(1, v=[[1.0, 2.0]]),
+        make_point(1, v=[[1.0], [2.0]]),
+        make_point(1, v={"indices": [1], "values": [2.0]}),
+        make_point(1, v={"indices": [2], "values": [1.0]}),
+        make_point(1, v=[1.0], w=[2.0]),
+    ]
+    assert len({point_digest(point) for point in points}) == len(points)
+
+
+def test_vectors_can_be_left_out() -> None:
+    one, other = make_point(1, {"a": 1}, v=[1.0]), make_point(1, {"a": 1})
+    assert point_digest(one, vectors=False) == point_digest(other, vectors=False)
+
+
+def test_components_count_as_float32() -> None:
+    """A reopened embedded store gives 0.1 where it gave the nearest float32 before."""
+    assert point_digest(make_point(1, v=[0.1])) == point_digest(make_point(1, v=[0.10000000149]))
+
+
+def test_the_order_of_a_sparse_vector_does_not_count() -> None:
+    one = make_point(1, v={"indices": [7, 3], "values": [0.5, 2.0]})
+    other = make_point(1, v={"indices": [3, 7], "values": [2.0, 0.5]})
+    assert point_digest(one) == point_digest(other)
+
+
+@settings(max_examples=30, deadline=None)
+@given(point_lists(), st.randoms())
+def test_order_and_grouping_do_not_count(points: list[Point], chance: random.Random) -> None:
+    whole, parts = Digest(), [Digest(), Digest()]
+    for point in points:
+        whole.add(point_digest(point))
+    chance.shuffle(points)
+    for number, point in enumerate(points):
+        parts[number % 2].add(point_digest(point))
+    parts[0].merge(Digest.from_json(json.loads(json.dumps(parts[1].to_json()))))
+    assert parts[0] == whole
+    assert whole.count == len(points)
+    assert len(whole.hexdigest()) == 32
+
+
+def test_a_lost_a_doubled_and_a_swapped_point_are_seen() -> None:
+    digests = [point_digest(make_point(n, {"n": n})) for n in range(4)]
+    swapped = [point_digest(make_point(n, {"n": 3 - n})) for n in range(4)]
+    sums = set()
+    for some in (digests, digests[:3], [*digests, digests[0]], swapped):
+        digest = Digest()
+        for one in some:
+            digest.add(one)
+        sums.add(digest.hexdigest())
+    assert len(sums) == 4

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clone_pipeline.core.vectors.digest import Digest, point_digest
+from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline.core.vectors.equality import differences, rule
+from clone_pipeline.core.vectors.ids import id_order
+from clone_pipeline.core.vectors.paging import pages, pairs
+from clone_pipeline.core.vectors.port import CollectionConfig, Page, Point, PointId
+
+from .points import CONFIG, UUID, make_point, point_lists
+
+ONE = {"vectors": {"v": {"size": 3, "distance": "Dot"}}}
+COSINE = {"vectors": {"v": {"size": 3, "distance": "Cosine"}}}
+
+
+def config(distance: str, **params: object) -> CollectionConfig:
+    return {"vectors": {"v": {"size": 3, "distance": distance, **params}}}
+
+
+@pytest.mark.parametrize(
+    ("embedded", "asked", "how"),
+    [
+        (True, config("Cosine"), "normalised"),
+        (True, config("Cosine", datatype="uint8"), "normalised"),
+        (True, config("Dot"), "exact"),
+        (True, config("Euclid", datatype="float16"), "exact"),
+        (True, config("Manhattan", datatype="turbo4"), "exact"),
+        (False, config("Cosine"), "exact"),
+        (False, config("Cosine", quantization_config={"scalar": {"type": "int8"}}), "exact"),
+        (False, config("Dot", datatype="uint8"), "exact"),
+        (False, config("Cosine", datatype="float16"), "normalised"),
+        (False, config("Dot", datatype="turbo4"), "refused"),
+        (False, config("Dot", datatype="a later one"), "refused"),
+    ],
+)
+def test_the_table(embedded: bool, asked: CollectionConfig, how: str) -> None:
+    found = rule(embedded, asked)
+    assert found.rows["v"].how == how
+    assert found.exact == (how == "exact")
+    assert found.refused == (["v"] if how == "refused" else [])
+
+
+def test_the_sentence_says_how_each_vector_is_compared() -> None:
+    sentence = rule(True, CONFIG).sentence
+    assert sentence.startswith("Id and payload exactly; words exactly, as float32 (")
+    assert "; text, tokens within 1e-06 after normalising (" in sentence
+    assert "; image, parts exactly, as float32 (" in sentence
+    assert rule(False, {"vectors": {}}).sentence == "Id and payload exactly."
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (make_point(1), make_point(2), ["id"]),
+        (make_point(1, {"title": "a"}), make_point(1, {"title": "b"}), ["payload.title"]),
+        (make_point(1, {"n": 1}), make_point(1, {"n": 1.0}), ["payload.n"]),
+        (make_point(1, {"n": None}), make_point(1), ["payload.n missing"]),
+        (make_point(1), make_point(1, {"n": None}), ["extra payload.n"]),
+        (
+            make_point(1, {"a": {"b": [1, {"c": 2}], "d": 1}}),
+            make_point(1, {"a": {"b": [1, {"c": 3}], "d": 2}}),
+            ["payload.a.b[1].c", "payload.a.d"],
+        ),
+        (make_point(1, {"a": [1]}), make_point(1, {"a": [1, 2]}), ["payload.a"]),
+        (make_point(1, v=[1.0, 2.0, 3.0]), make_point(1, v=[1.0, 2.5, 3.5]), ["vector v[1]"]),
+        (make_point(1, v=[0.0]), make_point(1, v=[-0.0]), ["vector v[0]"]),
+        (make_point(1, v=[1.0]), make_point(1, v=[1.0, 2.0]), ["vector v has another size"]),
+        (make_point(1, v=[1.0]), make_point(1), ["vector v missing"]),
+        (make_point(1), make_point(1, v=[1.0]), ["extra vector v"]),
+        (
+            make_point(1, v=[[1.0, 2.0], [3.0, 4.0]]),
+            make_point(1, v=[[1.0, 2.0], [3.0, 5.0]]),
+            ["vector v[1][1]"],
+        ),
+        (
+            make_point(1, v={"indices": [3, 9], "values": [1.0, 2.0]}),
+            make_point(1, v={"indices": [9, 3], "values": [2.5, 1.0]}),
+            ["vector v[9]"],
+        ),
+        (
+            make_point(1, v={"indices": [3], "values": [1.0]}),
+            make_point(1, v={"indices": [3, 4], "values": [1.0, 1.0]}),
+            ["vector v[4]"],
+        ),
+        (
+            make_point(1, v={"indices": [3], "values": [1.0]}),
+            make_point(1, v=[1.0]),
+            ["vector v is of another kind"],
+        ),
+    ],
+)
+def test_a_difference_is_named(before: Point, after: Point, expected: list[str]) -> None:
+    assert differences(before, after, rule(False, ONE)) == expected
+    assert differences(before, before, rule(False, ONE)) == []
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ([0.2, 0.4, 0.6], []),
+        ([0.1000001, 0.2, 0.3], []),
+        ([0.10001, 0.2, 0.3], ["vector v[0]"]),
+        ([-0.1, -0.2, -0.3], ["vector v[0]"]),
+        ([0.0, 0.0, 0.0], ["vector v[0]"]),
+    ],
+)
+def test_cosine_vectors_of_one_direction_are_equal(other: list[float], expected: list[str]) -> None:
+    before, after = make_point(1, v=[0.1, 0.2, 0.3]), make_point(1, v=other)
+    assert differences(before, after, rule(True, COSINE)) == expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(point_lists())
+def test_what_was_written_equals_what_is_read_before_and_after_a_reopen(
+    points: list[Point],
+) -> None:
+    how = rule(True, CONFIG)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        store = EmbeddedStore.open(folder, wait_seconds=0)
+        store.create("c", CONFIG)
+        store.upsert("c", points)
+        _assert_equal(points, store, how)
+        store.close()
+        digests = []
+        for _ in range(2):
+            store = EmbeddedStore.open(folder, wait_seconds=0)
+            _assert_equal(points, store, how)
+            digest = Digest()
+            for point in store.scroll("c", 10).points:
+                digest.add(point_digest(point))
+            digests.append(digest)
+            store.close()
+    assert digests[0] == digests[1]
+
+
+def _assert_equal(points: list[Point], store: EmbeddedStore, how: Any) -> None:
+    ordered = sorted(points, key=lambda point: id_order(point.id))
+    for before, after in pairs([ordered], pages(store, "c", 2)):
+        assert before is not None
+        assert after is not None
+        assert differences(before, after, how) == []
+
+
+# ---- side by side ----------------------------------------------------------------------------
+
+_some_ids = st.lists(st.integers(0, 8) | st.uuids().map(str), unique=True, max_size=8)
+
+
+@settings(max_examples=50, deadline=None)
+@given(_some_ids, _some_ids, st.integers(1, 4))
+def test_two_streams_are_matched_by_id(
+    left: list[PointId], right: list[PointId], size: int
+) -> None:
+    found = list(pairs(_paged(left, size), _paged(right, size)))
+    ids = [point.id for pair in found for point in pair[:1] + pair[1:] if point is not None]
+    assert sorted(ids, key=id_order) == sorted([*left, *right], key=id_order)
+    for before, after in found:
+        one = before or after
+        assert one is not None
+        assert (before is not None) == (one.id in left)
+        assert (after is not None) == (one.id in right)
+    keys = [id_order((before or after).id) for before, after in found]  # type: ignore[union-attr]
+    assert keys == sorted(keys)
+
+
+def _paged(ids: list[PointId], size: int) -> Iterator[list[Point]]:
+    ordered = [make_point(id) for id in sorted(ids, key=id_order)]
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
+
+
+def test_side_by_side_holds_one_page_of_each_side() -> None:
+    read: list[int] = []
+
+    class Counting:
+        def scroll(self, collection: str, limit: int, offset: PointId | None = None) -> Page:
+            start = int(offset or 0)
+            read.append(start)
+            following = start + limit if start + limit < 100 else None
+            return Page([make_point(n) for n in range(start, start + limit)], following)
+
+    stream = pairs(pages(Counting(), "a", 10), pages(Counting(), "b", 10))  # type: ignore[arg-type]
+    for _ in range(11):
+        next(stream)
+    assert read == [0, 0, 10, 10]
+    assert len(list(stream)) == 89
+
+
+def test_uuids_come_after_all_integers() -> None:
+    found = list(pairs([[make_point(2**64 - 1), make_point(UUID)]], [[make_point(UUID)]]))
+    assert [(a and a.id, b and b.id) for a, b in found] == [(2**64 - 1, None), (UUID, UUID)]
