@@ -40,7 +40,7 @@ CloneConfig: type[dg.Config] = create_model(
 
 
 @dg.config_mapping
-def request_at_the_root(config: CloneConfig) -> dg.RunConfig:  # type: ignore[valid-type]
+def request_at_the_root(config: CloneConfig) -> dg.RunConfig:
     """The request goes to the first op; the rest find everything in the ledger."""
     console = {"config": {"log_level": load_settings().log_level}}
     return dg.RunConfig(ops={"plan_clone": config}, loggers={"console": console})

@@ -1,5 +1,6 @@
 """What Dagster loads."""
 
+from importlib import import_module
 from typing import Any
 
 import dagster as dg
@@ -23,13 +24,11 @@ def _executor(name: str) -> dg.ExecutorDefinition:
         start = {"start_method": {"forkserver": {"preload_modules": _PRELOAD}}}
         return dg.multiprocess_executor.configured(start)
     if name == "celery":
-        from dagster_celery import celery_executor
-
-        return celery_executor
+        executor: dg.ExecutorDefinition = import_module("dagster_celery").celery_executor
+        return executor
     if name == "k8s":
-        from dagster_k8s import k8s_job_executor
-
-        return k8s_job_executor
+        executor = import_module("dagster_k8s").k8s_job_executor
+        return executor
     return dg.in_process_executor
 
 

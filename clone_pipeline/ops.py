@@ -5,12 +5,9 @@ from typing import Any
 import dagster as dg
 
 from clone_pipeline.config import CloneConfig
-from clone_pipeline.core import publish, reserve, steps
-from clone_pipeline.core.kinds import BUCKET, COLLECTION, RETRIEVER, TAXONOMY
+from clone_pipeline.core import reserve
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import parse_request
-from clone_pipeline.core.vectors.stream import copy_points as copy_all_points
-from clone_pipeline.core.verify import verify_clone as prove
 from clone_pipeline.resources import StoresResource
 from clone_pipeline.step import run_step, started_by, step
 
@@ -44,7 +41,7 @@ def clone_config(
     context: dg.OpExecutionContext, planned: StepReport, stores: StoresResource
 ) -> StepReport:
     """Write the namespace's configuration: extractors, indexes, infrastructure."""
-    return run_step(context, stores, planned, steps.clone_config)
+    return run_step(context, stores, planned)
 
 
 @dg.op
@@ -52,7 +49,7 @@ def clone_buckets(
     context: dg.OpExecutionContext, namespace: StepReport, stores: StoresResource
 ) -> StepReport:
     """Clone buckets and object records; they refer to the same S3 files."""
-    return run_step(context, stores, namespace, lambda work: steps.clone_kind(work, BUCKET))
+    return run_step(context, stores, namespace)
 
 
 @dg.op
@@ -60,7 +57,7 @@ def clone_collections(
     context: dg.OpExecutionContext, buckets: StepReport, stores: StoresResource
 ) -> StepReport:
     """Clone the collections' configuration."""
-    return run_step(context, stores, buckets, lambda work: steps.clone_kind(work, COLLECTION))
+    return run_step(context, stores, buckets)
 
 
 @dg.op
@@ -68,7 +65,7 @@ def copy_points(
     context: dg.OpExecutionContext, collections: StepReport, stores: StoresResource
 ) -> StepReport:
     """Copy every point with its vectors, rewriting references on the way."""
-    return run_step(context, stores, collections, copy_all_points)
+    return run_step(context, stores, collections)
 
 
 @dg.op
@@ -76,7 +73,7 @@ def clone_retrievers(
     context: dg.OpExecutionContext, collections: StepReport, stores: StoresResource
 ) -> StepReport:
     """Clone the retrievers, with every reference in their stages."""
-    return run_step(context, stores, collections, lambda work: steps.clone_kind(work, RETRIEVER))
+    return run_step(context, stores, collections)
 
 
 @dg.op
@@ -84,7 +81,7 @@ def clone_taxonomies(
     context: dg.OpExecutionContext, retrievers: StepReport, stores: StoresResource
 ) -> StepReport:
     """Clone the taxonomies, in all their versions, if asked for."""
-    return run_step(context, stores, retrievers, lambda work: steps.clone_kind(work, TAXONOMY))
+    return run_step(context, stores, retrievers)
 
 
 @dg.op
@@ -95,7 +92,7 @@ def verify_clone(
     stores: StoresResource,
 ) -> StepReport:
     """Prove that the copy equals what was read, rewritten."""
-    return run_step(context, stores, points, prove)
+    return run_step(context, stores, points)
 
 
 @dg.op
@@ -103,5 +100,5 @@ def publish_clone(
     context: dg.OpExecutionContext, verified: StepReport, stores: StoresResource
 ) -> dict[str, Any]:
     """Make the clone ready, or swap it in, and sum up."""
-    report = run_step(context, stores, verified, publish.publish)
-    return report.details["response"]
+    response: dict[str, Any] = run_step(context, stores, verified).details["response"]
+    return response

@@ -1,10 +1,9 @@
 """Opens the stores for the ops. No logic: where they are, the environment says."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import dagster as dg
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, SecretStr
 
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.catalog.keys import resolve_key
@@ -47,31 +46,36 @@ def find_principal(settings: Settings, stores: Stores) -> Principal:
 class StoresResource(dg.ConfigurableResource[None]):
     """The catalog, the vector store and the object store of this deployment."""
 
-    _stores: Stores = PrivateAttr()
-    _settings: Settings = PrivateAttr()
+    _settings: Settings | None = PrivateAttr(default=None)
+    _stores: Stores | None = PrivateAttr(default=None)
 
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["StoresResource"]:
-        self._settings = load_settings()
-        self._stores = open_stores(self._settings)
-        try:
-            yield self
-        finally:
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        if self._stores is not None:
             self._stores.catalog.close()
+            self._stores = None
+
+    @property
+    def settings(self) -> Settings:
+        if self._settings is None:
+            self._settings = load_settings()
+        return self._settings
 
     @property
     def stores(self) -> Stores:
+        """Opened by the first step that asks, so that what is wrong is that step's failure."""
+        if self._stores is None:
+            self._stores = open_stores(self.settings)
         return self._stores
 
     @property
     def principal(self) -> Principal:
-        return find_principal(self._settings, self._stores)
+        return find_principal(self.settings, self.stores)
 
     @property
     def process_goes_on(self) -> bool:
         """Whether one process runs all steps of a run."""
-        return self._settings.executor == "in_process"
+        return self.settings.executor == "in_process"
 
 
-def _secret(value: object) -> str | None:
-    return None if value is None else str(value.get_secret_value())  # type: ignore[attr-defined]
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()

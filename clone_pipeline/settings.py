@@ -10,7 +10,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clone_pipeline.core.errors import InvalidRequest
 
-
 # How much Dagster prints to a run's stderr; its event log always has everything.
 LOG_LEVEL_VARIABLE = "CLONE_PIPELINE_LOG_LEVEL"
 

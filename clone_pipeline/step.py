@@ -5,7 +5,7 @@ and a cancelled run ends as a success (dagster-io/dagster#15026).
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,6 @@ import dagster as dg
 from clone_pipeline.core import ledger, steps
 from clone_pipeline.core.errors import CloneError, LeaseLost, StoreUnavailable
 from clone_pipeline.core.report import StepReport
-from clone_pipeline.core.work import Work
 from clone_pipeline.metadata import failure_metadata, report_metadata, summary_materialization
 from clone_pipeline.resources import StoresResource
 
@@ -70,10 +69,7 @@ def step(context: dg.OpExecutionContext, stores: StoresResource) -> Iterator[Tol
 
 
 def run_step(
-    context: dg.OpExecutionContext,
-    stores: StoresResource,
-    before: StepReport,
-    function: Callable[[Work], StepReport],
+    context: dg.OpExecutionContext, stores: StoresResource, before: StepReport
 ) -> StepReport:
     """Runs the step that has the op's name, for the clone that `before` is about."""
     with step(context, stores) as told:
@@ -83,7 +79,6 @@ def run_step(
             before.clone_id,
             context.run_id,
             context.op.name,
-            function,
             process_goes_on=stores.process_goes_on,
         )
         if report.step == "publish_clone":

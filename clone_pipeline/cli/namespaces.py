@@ -1,5 +1,7 @@
 """Commands about namespaces as they are: load, dump, list, show, verify, delete, rollback."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -145,7 +147,7 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
         _may_write(session.principal)
         with session.stores.catalog.read() as connection:
             found = catalog.resolve(connection, session.organization_id, name)
-        if not (yes or as_json) and click.get_text_stream("stdin").isatty():
+        if not (yes or as_json) and sys.stdin.isatty():
             click.confirm(f"Delete {found.name} ({found.namespace_id})?", abort=True, err=True)
         gone = delete_clone(session.stores, session.organization_id, name)
     if as_json:
@@ -173,12 +175,13 @@ def _may_write(principal: Principal) -> None:
         raise Forbidden(f"A key with role {principal.role!r} may look, but not change anything.")
 
 
-def _progress() -> object:
-    last = {"stage": ""}
+def _progress() -> Callable[[str, int], None]:
+    """Names each part of a bundle when its turn comes."""
+    told: set[str] = set()
 
-    def on_progress(stage: str, count: int) -> None:
-        if stage != last["stage"]:
+    def on_progress(stage: str, _count: int) -> None:
+        if stage not in told:
+            told.add(stage)
             tell(f"{stage} ...")
-            last["stage"] = stage
 
     return on_progress

@@ -380,7 +380,7 @@ def _warnings(
     references: list[Reference],
     points: int,
 ) -> list[str]:
-    outcomes = Counter(reference.outcome for reference in references)
+    outcomes: Counter[str] = Counter(reference.outcome for reference in references)
     texts = {
         "cleared": "configuration references point outside the clone and are cleared",
         "unresolved": "references point outside the clone and cannot be cleared without changing "

@@ -10,11 +10,14 @@ from sqlalchemy import update
 from . import ledger
 from .catalog.schema import clones, namespaces
 from .errors import Conflict
-from .kinds import ResourceKind
+from .kinds import KINDS, ResourceKind
 from .ledger import Clone, Lease
 from .process import Holder
+from .publish import publish
 from .report import StepReport
 from .stores import Stores
+from .vectors.stream import copy_points
+from .verify import verify_clone
 from .work import Work
 
 
@@ -23,14 +26,14 @@ def run_step(
     clone_id: str,
     run_id: str,
     step: str,
-    function: Callable[[Work], StepReport],
     *,
     process_goes_on: bool,
 ) -> StepReport:
     """The report of a step, which is done now unless the ledger says that it was done before.
 
-    `process_goes_on`: this process will run the run's next step too. Raises InProgress when
-    another run has the clone, Conflict when it was discarded, and whatever the step raises.
+    `step` is its op's name; `process_goes_on`: this process will run the run's next step too.
+    Raises InProgress when another run has the clone, Conflict when it was discarded, and whatever
+    the step raises.
     """
     with stores.catalog.write() as connection:
         clone = ledger.get(connection, clone_id)
@@ -46,7 +49,7 @@ def run_step(
             return replace(reports[step], resumed=True)
         started = stores.clock()
         with lease.kept_alive():
-            report = function(Work(stores, clone, lease))
+            report = _FUNCTIONS[step](Work(stores, clone, lease))
         return _timed(stores, clone, lease, report, started=started.timestamp())
     finally:
         ledger.step_out(stores, lease, process_goes_on=process_goes_on)
@@ -96,3 +99,16 @@ def clone_kind(work: Work, kind: ResourceKind) -> StepReport:
     if kind.requested(work.request):
         return kind.clone(work, kind)
     return work.skip(kind.step, {kind.plural: 0})
+
+
+def _clone_kind(kind: ResourceKind) -> Callable[[Work], StepReport]:
+    return lambda work: clone_kind(work, kind)
+
+
+_FUNCTIONS: dict[str, Callable[[Work], StepReport]] = {
+    "clone_config": clone_config,
+    **{kind.step: _clone_kind(kind) for kind in KINDS},
+    "copy_points": copy_points,
+    "verify_clone": verify_clone,
+    "publish_clone": publish,
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from .references import Rewriter
 from .report import StepReport
 from .request import CloneRequest, parse_request
 from .stores import Stores
+from .vectors.port import VectorStore
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,16 @@ class Work:
     def rewriter(self) -> Rewriter:
         return Rewriter(id_map_from_json(self.clone.plan["ids"]))
 
+    @cached_property
     def source(self) -> Namespace:
-        """The source as it is now."""
+        """The source's own row."""
         with self.stores.catalog.read() as connection:
             return namespaces.by_key(connection, self.clone.source_namespace_key)
+
+    def source_vectors(self, target: VectorStore) -> AbstractContextManager[VectorStore]:
+        """The store to read the source's points from: `target` itself where it is the same."""
+        source = self.source
+        return self.stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key)
 
     def planned_namespace(self) -> RowMapping:
         """The namespace as the plan has it: name, ids, document."""

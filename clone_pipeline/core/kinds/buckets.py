@@ -138,7 +138,7 @@ def _touched() -> Any:
     Text, not JSON functions: those fail on an escaped NUL, which is valid in a document. A key in
     user data only costs that object the slower way.
     """
-    text = cast(objects.c.document, Text)
+    text: Any = cast(objects.c.document, Text)
     for key in sorted(OBJECT_KEYS):
         # Most objects have an empty `source_details`, which is nothing to rewrite.
         for nothing in ("[]", "null"):

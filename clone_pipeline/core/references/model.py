@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 KINDS = ("bucket", "collection", "retriever", "taxonomy")
 
+# What belongs to the organization, so that all its namespaces share it.
+OF_ORGANIZATION = ("connection", "infrastructure cluster", "organization secret")
+
 Outcome = Literal["rewritten", "kept", "cleared", "unresolved", "mentioned"]
 
 

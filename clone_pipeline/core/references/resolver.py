@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from .model import KINDS, IdMap
+from .model import KINDS, OF_ORGANIZATION, IdMap
 
 PRESERVED = "ids are preserved"
 TEMPLATE = "a template, resolved when it runs"
@@ -20,8 +20,6 @@ _NEVER_CLONED = {
     "trigger": "triggers are never cloned",
     "weight set": "weight sets are never cloned",
 }
-_OF_ORGANIZATION = {"connection", "infrastructure cluster", "organization secret"}
-_PLURALS = {"taxonomy": "taxonomies"}
 _ID_PREFIXES = {"bucket": "bkt_", "collection": "col_", "retriever": "ret_", "taxonomy": "tax_"}
 
 # Documents that are written directly live in a collection of this name; every namespace has it.
@@ -86,7 +84,7 @@ class Resolver:
         """What becomes of an id, or of a name that stands for one, of that kind."""
         if target in _NEVER_CLONED:
             return Verdict("outside", target, value, _NEVER_CLONED[target])
-        if target in _OF_ORGANIZATION:
+        if target in OF_ORGANIZATION:
             return self.decide_organization(target, value)
         kinds = target.split(" or ")
         for kind in kinds:
@@ -190,7 +188,7 @@ def is_payload_path(text: str) -> bool:
 
 
 def plural(kind: str) -> str:
-    return _PLURALS.get(kind, f"{kind}s")
+    return "taxonomies" if kind == "taxonomy" else f"{kind}s"
 
 
 def _longest_first(values: set[str] | dict[str, str]) -> list[str]:

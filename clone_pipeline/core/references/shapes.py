@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from .engine import LOOSE, NOWHERE, Cut, Node, Walk
-from .model import NOTHING, Outcome, Row
+from .model import NOTHING, OF_ORGANIZATION, Outcome, Row
 from .resolver import PAYLOAD_FIELD, TEMPLATE, Verdict, is_payload_path, secrets_in
 
 _EMPTY = ("", "null")
@@ -28,7 +28,7 @@ def own_id(walk: Walk, row: Row, value: Any, path: str) -> Any:
 def one_id(walk: Walk, row: Row, value: Any, path: str) -> Any:
     if isinstance(value, list):
         return walk.value(Node(items=Node(row=row)), value, path)
-    if row.target in ("connection", "infrastructure cluster", "organization secret"):
+    if row.target in OF_ORGANIZATION:
         return _of_organization(walk, row, value, path)
     if not isinstance(value, str) or value in _EMPTY:
         return value

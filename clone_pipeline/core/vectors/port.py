@@ -40,7 +40,8 @@ class VectorStore(Protocol):
     """One Qdrant, embedded or a server.
 
     Raises StoreUnavailable when it cannot be reached or is busy, StorageFailed when its disk is
-    full or read-only, NotFound for a collection that does not exist.
+    full or read-only, NotFound for a collection that does not exist, InvalidRequest for an id or a
+    vector that no store should hold, WorkError for anything else that it refuses.
     """
 
     embedded: bool
@@ -64,10 +65,15 @@ class VectorStore(Protocol):
     def count(self, collection: str) -> int: ...
 
     def scroll(self, collection: str, limit: int, offset: PointId | None = None) -> Page:
-        """A page that starts at `offset` (inclusive), vectors and payload included."""
+        """A page that starts at `offset` (inclusive), vectors and payload included.
+
+        It may hold fewer points than `limit` while there are more: only `next` tells the end.
+        """
         ...
 
-    def retrieve(self, collection: str, ids: Sequence[PointId]) -> list[Point]: ...
+    def retrieve(self, collection: str, ids: Sequence[PointId]) -> list[Point]:
+        """In the order of `ids`; what is not there is left out."""
+        ...
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         """Durable when it returns. Point by point: a crash in it may leave a part of them."""

@@ -100,9 +100,8 @@ def copy_points(work: Work) -> StepReport:
         _ensure_collection(work, target)
         if not work.request.include_resources.collections:
             return work.skip("copy_points", {"points": 0})
-        source = work.source()
-        with work.stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key) as store:
-            copier = _Copier(work, store, source.qdrant_collection, target)
+        with work.source_vectors(target) as store:
+            copier = _Copier(work, store, work.source.qdrant_collection, target)
             for row in _read_slices(work):
                 if not row["done"]:
                     copier.copy_slice(row)

@@ -36,6 +36,10 @@ class Differences:
             if len(self.first) < self._kept:
                 self.first.append(Difference(kind, str(id), field))
 
+    def extend(self, other: Differences) -> None:
+        self.count += other.count
+        self.first += other.first[: self._kept - len(self.first)]
+
     def __bool__(self) -> bool:
         return self.count > 0
 

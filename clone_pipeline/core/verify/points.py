@@ -15,6 +15,15 @@ from ..work import Work
 from .difference import Differences
 
 
+@dataclass(frozen=True)
+class Pair:
+    """The two stores, open; `source_name` is the source's Qdrant collection."""
+
+    target: VectorStore
+    source: VectorStore
+    source_name: str
+
+
 @dataclass
 class PointsFound:
     """`seal` digests the target as it reads after a fresh open, vectors included; None where not
@@ -29,93 +38,79 @@ class PointsFound:
     left: Differences = field(default_factory=Differences)
 
 
-def check_full(work: Work, rule: EqualityRule, copied: Progress) -> PointsFound:
+def check_full(work: Work, stores: Pair, rule: EqualityRule, copied: Progress) -> PointsFound:
     """Every point. On a server by digests, and point by point only where these differ; on the
     embedded store, whose cosine vectors have no one spelling, always point by point.
 
     What differs is written again once, as the source has it now; `left` is what differs still.
     """
-    name = work.clone.qdrant_collection
     result = PointsFound()
-    with work.stores.vectors() as target:
-        if rule.exact:
-            result.seal = _digest_target(work.rewriter, target, name, result)
-            if result.seal == copied.digest:
-                result.compared = result.count = result.seal.count
-                return result
-        _compare(work, rule, target, result)
-    if result.repaired:
-        # The embedded store reads differently in the session that wrote: seal a fresh one.
-        with work.stores.vectors() as target:
-            result.seal = _digest_target(work.rewriter, target, name, result)
+    if rule.exact:
+        result.seal = digest_target(work, stores.target, result)
+        if result.seal == copied.digest:
+            result.compared = result.count = result.seal.count
+            return result
+        result.left = Differences()
+    _compare(work, stores, rule, result)
     result.count = 0 if result.seal is None else result.seal.count
     return result
 
 
-def check_sample(work: Work, rule: EqualityRule, copied: Progress) -> PointsFound:
+def check_sample(work: Work, stores: Pair, rule: EqualityRule, copied: Progress) -> PointsFound:
     """The points that the copy put aside for each collection: in the source and in the target."""
-    result = PointsFound()
-    name = work.clone.qdrant_collection
-    source = work.source()
-    with (
-        work.stores.vectors() as target,
-        work.stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key) as store,
-    ):
-        for lowest in copied.sample.values():
-            ids = [point_id for _, point_id in lowest]
-            expected = _by_id(store.retrieve(source.qdrant_collection, ids))
-            actual = _by_id(target.retrieve(name, ids))
-            for point_id in ids:
-                before = expected.get(point_id)
-                # Gone from the source since: there is nothing to compare it with.
-                if before is not None:
-                    _check(work.rewriter, before, actual.get(point_id), rule, result.left)
-                    result.compared += 1
-        result.count = target.count(name)
+    result = check_count(work, stores, copied)
+    for lowest in copied.sample.values():
+        ids = [point_id for _, point_id in lowest]
+        expected = _by_id(stores.source.retrieve(stores.source_name, ids))
+        actual = _by_id(stores.target.retrieve(work.clone.qdrant_collection, ids))
+        for point_id in ids:
+            before = expected.get(point_id)
+            # Gone from the source since: there is nothing to compare it with.
+            if before is not None:
+                _check(work.rewriter, before, actual.get(point_id), rule, result.left)
+                result.compared += 1
     return result
 
 
-def check_count(work: Work, copied: Progress) -> PointsFound:
-    with work.stores.vectors() as target:
-        count = target.count(work.clone.qdrant_collection)
+def check_count(work: Work, stores: Pair, copied: Progress) -> PointsFound:
+    count = stores.target.count(work.clone.qdrant_collection)
     result = PointsFound(count=count)
     if count != copied.digest.count:
         result.left.add("point", "count", f"{copied.digest.count} were copied, {count} are there")
     return result
 
 
-def _digest_target(
-    rewriter: Rewriter, target: VectorStore, name: str, result: PointsFound
-) -> Digest:
+def digest_target(work: Work, target: VectorStore, result: PointsFound) -> Digest:
+    """The target's points as they are, vectors included; ids of the source are noted on the way."""
     digest = Digest()
-    for page in pages(target, name, page_size(target)):
+    for page in pages(target, work.clone.qdrant_collection, page_size(target)):
         for point in page:
             digest.add(point_digest(point))
-            _look_for_source_ids(rewriter, point, result.left)
+            _look_for_source_ids(work.rewriter, point, result.left)
     return digest
 
 
-def _compare(work: Work, rule: EqualityRule, target: VectorStore, result: PointsFound) -> None:
+def _compare(work: Work, stores: Pair, rule: EqualityRule, result: PointsFound) -> None:
     """Both sides in id order, side by side; repairs as it goes, a page at a time."""
-    name, source = work.clone.qdrant_collection, work.source()
+    target = stores.target
+    limit = page_size(target)
     batch: list[tuple[PointId, Point | None]] = []
     sealed, seen = Digest(), Digest()
-    with work.stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key) as store:
-        expected = rewritten_pages(work.rewriter, store, source.qdrant_collection)
-        actual = pages(target, name, page_size(target))
-        for before, after in pairs(expected, actual):
-            result.compared += 1
-            if before is not None:
-                seen.add(point_digest(before, vectors=rule.exact))
-            if after is not None:
-                sealed.add(point_digest(after))
-                _look_for_source_ids(work.rewriter, after, result.left)
-            if point := _differing(before, after, rule, result.found):
-                batch.append(point)
-            if len(batch) >= page_size(target):
-                _repair(work, rule, target, batch, result)
-                batch = []
-        _repair(work, rule, target, batch, result)
+    expected = rewritten_pages(work.rewriter, stores.source, stores.source_name)
+    actual = pages(target, work.clone.qdrant_collection, limit)
+    for before, after in pairs(expected, actual):
+        result.compared += 1
+        if before is not None:
+            seen.add(point_digest(before, vectors=rule.exact))
+        if after is not None:
+            sealed.add(point_digest(after))
+            _look_for_source_ids(work.rewriter, after, result.left)
+        if point := _differing(before, after, rule, result.found):
+            batch.append(point)
+        if len(batch) >= limit:
+            _repair(work, rule, target, batch, result)
+            batch = []
+    _repair(work, rule, target, batch, result)
     result.seal, result.source = sealed, seen
 
 

@@ -124,7 +124,7 @@ def _repair_small(
                     planned.version == key[1],
                 )
             ).mappings()
-            values = _values(record.columns, row.one(), expected[key])
+            values = _values(record.columns, dict(row.one()), expected[key])
             if key in actual:
                 connection.execute(update(record.table).where(*place).values(values))
             else:

@@ -177,3 +177,25 @@ def test_counts_of_the_document_are_put_right_where_it_has_them(
     again = round_trip(files, catalog, vectors, tmp_path)["namespace.json"]
     assert (again["document_count"], again["object_count"], again["bucket_count"]) == (4, 3, 2)
     assert "collection_count" not in again
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05+00:00"),
+        ("2026-01-02T03:04:05.1Z", "2026-01-02T03:04:05.100000+00:00"),
+        ("2026-01-02T03:04:05.123456789+02:00", "2026-01-02T01:04:05.123456+00:00"),
+        ("9999-12-31T23:59:59-01:00", NOW.isoformat()),
+        ("yesterday", NOW.isoformat()),
+        (7, NOW.isoformat()),
+    ],
+)
+def test_a_time_is_a_column_too_and_stays_as_it_was_written(
+    catalog: Catalog, vectors: EmbeddedStore, tmp_path: Path, written: object, kept: str
+) -> None:
+    bucket = {"bucket_id": "b", "bucket_name": "b", "created_at": written}
+    files = sample() | {"buckets.jsonl": [bucket], "objects.jsonl": []}
+    assert round_trip(files, catalog, vectors, tmp_path)["buckets.jsonl"] == [bucket]
+    with catalog.read() as connection:
+        column = connection.execute(select(schema.buckets.c.created_at)).scalar_one()
+    assert column.isoformat() == kept
