@@ -14,7 +14,7 @@ import click
 from clone_pipeline.core.errors import CloneError, RequestError
 from clone_pipeline.core.principal import Principal
 from clone_pipeline.core.stores import Stores
-from clone_pipeline.resources import find_principal, open_stores
+from clone_pipeline.deployment import find_principal, open_stores
 from clone_pipeline.settings import Settings, load_settings
 
 GOOD, FAILED, BAD_INPUT = 0, 1, 2

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+# `bundle` is imported where it is used: it brings the Qdrant client, which takes most of a second.
 from clone_pipeline.cli.common import (
     FAILED,
     json_option,
@@ -14,7 +15,6 @@ from clone_pipeline.cli.common import (
     tell,
 )
 from clone_pipeline.cli.output import print_table, stdout
-from clone_pipeline.core import bundle
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.discard import delete_clone
 from clone_pipeline.core.errors import Forbidden
@@ -28,6 +28,8 @@ from clone_pipeline.core.verify import verify_pair, verify_sealed
 @json_option
 def load(folder: Path, as_json: bool) -> None:
     """Load a namespace from a bundle folder: all of it, or nothing."""
+    from clone_pipeline.core import bundle
+
     with opened() as session:
         _may_write(session.principal)
         with session.stores.vectors() as vectors:
@@ -56,6 +58,8 @@ def load(folder: Path, as_json: bool) -> None:
 @json_option
 def dump(namespace: str, folder: Path, as_json: bool) -> None:
     """Write a namespace, by id or name, to a bundle folder."""
+    from clone_pipeline.core import bundle
+
     with opened() as session:
         stores = session.stores
         with stores.catalog.read() as connection:

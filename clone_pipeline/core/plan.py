@@ -148,7 +148,7 @@ def make_plan(
     ):
         config = rewriter.rewrite_qdrant_config(read_config(store, source))
         points, point_bytes = _measure_points(store, source, request)
-        equality = rule(target.embedded, config).sentence
+        equality = rule(target.embedded, config)
     plan = Plan(
         request=request,
         source=source,
@@ -161,12 +161,18 @@ def make_plan(
         counts={**_count(resources), **counts, "points": points},
         bytes={**sizes, "points": point_bytes, "disk_needed": point_bytes + sizes["objects"]},
         qdrant_config=config,
-        equality=equality,
+        equality=equality.sentence,
         lane=lane,
         lane_reason=lane_reason,
         warnings=_warnings(request, resources, references, points),
         target_only=target_only,
     )
+    if equality.refused and request.include_resources.collections:
+        raise InvalidRequest(
+            f"The vectors {', '.join(equality.refused)} are stored lossily: what is read is not "
+            "what was written, so a copy through the stream lane cannot be proven; leave "
+            "collections out, or wait for the native lane."
+        )
     if request.on_dangling == "fail":
         _refuse_dangling(plan)
     return plan

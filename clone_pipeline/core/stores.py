@@ -12,9 +12,7 @@ from pathlib import Path
 
 from .catalog.engine import Catalog
 from .objects.s3 import ObjectStore
-from .vectors.embedded import EmbeddedStore
 from .vectors.port import VectorStore
-from .vectors.server import ServerStore
 
 
 def _now() -> datetime:
@@ -27,9 +25,10 @@ def _new_id() -> str:
 
 @dataclass(frozen=True)
 class VectorAddress:
-    """Where vectors are: an embedded folder, or a server with the keys for writing and reading."""
+    """Where vectors are: a server with its keys for writing and for reading sources, or, without
+    a `url`, the embedded store in `folder`."""
 
-    folder: Path | None = None
+    folder: Path
     url: str | None = None
     api_key: str | None = None
     source_api_key: str | None = None
@@ -52,10 +51,9 @@ class Stores:
         where = self.vector_address
         store: VectorStore
         if where.url is not None:
-            store = ServerStore.open(where.url, where.api_key)
+            store = _open_server(where.url, where.api_key)
         else:
-            assert where.folder is not None  # noqa: S101
-            store = EmbeddedStore.open(where.folder, on_wait=self.on_wait)
+            store = _open_embedded(where.folder, self.on_wait)
         try:
             yield store
         finally:
@@ -75,7 +73,7 @@ class Stores:
             yield target
             return
         key = where.source_api_key or (qdrant_api_key if elsewhere else where.api_key)
-        store = ServerStore.open(qdrant_url or str(where.url), key)
+        store = _open_server(qdrant_url or str(where.url), key)
         try:
             yield store
         finally:
@@ -83,3 +81,18 @@ class Stores:
 
     def objects(self) -> ObjectStore:
         return ObjectStore.open(self.s3_endpoint_url)
+
+
+# The client takes most of a second to import, which commands without vectors need not wait for.
+
+
+def _open_server(url: str, api_key: str | None) -> VectorStore:
+    from .vectors.server import ServerStore
+
+    return ServerStore.open(url, api_key)
+
+
+def _open_embedded(folder: Path, on_wait: Callable[[str], None] | None) -> VectorStore:
+    from .vectors.embedded import EmbeddedStore
+
+    return EmbeddedStore.open(folder, on_wait=on_wait)

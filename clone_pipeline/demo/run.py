@@ -17,7 +17,7 @@ from clone_pipeline.core.stores import Stores
 FOLDER = Path(__file__).parent
 SOURCE = json.loads((FOLDER / "bundle" / "namespace.json").read_text(encoding="utf-8"))
 TARGET = f"{SOURCE['namespace_name']}_staging"
-_RESULTS = 3
+_RESULTS = 1
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,14 @@ import shutil
 import sqlite3
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from qdrant_client import models
 from qdrant_client.local.qdrant_local import QdrantLocal
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from ..errors import CloneError, NotFound, StoreUnavailable, WorkError
 from .faults import one_line, translated
@@ -69,7 +71,7 @@ class EmbeddedStore:
             lock = FolderLock(folder)
             lock.acquire(wait_seconds, on_wait)
             try:
-                return cls(folder, lock, _load(folder))
+                return cls(folder, lock, _load_when_free(folder))
             except BaseException:
                 lock.release()
                 raise
@@ -159,6 +161,30 @@ class EmbeddedStore:
                 with self._durable(collection):
                     self._client.delete(collection, models.PointIdsList(points=wanted))
 
+    def search(
+        self,
+        collection: str,
+        vector_name: str,
+        vector: Sequence[float],
+        limit: int,
+        any_of: Mapping[str, Sequence[str]],
+    ) -> list[tuple[Point, float]]:
+        conditions = [
+            models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))
+            for field, values in any_of.items()
+        ]
+        query: Any = list(vector)
+        with self._operation(collection):
+            found = self._client.query_points(
+                collection,
+                query=query,
+                using=vector_name or None,
+                query_filter=models.Filter(must=list(conditions)),
+                limit=limit,
+                with_payload=True,
+            )
+        return [(plain_point(one.id, None, one.payload), one.score) for one in found.points]
+
     @contextmanager
     def _operation(self, collection: str | None = None) -> Iterator[None]:
         """One thread at a time, in the process that opened the store, errors as ours."""
@@ -230,6 +256,17 @@ class EmbeddedStore:
 
     def _directory(self, collection: str) -> Path:
         return self._folder / "collection" / collection
+
+
+@retry(
+    retry=retry_if_exception_type(StoreUnavailable),
+    stop=stop_after_delay(5),
+    wait=wait_fixed(0.1),
+    reraise=True,
+)
+def _load_when_free(folder: Path) -> QdrantLocal:
+    """A killed process loses our lock a moment before it loses the client's own."""
+    return _load(folder)
 
 
 def _load(folder: Path) -> QdrantLocal:

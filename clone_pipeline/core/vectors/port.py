@@ -13,7 +13,7 @@ where set, `hnsw_config`, `quantization_config`, `optimizers_config`, `on_disk_p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -80,3 +80,17 @@ class VectorStore(Protocol):
         ...
 
     def delete_points(self, collection: str, ids: Iterable[PointId]) -> None: ...
+
+    def search(
+        self,
+        collection: str,
+        vector_name: str,
+        vector: Sequence[float],
+        limit: int,
+        any_of: Mapping[str, Sequence[str]],
+    ) -> list[tuple[Point, float]]:
+        """The nearest points with their scores, best first, without their vectors.
+
+        `any_of` keeps points whose payload field has one of the values, for every field named.
+        """
+        ...

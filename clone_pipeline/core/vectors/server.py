@@ -8,7 +8,7 @@ the server's answers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -121,6 +121,29 @@ class ServerStore:
         for some in _batches((canonical_id(one) for one in ids), _MAX_IDS):
             body = _encoded({"points": some})
             self._request("POST", "/points/delete", collection, body, wait=True)
+
+    def search(
+        self,
+        collection: str,
+        vector_name: str,
+        vector: Sequence[float],
+        limit: int,
+        any_of: Mapping[str, Sequence[str]],
+    ) -> list[tuple[Point, float]]:
+        body = {
+            "query": list(vector),
+            "using": vector_name or None,
+            "filter": {
+                "must": [
+                    {"key": field, "match": {"any": list(values)}}
+                    for field, values in any_of.items()
+                ]
+            },
+            "limit": limit,
+            "with_payload": True,
+        }
+        found = self._request("POST", "/points/query", collection, _encoded(body))
+        return [(_point(item), float(item["score"])) for item in found["points"]]
 
     def _strict_limits(self, collection: str) -> tuple[int | None, int | None]:
         """How many points strict mode allows in one answer and in one upsert; None: any."""

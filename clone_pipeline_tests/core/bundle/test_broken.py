@@ -58,7 +58,7 @@ def vector(**vectors: Any) -> dict[str, Any]:
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    return CONFIG | changes
+    return {**CONFIG, **changes}
 
 
 def without(document: dict[str, Any], key: str) -> dict[str, Any]:

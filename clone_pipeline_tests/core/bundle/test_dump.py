@@ -132,7 +132,7 @@ def test_the_store_is_asked_where_the_catalog_has_no_configuration(
 def test_every_32_bit_float_comes_back(
     catalog: Catalog, vectors: EmbeddedStore, tmp_path: Path
 ) -> None:
-    numbers = [1 / 3, 16777217.0, 1e-45, 3.4028234663852886e38, -0.0, -1e-10, -0.0]
+    numbers = [1 / 3, 1000000064.0, 1e-45, 3.4028234663852886e38, -0.0, -1e-10, -0.0]
     files = sample() | {
         "qdrant.json": {"vectors": {"v": {"size": len(numbers), "distance": "Dot"}}},
         "points.jsonl": [{"id": 1, "vector": {"v": numbers}, "payload": {}}],

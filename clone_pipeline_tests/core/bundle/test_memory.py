@@ -8,7 +8,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
+from sqlalchemy import event
 
 from clone_pipeline.core.bundle import dump, files, load
 from clone_pipeline.core.catalog.engine import Catalog
@@ -70,5 +72,24 @@ def test_many_ids(sqlite_url: str, sink: EmbeddedStore, tmp_path: Path) -> None:
     catalog = Catalog.open(sqlite_url)
     # It takes 1.5, whatever their number; a set of these would add 1.3.
     assert peak(lambda: load(folder, catalog, sink, NOW)) < 2 * MIB
+    catalog.close()
+    sink.close()
+
+
+def test_postgresql_hands_rows_over_as_they_are_asked_for(
+    postgres_url: str, sink: EmbeddedStore, tmp_path: Path
+) -> None:
+    catalog = Catalog.open(postgres_url)
+    load(write_bundle(tmp_path / "in", sample()), catalog, sink, NOW)
+    cursors: list[object] = []
+
+    def note(_connection: object, cursor: object, statement: str, *_: object) -> None:
+        if "FROM objects" in statement:
+            cursors.append(cursor)
+
+    event.listen(catalog._engine, "before_cursor_execute", note)
+    dump(catalog, sink, namespace_key(catalog), tmp_path / "out")
+    # The driver's other cursors take the whole result at once, outside of what is measured here.
+    assert [type(cursor) for cursor in cursors] == [psycopg.ServerCursor]
     catalog.close()
     sink.close()

@@ -76,16 +76,17 @@ def test_a_second_bundle_joins_its_organization(
     assert (rows(catalog)["namespaces"], rows(catalog)["organizations"]) == (2, 1)
 
 
+@pytest.mark.parametrize(("name", "words"), [("prod", "name 'prod'"), ("ns_prod000001", "the id")])
 def test_a_name_taken_while_points_were_written_is_a_conflict(
-    catalog: Catalog, vectors: EmbeddedStore, tmp_path: Path
+    catalog: Catalog, vectors: EmbeddedStore, tmp_path: Path, name: str, words: str
 ) -> None:
-    other = write_bundle(tmp_path / "other", renamed(namespace_name="prod"))
+    other = write_bundle(tmp_path / "other", renamed(namespace_name=name))
 
     def overtake(what: str, _done: int) -> None:
         if what == "points":
             load(other, catalog, vectors, NOW)
 
-    with pytest.raises(Conflict, match="name 'prod'"):
+    with pytest.raises(Conflict, match=words):
         load(write_bundle(tmp_path / "in", sample()), catalog, vectors, NOW, overtake)
     assert not vectors.exists("ns_prod_store")
     assert vectors.exists("ns_other")
