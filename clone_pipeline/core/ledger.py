@@ -15,7 +15,6 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, or_, select, update
 
-from .catalog.engine import Catalog
 from .catalog.schema import clone_steps, clones, namespaces
 from .errors import InProgress, LeaseLost, NotFound, StoreUnavailable
 from .process import Holder
@@ -172,15 +171,14 @@ def take_over(
 class Lease:
     """The right to write for one clone, as long as nobody takes it over."""
 
-    catalog: Catalog
+    stores: Stores
     clone_id: str
     token: int
-    stores: Stores
 
     @contextmanager
     def write(self, *, snapshot: bool = False) -> Iterator[Connection]:
         """A write transaction of the clone. Raises LeaseLost before anything is written."""
-        with self.catalog.write(snapshot=snapshot) as connection:
+        with self.stores.catalog.write(snapshot=snapshot) as connection:
             held = connection.execute(
                 update(clones)
                 .where(clones.c.clone_id == self.clone_id, clones.c.token == self.token)
@@ -193,7 +191,7 @@ class Lease:
 
     def check(self) -> None:
         """To be called before each write outside the catalog. Raises LeaseLost."""
-        with self.catalog.read() as connection:
+        with self.stores.catalog.read() as connection:
             token = connection.execute(
                 select(clones.c.token).where(
                     clones.c.clone_id == self.clone_id, clones.c.status.in_(UNFINISHED)
@@ -229,7 +227,7 @@ class Lease:
             thread.join()
 
     def _beat(self, holder: Holder) -> None:
-        with self.catalog.write() as connection:
+        with self.stores.catalog.write() as connection:
             connection.execute(
                 update(clones)
                 .where(clones.c.clone_id == self.clone_id, clones.c.token == self.token)
@@ -237,22 +235,22 @@ class Lease:
             )
 
 
-def step_out(stores: Stores, lease: Lease, *, process_goes_on: bool) -> None:
-    """Ends a step's hold. `process_goes_on`: the run's next step is in this same process.
+def step_out(lease: Lease) -> None:
+    """Ends a step's hold where this process will not run the run's next step.
 
-    Else the process's death means nothing, and until the next step comes the heartbeat counts.
+    Its death then means nothing, and until the next step comes the heartbeat counts. After a
+    failure nothing more will come than the run's other branches: nobody holds the clone.
     """
+    stores = lease.stores
     mine = update(clones).where(
         clones.c.clone_id == lease.clone_id,
         clones.c.token == lease.token,
         clones.c.holder_pid == Holder.current().pid,
     )
+    between = {"holder_pid": None, "holder_started": None, "heartbeat_at": stores.clock()}
     with stores.catalog.write() as connection:
-        # After a failure the other branches of the run still finish, but nothing more will come.
         connection.execute(mine.where(clones.c.status == "failed").values(NO_HOLDER))
-        if not process_goes_on:
-            here = {"holder_pid": None, "holder_started": None, "heartbeat_at": stores.clock()}
-            connection.execute(mine.values(here))
+        connection.execute(mine.values(between))
 
 
 def fail(stores: Stores, clone_id: str, run_id: str, error: str) -> None:

@@ -49,8 +49,7 @@ def publish(work: Work) -> StepReport:
             update(clones).where(clones.c.clone_id == work.clone.clone_id).values(response=response)
         )
         report = _report(work, reports, response, now)
-        work.store(connection, report)
-    return report
+        return work.store(connection, report)
 
 
 def _summary(reports: dict[str, StepReport]) -> dict[str, int]:

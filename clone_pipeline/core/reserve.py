@@ -228,7 +228,7 @@ def _plan_anew(
     )
     if changes := _changes(clone.plan, made):
         made = replace(made, warnings=[f"Planned anew: {changes}.", *made.warnings])
-    lease = Lease(stores.catalog, clone.clone_id, clone.token, stores)
+    lease = Lease(stores, clone.clone_id, clone.token)
     with lease.write() as connection:
         mine = clone_resources.c.clone_id == clone.clone_id
         connection.execute(delete(clone_resources).where(mine))

@@ -11,7 +11,7 @@ from . import ledger
 from .catalog.schema import clones, namespaces
 from .errors import Conflict
 from .kinds import KINDS, ResourceKind
-from .ledger import Clone, Lease
+from .ledger import Lease
 from .process import Holder
 from .publish import publish
 from .report import StepReport
@@ -35,6 +35,7 @@ def run_step(
     Raises InProgress when another run has the clone, Conflict when it was discarded, and whatever
     the step raises.
     """
+    started = stores.clock()
     with stores.catalog.write() as connection:
         clone = ledger.get(connection, clone_id)
         reports = ledger.read_reports(connection, clone_id)
@@ -42,26 +43,16 @@ def run_step(
             return replace(reports[step], resumed=True)
         if clone.status not in ledger.UNFINISHED:
             raise Conflict(f"The clone {clone.namespace_name!r} is {clone.status}; start it anew.")
-        clone = ledger.take_over(connection, clone, run_id, Holder.current(), stores.clock())
-    lease = Lease(stores.catalog, clone_id, clone.token, stores)
+        clone = ledger.take_over(connection, clone, run_id, Holder.current(), started)
+    lease = Lease(stores, clone_id, clone.token)
     try:
         if step in reports:
             return replace(reports[step], resumed=True)
-        started = stores.clock()
         with lease.kept_alive():
-            report = _FUNCTIONS[step](Work(stores, clone, lease))
-        return _timed(stores, clone, lease, report, started=started.timestamp())
+            return _FUNCTIONS[step](Work(stores, clone, lease, started))
     finally:
-        ledger.step_out(stores, lease, process_goes_on=process_goes_on)
-
-
-def _timed(
-    stores: Stores, clone: Clone, lease: Lease, report: StepReport, *, started: float
-) -> StepReport:
-    timed = replace(report, seconds=round(stores.clock().timestamp() - started, 3))
-    with stores.catalog.write() as connection:
-        ledger.store_report(connection, timed, stores.clock())
-    return timed
+        if clone.status == "failed" or not process_goes_on:
+            ledger.step_out(lease)
 
 
 def clone_config(work: Work) -> StepReport:
@@ -90,8 +81,7 @@ def clone_config(work: Work) -> StepReport:
                 "qdrant_collection": work.clone.qdrant_collection,
             },
         )
-        work.store(connection, report)
-    return report
+        return work.store(connection, report)
 
 
 def clone_kind(work: Work, kind: ResourceKind) -> StepReport:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 
 from sqlalchemy import Connection, RowMapping, select
@@ -26,6 +27,7 @@ class Work:
     stores: Stores
     clone: Clone
     lease: Lease
+    started: datetime
 
     @cached_property
     def request(self) -> CloneRequest:
@@ -65,9 +67,11 @@ class Work:
             details={"reason": "skipped: not requested"},
         )
         with self.lease.write() as connection:
-            self.store(connection, report)
-        return report
+            return self.store(connection, report)
 
-    def store(self, connection: Connection, report: StepReport) -> None:
-        """Records that a step is done, in the transaction that did it."""
-        ledger.store_report(connection, report, self.stores.clock())
+    def store(self, connection: Connection, report: StepReport) -> StepReport:
+        """Records that the step is done, in the transaction that did it; with its seconds."""
+        now = self.stores.clock()
+        timed = replace(report, seconds=round((now - self.started).total_seconds(), 3))
+        ledger.store_report(connection, timed, now)
+        return timed

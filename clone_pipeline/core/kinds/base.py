@@ -37,9 +37,7 @@ def clone_small(work: Work, kind: ResourceKind) -> StepReport:
     """Writes a resource type of which there are few, as the plan has them, in one transaction."""
     with work.lease.write() as connection:
         insert_planned(connection, work, kind)
-        report = small_report(connection, work, kind)
-        work.store(connection, report)
-    return report
+        return work.store(connection, small_report(connection, work, kind))
 
 
 def insert_planned(connection: Connection, work: Work, kind: ResourceKind) -> None:

@@ -51,8 +51,7 @@ def clone(work: Work, kind: ResourceKind) -> StepReport:
                 ],
             },
         )
-        work.store(connection, report)
-    return report
+        return work.store(connection, report)
 
 
 BUCKET = ResourceKind(

@@ -77,7 +77,7 @@ def organization(walk: Walk, row: Row, value: Any, path: str) -> Any:
 def _of_organization(walk: Walk, row: Row, value: Any, path: str) -> Any:
     if not value or value in _EMPTY:
         return value
-    if isinstance(value, str) and "{{" in value:
+    if isinstance(value, str) and "{{" in value and not row.secret:
         return _template(walk, row, value, path)
     old = value if isinstance(value, str) and not row.secret else ""
     verdict = walk.resolver.decide_organization(row.target, old)

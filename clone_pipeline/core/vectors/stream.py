@@ -239,8 +239,7 @@ def _report(work: Work, copier: _Copier) -> StepReport:
         },
     )
     with work.lease.write() as connection:
-        work.store(connection, report)
-    return report
+        return work.store(connection, report)
 
 
 def _collection_names(work: Work) -> dict[str, tuple[str, Any]]:

@@ -90,9 +90,9 @@ def verify_clone(work: Work) -> StepReport:
     with work.lease.write() as connection:
         # What a repair has put right was copied all the same: the steps' counts stay the sum.
         for step, counts in _recounted(reports, sealed.counts, points.count):
-            work.store(connection, replace(reports[step], counts=counts))
-        work.store(connection, report)
-    return report
+            recounted = replace(reports[step], counts=counts)
+            ledger.store_report(connection, recounted, work.stores.clock())
+        return work.store(connection, report)
 
 
 def _reports(work: Work) -> dict[str, StepReport]:

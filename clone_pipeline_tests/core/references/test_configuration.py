@@ -93,6 +93,51 @@ def test_buckets_of_another_namespace_stay_wherever_the_collection_names_them() 
     assert CLONED.source_ids_left("collection", result) == []
 
 
+def test_only_the_tier_that_names_another_namespace_is_left_alone() -> None:
+    elsewhere = {"source_namespace_id": "ns_other", "bucket_ids": ["bkt_far", "bkt_2"]}
+    document = {
+        "source_lineage": [
+            {"source_config": elsewhere},
+            {"source_config": {"bucket_ids": ["bkt_1"], "source_namespace_id": None}},
+        ],
+        "source_bucket_schemas": {"bkt_1": {}, "bkt_x": {}},
+    }
+    result, references = CLONED.rewrite("collection", document)
+    assert result == {
+        "source_lineage": [
+            {"source_config": elsewhere},
+            {"source_config": {"bucket_ids": ["bkt_N1"], "source_namespace_id": None}},
+        ],
+        "source_bucket_schemas": {"bkt_N1": {}},
+    }
+    assert [found.outcome for found in references] == [
+        *("kept", "kept", "kept", "rewritten", "rewritten", "cleared")
+    ]
+
+
+def test_what_is_left_of_the_source_is_found_inside_entries_of_the_clone() -> None:
+    # The clone's taxonomy is unknown to the source: looking must not drop its entry first.
+    application = {
+        "taxonomy_id": "tax_N1",
+        "target_collection_id": "col_1",
+        "scroll_filters": {"field": "_internal._taxonomy_tax_1_id", "value": "col_2"},
+    }
+    document = {
+        "collection_id": "col_1",
+        "source": {"bucket_ids": ["bkt_N1", "bkt_2"], "source_namespace_id": "ns_src"},
+        "taxonomy_applications": [application],
+    }
+    left = CLONED.source_ids_left("collection", document)
+    assert left == [
+        ("collection_id", "col_1"),
+        ("source.bucket_ids[1]", "bkt_2"),
+        ("source.source_namespace_id", "ns_src"),
+        ("taxonomy_applications[0].target_collection_id", "col_1"),
+        ("taxonomy_applications[0].scroll_filters.field", "tax_1"),
+        ("taxonomy_applications[0].scroll_filters.value", "col_2"),
+    ]
+
+
 def test_a_source_that_names_its_own_namespace_follows_the_clone() -> None:
     source = {"source_namespace_id": "ns_src", "bucket_ids": ["bkt_1"]}
     result, _ = CLONED.rewrite("collection", {"source": source})

@@ -113,7 +113,7 @@ def configurations(draw: st.DrawFn, cloned_only: bool = False) -> tuple[str, dic
     document = draw(documents_of(usable, cloned_only))
     own = "ns_src" if kind == "namespace" else next(iter(IDS[kind]))
     users = {"metadata": draw(LOOK_ALIKES), "made_by_user": draw(LOOK_ALIKES)}
-    return kind, {f"{kind}_id": own, **document, **users}
+    return kind, {**document, f"{kind}_id": own, **users}
 
 
 @st.composite

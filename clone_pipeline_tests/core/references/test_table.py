@@ -197,6 +197,9 @@ def test_a_template_is_kept_and_the_id_in_it_is_told(row: Row) -> None:
     document = build(row, "{{ INPUT.x or 'col_1' }}")
     result, references = run(CLONED, row, document)
     assert result == document
+    if row.secret:
+        assert "col_1" not in repr(references)
+        return
     assert outcomes(references) == ["kept", "mentioned"]
     assert references[1].old == "col_1"
 
