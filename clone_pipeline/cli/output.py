@@ -5,80 +5,144 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-stdout = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
+from clone_pipeline.core.report import LISTED
 
-_NUMBERS = (int, float)
+# Names come from data: without `markup` and `emoji` a bracket or a colon in one is only that.
+stdout = Console(highlight=False, markup=False, emoji=False)
+stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+_LOOK_AT = ("cleared", "unresolved", "mentioned")
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """One line of parts, each a text or (text, style); never broken by us, so it can be grepped."""
+    stdout.print(Text.assemble(*parts), soft_wrap=True)
 
 
 def print_table(title: str, records: Iterable[Mapping[str, Any]]) -> None:
-    """Records as a table; a line that says so where there are none."""
+    """Records as a table; where the terminal is too narrow, one after the other instead.
+
+    Nothing is ever cut off. What is not a terminal has no width.
+    """
     rows = list(records)
     if not rows:
-        stdout.print(f"{title}: none")
+        say(f"{title}: none")
         return
+    table = _table(title, rows)
+    needed = stdout.measure(table, options=stdout.options.update(max_width=10_000)).maximum
+    if not stdout.is_terminal:
+        stdout.print(table, width=needed, crop=False, no_wrap=True)
+    elif needed <= stdout.width:
+        stdout.print(table)
+    else:
+        say((title, "bold"))
+        for row in rows:
+            print_record(row)
+
+
+def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in rows[0]:
-        numeric = all(isinstance(row[column], _NUMBERS) for row in rows)
-        table.add_column(column.replace("_", " "), justify="right" if numeric else "left")
+        numeric = all(isinstance(row.get(column), int | float) for row in rows)
+        table.add_column(_label(column), justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(_text(row.get(column)) for column in rows[0]))
-    stdout.print(table)
+        table.add_row(*(Text(_text(row.get(column))) for column in rows[0]))
+    return table
+
+
+def print_record(record: Mapping[str, Any]) -> None:
+    """The first value, then the others that there are below it, as `name: value`."""
+    (_, heading), *rest = record.items()
+    say((_text(heading), "bold"))
+    shown = [(_label(key), _text(value)) for key, value in rest if value is not None]
+    width = max((len(label) for label, _ in shown), default=0)
+    for label, value in shown:
+        say(f"  {label + ':':<{width + 1}} {value}")
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """`2 buckets, 1 taxonomy, 482 objects`."""
+    return ", ".join(f"{count:,} {_noun(name, count)}" for name, count in counts.items())
 
 
 def print_plan(plan: Mapping[str, Any]) -> None:
     """A plan, as one reads it before saying yes."""
     source, target = plan["source"], plan["target"]
-    stdout.print(
-        f"[bold]{source['namespace_name']}[/] ({source['namespace_id']}, "
-        f"{source['organization_id']})  ->  [bold]{target['namespace_name']}[/] "
-        f"({target['namespace_id']}, {target['organization_id']})"
+    say(
+        (source["namespace_name"], "bold"),
+        f" ({source['namespace_id']}, {source['organization_id']})  ->  ",
+        (target["namespace_name"], "bold"),
+        f" ({target['namespace_id']}, {target['organization_id']})",
     )
     if target["replaces_generation"] is not None:
-        stdout.print(f"Replaces generation {target['replaces_generation']} of that namespace.")
+        say(f"Replaces generation {target['replaces_generation']} of that namespace.")
     for plural, names in target["not_in_the_source"].items():
-        stdout.print(f"In the target and not in the source: {plural} {', '.join(names)}")
-    print_table("Resources", [plan["counts"]])
-    print_table("Ids", plan["id_map"])
-    print_table("References", [plan["reference_counts"]] if plan["reference_counts"] else [])
-    print_references(plan["references"])
-    stdout.print(f"Lane: {plan['lane']} ({plan['lane_reason']})")
-    stdout.print(f"Proof: {plan['equality']}", soft_wrap=True)
-    stdout.print(f"Disk: about {_size(plan['bytes']['disk_needed'])}")
+        say(f"In the target and not in the source: {plural} {', '.join(names)}")
+    say(f"Copies: {counted(plan['counts'])}")
+    print_table("Ids", plan["id_map"][:LISTED])
+    _print_left_out(len(plan["id_map"]) - LISTED)
+    print_references(plan["reference_counts"], plan["references"])
+    say(f"Lane: {plan['lane']} ({plan['lane_reason']})")
+    say(f"Proof: {plan['equality']}")
+    say(f"Disk: about {_size(plan['bytes']['disk_needed'])}")
     print_warnings(plan["warnings"])
 
 
-def print_references(references: Sequence[Mapping[str, Any]]) -> None:
-    """The ones that a person should look at: everything but what was simply rewritten or kept."""
-    columns = ("outcome", "resource", "resource_id", "path", "target", "old", "reason")
-    shown = [
-        {column: reference[column] for column in columns}
-        for reference in references
-        if reference["outcome"] in ("cleared", "unresolved", "mentioned")
-    ]
-    print_table("Not rewritten", shown)
+def print_references(counts: Mapping[str, int], references: Sequence[Mapping[str, Any]]) -> None:
+    """How many there are, and the ones that a person should look at, a line each: everything but
+    what was simply rewritten or kept."""
+    how_many = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
+    say(f"References: {how_many or 'none'}")
+    shown = [reference for reference in references if reference["outcome"] in _LOOK_AT]
+    for one in shown[:LISTED]:
+        old = f" -> {one['old']}" if one["old"] else ""
+        say(
+            (f"  {one['outcome']:<10}", "yellow"),
+            f" {one['resource']} {one['resource_id']}: {one['path']}{old}",
+            (f" ({one['reason']})", "dim"),
+        )
+    _print_left_out(len(shown) - LISTED)
 
 
 def print_summary(response: Mapping[str, Any], report: Mapping[str, Any]) -> None:
     """The outcome of a clone."""
     namespace = response["namespace"]
-    stdout.print(
-        f"[bold green]ready[/]  [bold]{namespace['namespace_name']}[/] "
-        f"({namespace['namespace_id']}), a clone of {response['source_namespace_id']}"
+    say(
+        ("ready", "bold green"),
+        "  ",
+        (namespace["namespace_name"], "bold"),
+        f" ({namespace['namespace_id']}), a clone of {response['source_namespace_id']}",
     )
-    print_table("Cloned", [response["cloned_resources"]])
+    say(f"Cloned: {counted(response['cloned_resources'])}")
     print_table("Steps", report["steps"])
-    stdout.print(
+    pace = report["points_per_second"]
+    say(
         f"Proven: {report['proven']}.  {report['seconds_in_all']:.1f} s in all"
-        + (f", {report['points_per_second']} points/s." if report["points_per_second"] else ".")
+        + (f", {pace:,} points/s." if pace else ".")
     )
     print_warnings(report["warnings"])
 
 
 def print_warnings(warnings: Iterable[str]) -> None:
     for warning in warnings:
-        stdout.print(f"[yellow]![/] {warning}", soft_wrap=True)
+        say(("!", "yellow"), f" {warning}")
+
+
+def _print_left_out(count: int) -> None:
+    if count > 0:
+        say(f"  ... and {count:,} more; --json shows all.")
+
+
+def _label(column: str) -> str:
+    return column.replace("_", " ")
+
+
+def _noun(plural: str, count: int) -> str:
+    if count != 1:
+        return plural
+    return plural.removesuffix("ies") + "y" if plural.endswith("ies") else plural.removesuffix("s")
 
 
 def _text(value: Any) -> str:

@@ -13,7 +13,19 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, cast, func, insert, literal, not_, or_, select
+from sqlalchemy import (
+    Connection,
+    Select,
+    Text,
+    and_,
+    cast,
+    func,
+    insert,
+    literal,
+    not_,
+    or_,
+    select,
+)
 
 from ..catalog.engine import dumps
 from ..catalog.schema import clone_resources, objects
@@ -138,12 +150,17 @@ def _touched() -> Any:
     user data only costs that object the slower way.
     """
     text: Any = cast(objects.c.document, Text)
-    for key in sorted(OBJECT_KEYS):
-        # Most objects have an empty `source_details`, which is nothing to rewrite.
-        for nothing in ("[]", "null"):
-            text = func.replace(text, f'"{key}":{nothing}', "")
-            text = func.replace(text, f'"{key}": {nothing}', "")
-    return or_(*(text.contains(f'"{key}"', autoescape=True) for key in sorted(OBJECT_KEYS)))
+    return or_(*(_holds(text, key) for key in sorted(OBJECT_KEYS)))
+
+
+def _holds(text: Any, key: str) -> Any:
+    """Whether the key is there with a value; most objects have an empty `source_details`."""
+    rest = text
+    for nothing in (":[]", ": []", ":null", ": null"):
+        rest = func.replace(rest, f'"{key}"{nothing}', "")
+    return and_(
+        text.contains(f'"{key}"', autoescape=True), rest.contains(f'"{key}"', autoescape=True)
+    )
 
 
 def _insert_unchanged(work: Work) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
-from clone_pipeline.core.references import IdMap, Row
+import pytest
+
+from clone_pipeline.core.references import TABLE, IdMap, Reference, Rewriter, Row
 from clone_pipeline.core.references.table import RECORDS
 
 IDS = {
@@ -109,3 +112,36 @@ def kind_of(row: Row) -> str:
 
 def is_record(row: Row) -> bool:
     return row.resource in RECORDS
+
+
+def rows(*shapes: str, records: bool | None = None) -> list[Any]:
+    return [
+        pytest.param(row, id=f"{row.resource}:{row.path}")
+        for row in TABLE
+        if row.shape in shapes and records in (None, is_record(row))
+    ]
+
+
+def run(ids: IdMap, row: Row, document: dict[str, Any]) -> tuple[dict[str, Any], list[Reference]]:
+    """Rewrites, and checks what always holds: the input is untouched, no id of the source left."""
+    before = copy.deepcopy(document)
+    rewriter = Rewriter(ids)
+    if row.resource == "object":
+        result, counts = rewriter.rewrite_object(document)
+    elif row.resource == "payload":
+        result, counts = rewriter.rewrite_payload(document)
+    else:
+        result, references = rewriter.rewrite(kind_of(row), document)
+    assert document == before
+    assert rewriter.source_ids_left(kind_of(row), result) == []
+    if not is_record(row):
+        return result, references
+    found = [
+        Reference(row.resource, "", path, row.target, "", None, outcome, "")  # type: ignore[arg-type]
+        for path, outcome in counts.elements()
+    ]
+    return result, found
+
+
+def outcomes(references: list[Reference]) -> list[str]:
+    return [reference.outcome for reference in references]

@@ -1,0 +1,242 @@
+"""Stages of a retriever, in each spelling, nested, with everything that they may refer to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .marks import Prose, Ref, Scope, Spelled
+from .world import NAMESPACE_ID, World
+
+Json = dict[Any, Any]
+
+_NESTED = 2  # how deep stages stand within stages
+
+
+def stages(world: World, depth: int = 0) -> list[Json]:
+    kinds = list(_PARAMETERS)
+    chosen = world.pick.some(kinds, 1)[: 3 if depth else 6]
+    if depth == 0 and len(chosen) < len(kinds) and _all_of(world):
+        chosen = kinds
+    return [stage(world, kind, depth) for kind in chosen]
+
+
+def _all_of(world: World) -> bool:
+    return world.pick.number(0, 1_000_000) == 1_000_000
+
+
+def stage(world: World, kind: str, depth: int) -> Json:
+    parameters = world.pick.keep(_PARAMETERS[kind](world, depth))
+    filtered = world.pick.keep({"pre_filters": filters(world), "post_filters": filters(world)})
+    spelling = world.pick.one(("canonical", "copied", "prose", "old"))
+    if spelling == "prose":
+        return {"stage_id": kind, "parameters": parameters, **filtered}
+    if spelling == "old":
+        config = {"stage_name": kind, "version": "v1", "parameters": parameters, **filtered}
+        return {"name": f"my {kind}", "config": config}
+    canonical: Json = {
+        "stage_name": f"my {kind}",
+        "stage_type": "filter",
+        "config": {"stage_id": kind, "parameters": parameters, **filtered},
+    }
+    return canonical | ({"parameters": parameters} if spelling == "copied" else {})
+
+
+def filters(world: World) -> Json:
+    """Nested conditions; values only count below fields of which payloads hold ids, too."""
+    conditions: list[Json] = [
+        _condition("collection_id", world.constant()),
+        _condition("_internal.collection_id", [world.constant(), "col_unknown"], "in"),
+        _condition("_internal.lineage.root_bucket_id", world.constant("bucket")),
+        _condition("_internal.lineage.source_collection_id", world.constant()),
+        _condition("_internal.namespace_id", Ref("namespace", NAMESPACE_ID, "data")),
+        _condition("_internal.lineage.path", _lineage(world)),
+        _condition(world.field("label"), "Sports"),
+        _condition(world.field("id"), world.constant()),
+        _condition("metadata.seen_in", world.pick.one(world.ids["collection"])),
+        _condition("title", f"all of {world.pick.one(world.ids['collection'])}b"),
+        {"NOT": [_condition("_internal.lineage.chain.collection_id", world.constant())]},
+    ]
+    return {world.pick.one(("AND", "OR")): world.pick.some(conditions, 1)}
+
+
+def _condition(field: Any, value: Any, operator: str = "eq") -> Json:
+    return {"field": field, "operator": operator, "value": value}
+
+
+def _lineage(world: World) -> Spelled:
+    bucket, collection = world.ref("bucket", "data"), world.ref("collection", "data")
+    return Spelled((bucket, "/", collection))
+
+
+def inputs(world: World) -> Json:
+    """An input schema: documents that are referred to by default, and plain texts."""
+    document = {"collection_id": world.constant(), "document_id": "doc_1"}
+    return {
+        "query": {"type": "text", "default": world.prose(), "description": "what to look for"},
+        "like": {
+            "type": "document_reference",
+            "default": document,
+            "examples": [document],
+            "enum": [document],
+        },
+    }
+
+
+# ---- parameters by kind of stage ---------------------------------------------------------------
+
+
+def _feature_search(world: World, _depth: int) -> Json:
+    document = {"collection_id": world.ref("collection", "null"), "document_id": "doc_1"}
+    return {
+        "searches": [
+            {
+                "feature_uri": world.uri(),
+                "collection_identifiers": Scope(world.refs("collection", name=True)),
+                "query": {"input_mode": "document", "document_ref": document},
+                "query_preprocessing": {"feature_uri": world.uri()},
+                "filters": filters(world),
+            }
+        ],
+        "collection_identifiers": Scope(world.refs("collection", name=True)),
+        "feature_uris": [{"uri": world.uri(), "weight": 0.5}],
+        "learning_config": _learning(world),
+        "facets": [{"key": world.field("label"), "limit": 10}],
+        "group_by": {"field": world.field("id"), "limit": 3},
+        "limit": 25,
+    }
+
+
+def _learning(world: World) -> Json:
+    return {
+        "evaluation_dataset_id": world.never("evaluation dataset", "null"),
+        "shipped_weight_set": {
+            "weight_set_id": world.never("weight set", "null"),
+            "evaluation_id": world.never("evaluation", "null"),
+            "baseline_evaluation_id": world.never("evaluation", "null"),
+            "weights": {world.uri(): 0.5},
+        },
+    }
+
+
+def _query_expand(world: World, depth: int) -> Json:
+    return {
+        "prompt": world.prose(),
+        "vector_index": "text_dense",
+        "feature_search_config": _feature_search(world, depth),
+    }
+
+
+def _attribute_filter(world: World, _depth: int) -> Json:
+    return {"conditions": filters(world)}
+
+
+def _one_attribute(world: World, _depth: int) -> Json:
+    return {"field": "_internal.collection_id", "operator": "eq", "value": world.constant()}
+
+
+def _llm_filter(world: World, _depth: int) -> Json:
+    return {"prompt": world.prose(), "api_key": "{{secrets.model_key}}", "feature_uri": world.uri()}
+
+
+def _agent_search(world: World, _depth: int) -> Json:
+    return {"stages": ["feature_search", "rerank"], "system_prompt": world.prose()}
+
+
+def _mmr(world: World, _depth: int) -> Json:
+    return {
+        "diversity_feature_uri": world.uri(),
+        "diversity_features": [{"feature_uri": world.uri()}],
+    }
+
+
+def _sort(world: World, _depth: int) -> Json:
+    return {"feature_address": world.uri(), "sort_field": world.field("score"), "direction": "desc"}
+
+
+def _taxonomy_enrich(world: World, _depth: int) -> Json:
+    taxonomy = world.pick.one((world.ref("taxonomy", "null"), "{{TAXONOMY_ID}}"))
+    return {
+        "taxonomy_id": taxonomy,
+        "input_mappings": {"text": "{{DOC.mixpeek://text_extractor@v1/embedding}}"},
+    }
+
+
+def _document_enrich(world: World, depth: int) -> Json:
+    enrich: Json = {
+        "target_collection_id": world.ref("collection", "null", dangles=False),
+        "when": filters(world),
+    }
+    if world.pick.maybe():
+        return enrich | {
+            "retriever_id": world.ref("retriever", "null"),
+            "retriever_inputs": {"scope": world.constant(), "q": "{{DOC.title}}"},
+        }
+    if depth < _NESTED:
+        enrich["retriever_config"] = _anonymous_retriever(world, depth + 1)
+    return enrich | {"collection_id": world.ref("collection", "null")}
+
+
+def _anonymous_retriever(world: World, depth: int) -> Json:
+    return {
+        "collection_identifiers": Scope(world.refs("collection", name=True)),
+        "input_schema": inputs(world),
+        "stages": stages(world, depth),
+    }
+
+
+def _agentic_enrich(world: World, _depth: int) -> Json:
+    return {
+        "taxonomy_id": world.ref("taxonomy", "null"),
+        "example_collection_ids": world.refs("collection"),
+    }
+
+
+def _cross_compare(world: World, _depth: int) -> Json:
+    return {
+        "reference_collection_id": world.pick.one(
+            (world.ref("collection", "null"), "{{COLLECTION_ID}}")
+        ),
+        "text_vector_index": "text_dense",
+    }
+
+
+def _sql_lookup(world: World, _depth: int) -> Json:
+    known = world.pick.one(world.ids["collection"])
+    return {
+        "connection_id": "conn_1",
+        "query": Prose(f"SELECT * FROM seen WHERE collection = '{known}'", (known,)),
+    }
+
+
+def _api_call(world: World, _depth: int) -> Json:
+    known = world.pick.one(world.ids["retriever"])
+    return {
+        "url": Prose(f"https://api.example.org/{known}/run", (known,)),
+        "body": {"collection_id": world.prose()},
+        "headers": {"x-scope": world.prose()},
+        "auth": {"secret_ref": "model_key"},
+        "template": world.prose(),
+    }
+
+
+_PARAMETERS = {
+    "feature_search": _feature_search,
+    "document_enrich": _document_enrich,
+    "query_expand": _query_expand,
+    "attribute_filter": _attribute_filter,
+    "attribute_filter_one": _one_attribute,
+    "taxonomy_enrich": _taxonomy_enrich,
+    "agentic_enrich": _agentic_enrich,
+    "cross_compare": _cross_compare,
+    "llm_filter": _llm_filter,
+    "agent_search": _agent_search,
+    "mmr": _mmr,
+    "sort_attribute": _sort,
+    "sql_lookup": _sql_lookup,
+    "api_call": _api_call,
+}
+
+
+def embedded_retriever(world: World) -> Json:
+    """What a display keeps of its retriever."""
+    return _anonymous_retriever(world, _NESTED - 1)
