@@ -11,8 +11,9 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from clone_pipeline.core.errors import CloneError, RequestError
+from clone_pipeline.core.errors import CloneError, RequestError, unexpected
 from clone_pipeline.core.principal import Principal
+from clone_pipeline.core.resolve import require_writer
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.deployment import find_principal, open_stores
 from clone_pipeline.settings import Settings, load_settings
@@ -43,6 +44,10 @@ class Session:
         """Whose namespaces the caller sees; None is all of them."""
         return self.principal.organization_id
 
+    def must_write(self) -> None:
+        """Raises Forbidden."""
+        require_writer(self.principal)
+
 
 @contextmanager
 def opened() -> Iterator[Session]:
@@ -68,7 +73,13 @@ def tell(sentence: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # Half a surrogate pair in somebody's text, or a terminal with a small alphabet.
+        text = json.dumps(document, indent=2, default=str)
+    click.echo(text)
 
 
 def json_option(command: Command) -> Command:
@@ -92,15 +103,16 @@ def reports_errors(command: Command) -> Command:
             end(error.sentence, error.code, error.exit_code, as_json=as_json)
         except KeyboardInterrupt:
             end("Interrupted.", "interrupted", FAILED, as_json=as_json)
+        except BrokenPipeError:
+            raise
         except OSError as error:
             sentence = f"{error.filename or 'The disk'}: {error.strerror or error}."
             end(sentence, "storage_failed", FAILED, as_json=as_json)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
-            sentence = f"Unexpected {type(error).__name__}: {error}"
             logging.getLogger(__name__).debug("Unexpected error", exc_info=True)
-            end(sentence, "unexpected", FAILED, as_json=as_json)
+            end(unexpected(error).message, "unexpected", FAILED, as_json=as_json)
 
     return wrapped  # type: ignore[return-value]
 

@@ -1,5 +1,7 @@
 """`keys`: API keys. They need access to the database only, so that a first key can be made."""
 
+from typing import Any
+
 import click
 
 from clone_pipeline.cli.common import json_option, opened_stores, print_json
@@ -8,7 +10,7 @@ from clone_pipeline.core.catalog.keys import create_key, list_keys, revoke_key
 from clone_pipeline.core.principal import ROLES
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def keys() -> None:
     """Make, list and revoke API keys."""
 
@@ -37,7 +39,7 @@ def list_all(as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_table("API keys", found)
+        print_table("API keys", [_shown(key) for key in found])
 
 
 @keys.command("revoke")
@@ -51,3 +53,11 @@ def revoke(key_id: str, as_json: bool) -> None:
         print_json({"key_id": key_id, "revoked": True})
     else:
         click.echo(f"{key_id} is revoked.")
+
+
+def _shown(key: dict[str, Any]) -> dict[str, Any]:
+    """Times to the second, which is what a line has room for."""
+    return {
+        name: value[:19].replace("T", " ") if name.endswith("_at") and value else value
+        for name, value in key.items()
+    }

@@ -1,15 +1,22 @@
 """The command group."""
 
+import io
+import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import click
 
 from clone_pipeline.cli import clones, keys, namespaces
-from clone_pipeline.cli.common import BAD_INPUT, FAILED
+from clone_pipeline.cli.common import BAD_INPUT, FAILED, end
+from clone_pipeline.core.errors import InvalidRequest
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(version("clone-pipeline"))
 def cli() -> None:
     """Clone a namespace: planned, resumable, proven equal to its source, published in one step."""
@@ -32,17 +39,33 @@ for command in (
     cli.add_command(command)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point. Every way out has the contract's exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A character that the terminal does not know is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        cli.main(standalone_mode=False)
-    except click.UsageError as error:
-        hint = f" See `{error.ctx.command_path} --help`." if error.ctx else ""
-        click.echo(f"Error: {error.format_message()}{hint}", err=True)
-        sys.exit(BAD_INPUT)
+        cli.main(given, prog_name="clone-pipeline", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        end(_sentence(error), InvalidRequest.code, BAD_INPUT, as_json=as_json)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        end("Interrupted.", "interrupted", FAILED, as_json=as_json)
+    except BrokenPipeError:
+        # Whoever read the output has had enough; the interpreter must not try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
+
+
+def _sentence(error: click.ClickException) -> str:
+    sentence = " ".join(error.format_message().split())
+    if not sentence.endswith((".", "?", "!")):
+        sentence += "."
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{sentence} See `{context.command_path} --help`." if context else sentence
 
 
 if __name__ == "__main__":

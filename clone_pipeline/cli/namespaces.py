@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+from sqlalchemy import Connection
 
 # `bundle` is imported where it is used: it brings the Qdrant client, which takes most of a second.
 from clone_pipeline.cli.common import (
@@ -14,11 +16,11 @@ from clone_pipeline.cli.common import (
     print_json,
     tell,
 )
-from clone_pipeline.cli.output import print_table, stdout
+from clone_pipeline.cli.output import counted, print_table, say
+from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog import namespaces as catalog
+from clone_pipeline.core.catalog.namespaces import Namespace
 from clone_pipeline.core.discard import delete_clone
-from clone_pipeline.core.errors import Forbidden
-from clone_pipeline.core.principal import Principal
 from clone_pipeline.core.publish import rollback as bring_back
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 
@@ -31,7 +33,7 @@ def load(folder: Path, as_json: bool) -> None:
     from clone_pipeline.core import bundle
 
     with opened() as session:
-        _may_write(session.principal)
+        session.must_write()
         with session.stores.vectors() as vectors:
             report = bundle.load(
                 folder,
@@ -39,6 +41,7 @@ def load(folder: Path, as_json: bool) -> None:
                 vectors,
                 session.stores.clock(),
                 None if as_json else _progress(),
+                session.principal,
             )
     result = {
         "namespace_id": report.namespace_id,
@@ -49,7 +52,8 @@ def load(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
-        print_table("Loaded", [result])
+        where = f"{report.namespace_name} ({report.namespace_id}, {report.organization_id})"
+        say(f"Loaded {where}: {counted(report.counts)}.")
 
 
 @click.command()
@@ -73,7 +77,7 @@ def dump(namespace: str, folder: Path, as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
-        print_table(f"Written to {folder}", [result])
+        say(f"Written to {folder}: {counted(counts)}.")
 
 
 @click.command("list")
@@ -81,28 +85,55 @@ def dump(namespace: str, folder: Path, as_json: bool) -> None:
 def list_namespaces(as_json: bool) -> None:
     """List namespaces with their clone state."""
     with opened() as session, session.stores.catalog.read() as connection:
-        rows = []
-        for namespace in catalog.list_all(connection, session.organization_id):
-            shown = catalog.model(connection, namespace)
-            rows.append(
-                {
-                    "namespace_name": namespace.name,
-                    "namespace_id": namespace.namespace_id,
-                    "organization_id": namespace.organization_id,
-                    "generation": namespace.generation,
-                    "clone_status": namespace.clone_status,
-                    "clone_error": shown.get("clone_error"),
-                    "source_namespace_id": shown.get("source_namespace_id"),
-                    "collections": shown["collection_count"],
-                    "objects": shown["object_count"],
-                    "points": shown.get("document_count"),
-                    "created_at": shown.get("created_at"),
-                }
-            )
+        rows = [
+            _listed(connection, namespace)
+            for namespace in catalog.list_all(connection, session.organization_id)
+        ]
     if as_json:
         print_json(rows)
-    else:
-        print_table("Namespaces", rows)
+        return
+    print_table("Namespaces", map(_line, rows))
+    for row in rows:
+        for error in filter(None, (row["clone_error"], row["replacement_error"])):
+            say(f"{row['namespace_name']}: {error}")
+
+
+def _listed(connection: Connection, namespace: Namespace) -> dict[str, Any]:
+    shown = catalog.model(connection, namespace)
+    found = ledger.unfinished(connection, namespace.organization_id, namespace.name)
+    replacement = found if found and found.namespace_key != namespace.key else None
+    return {
+        "namespace_name": namespace.name,
+        "namespace_id": namespace.namespace_id,
+        "organization_id": namespace.organization_id,
+        "generation": namespace.generation,
+        "clone_status": namespace.clone_status,
+        "clone_error": shown.get("clone_error"),
+        "replacement_status": replacement and replacement.status,
+        "replacement_error": replacement and replacement.error,
+        "source_namespace_id": shown.get("source_namespace_id"),
+        "collections": shown["collection_count"],
+        "objects": shown["object_count"],
+        "points": shown.get("document_count"),
+        "created_at": shown.get("created_at"),
+    }
+
+
+def _line(row: dict[str, Any]) -> dict[str, Any]:
+    """What a person looks for, in the width of a terminal."""
+    states = [row["clone_status"]]
+    if row["generation"] > 1:
+        states.append(f"generation {row['generation']}")
+    if row["replacement_status"]:
+        states.append(f"replacement {row['replacement_status']}")
+    return {
+        "name": row["namespace_name"],
+        "id": row["namespace_id"],
+        "organization": row["organization_id"],
+        "state": ", ".join(filter(None, states)),
+        "clone of": row["source_namespace_id"],
+        "points": row["points"],
+    }
 
 
 @click.command()
@@ -133,8 +164,8 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(verdict.to_json())
     else:
-        stdout.print(verdict.sentence, soft_wrap=True)
-        print_table("Compared", [verdict.compared])
+        say(verdict.sentence)
+        say(f"Compared: {counted(verdict.compared)}.")
         if verdict.differences:
             print_table("Differences", verdict.differences.to_json())
     if not verdict.good:
@@ -148,7 +179,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
 def delete(name: str, yes: bool, as_json: bool) -> None:
     """Delete a clone: its rows and its Qdrant collection, never S3 files."""
     with opened() as session:
-        _may_write(session.principal)
+        session.must_write()
         with session.stores.catalog.read() as connection:
             found = catalog.resolve(connection, session.organization_id, name)
         if not (yes or as_json) and sys.stdin.isatty():
@@ -166,17 +197,12 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
 def rollback(name: str, as_json: bool) -> None:
     """Bring back the generation of a namespace that was replaced last."""
     with opened() as session:
-        _may_write(session.principal)
+        session.must_write()
         now = bring_back(session.stores, session.organization_id, name)
     if as_json:
         print_json({"namespace_id": now.namespace_id, "generation": now.generation})
     else:
         click.echo(f"{now.name} is generation {now.generation} again.")
-
-
-def _may_write(principal: Principal) -> None:
-    if not principal.may_write():
-        raise Forbidden(f"A key with role {principal.role!r} may look, but not change anything.")
 
 
 def _progress() -> Callable[[str, int], None]:

@@ -18,7 +18,11 @@ _LOOK_AT = ("cleared", "unresolved", "mentioned")
 
 def say(*parts: str | tuple[str, str]) -> None:
     """One line of parts, each a text or (text, style); never broken by us, so it can be grepped."""
-    stdout.print(Text.assemble(*parts), soft_wrap=True)
+    shown = (
+        _printable(part) if isinstance(part, str) else (_printable(part[0]), part[1])
+        for part in parts
+    )
+    stdout.print(Text.assemble(*shown), soft_wrap=True)
 
 
 def print_table(title: str, records: Iterable[Mapping[str, Any]]) -> None:
@@ -48,7 +52,7 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
         numeric = all(isinstance(row.get(column), int | float) for row in rows)
         table.add_column(_label(column), justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(Text(_text(row.get(column))) for column in rows[0]))
+        table.add_row(*(Text(_printable(_text(row.get(column)))) for column in rows[0]))
     return table
 
 
@@ -143,6 +147,13 @@ def _noun(plural: str, count: int) -> str:
     if count != 1:
         return plural
     return plural.removesuffix("ies") + "y" if plural.endswith("ies") else plural.removesuffix("s")
+
+
+def _printable(text: str) -> str:
+    """A name must not move the cursor, or hold what cannot be encoded."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text
+    )
 
 
 def _text(value: Any) -> str:

@@ -108,3 +108,11 @@ class VerificationFailed(WorkError):
 
 class SourceChanged(WorkError):
     code = "source_changed"
+
+
+def unexpected(error: Exception) -> CloneError:
+    """A mistake of ours as one sentence: its first line only, because further lines of a
+    database's or a client's error quote values."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = f": {lines[0][:300].rstrip('.:')}" if lines else ""
+    return CloneError(f"Unexpected {type(error).__name__}{reason}.")

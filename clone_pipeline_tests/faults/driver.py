@@ -37,7 +37,8 @@ from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.vectors import stream
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 
-VARIABLE = "FAULTS"
+from .place import VARIABLE
+
 _PATIENCE = 120.0
 
 

@@ -15,7 +15,8 @@ from ..catalog.documents import NAMESPACE_COLUMNS, RECORDS, split
 from ..catalog.engine import Catalog
 from ..catalog.namespaces import count_records
 from ..catalog.schema import namespaces, organizations
-from ..errors import BundleError, InvalidRequest
+from ..errors import BundleError, InvalidRequest, NotFound
+from ..principal import LOCAL_OPERATOR, Principal
 from ..vectors.port import VectorStore
 from .check import Bundle, check, identified
 from .files import CONFIG, POINTS, RECORD_FILES, BundleFiles, Wrong
@@ -47,18 +48,25 @@ def load(
     vectors: VectorStore,
     now: datetime,
     on_progress: Progress | None = None,
+    principal: Principal = LOCAL_OPERATOR,
 ) -> LoadReport:
     """Makes the bundle's namespace, and its organization where that is new.
 
     Everything is checked before anything is written. Whatever ends a load before its end, also the
     death of its process, leaves nothing that the next load does not remove.
 
-    Raises BundleError (file, line, reason), Conflict where the namespace's id or name or its
+    Raises BundleError (file, line, reason), NotFound where the bundle's organization is none that
+    `principal` may know of, Conflict where the namespace's id or name or its
     Qdrant collection exists, InProgress where another load is making it, and what the stores raise.
     `now` is the time of what has none in the bundle.
     """
     discard_dead_loads(catalog, vectors)
     bundle = check(BundleFiles(folder))
+    if not principal.may_read(bundle.organization_id):
+        raise NotFound(
+            f"There is no organization {bundle.organization_id!r} for the bundle to land in; "
+            "change `organization_id` in namespace.json."
+        )
     reservation = reserve(catalog, vectors, bundle)
     progress = on_progress or _silent
     try:

@@ -42,6 +42,10 @@ _STORAGE_WORDS = (
 _BUSY_WORDS = ("database is locked", "table is locked", "could not serialize", "deadlock")
 
 
+# Built once: json.dumps with options would build one for each document.
+dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 class Catalog:
     """The SQL database. `read()` is one snapshot, `write()` one transaction."""
 
@@ -208,10 +212,6 @@ def _engine(url: URL) -> Engine:
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
     return engine
-
-
-def dumps(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _on_sqlite_connect(connection: Any, _record: object) -> None:

@@ -66,6 +66,9 @@ class RecordRewriter:
             kind: {old: new for old, new in mapping.items() if old != new}
             for kind, mapping in resolver.map.ids.items()
         }
+        for kind in ("namespace", "organization"):
+            old, new = getattr(resolver.map, kind)
+            self._ids[kind] = {old: new} if old != new else {}
         self._counts: list[Count] = []
         self._totals: dict[tuple[int, ...], Counter[Count]] = {}
         self._paths: dict[str, str] = {}

@@ -97,3 +97,14 @@ def test_a_signed_url_is_never_persisted(row: Row) -> None:
     assert "https://signed" not in repr(result)
     assert "s3://bucket/key" in repr(result)
     assert found.outcome == "cleared"
+
+
+@pytest.mark.parametrize(
+    "row", [param for param in rows("id", records=True) if param.values[0].target not in IDS]
+)
+def test_a_flat_payloads_own_namespace_and_organization_are_the_clones(row: Row) -> None:
+    old, new = {"namespace": ("ns_src", "ns_new"), "organization": ("int_1", "int_2")}[row.target]
+    result, (found,) = run(ABROAD, row, build(row, old))
+    assert (at(result, row), found.outcome) == (new, "rewritten")
+    document = build(row, "another")
+    assert run(ABROAD, row, document)[0] == document
