@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from clone_pipeline.assets import clone_assets
 from clone_pipeline.jobs import clone_namespace
 from clone_pipeline.resources import StoresResource
 from clone_pipeline.settings import load_settings
@@ -32,10 +33,12 @@ def _executor(name: str) -> dg.ExecutorDefinition:
     return dg.in_process_executor
 
 
+_settings = load_settings()
 _resources: dict[str, Any] = {"stores": StoresResource()}
 
 defs = dg.Definitions(
     jobs=[clone_namespace],
+    assets=clone_assets(_settings),
     resources=_resources,
-    executor=_executor(load_settings().executor),
+    executor=_executor(_settings.executor),
 )

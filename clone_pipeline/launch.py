@@ -1,15 +1,22 @@
 """Running the job in this process, against the same Dagster instance as the UI."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from sqlalchemy.exc import DBAPIError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
+from clone_pipeline.core.errors import InvalidRequest, StorageFailed
 from clone_pipeline.settings import LOG_LEVEL_VARIABLE, Settings
 
 JOB = "clone_namespace"
+
+# An instance that nobody has configured: it reports nothing to anybody.
+_QUIET_INSTANCE = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
 
 
 def clone_job() -> dg.JobDefinition:
@@ -21,30 +28,67 @@ def clone_job() -> dg.JobDefinition:
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """DAGSTER_HOME's instance; else that of the dagster.yaml in the working directory, which is
-    also what `dagster dev` uses there; else one below the data folder."""
+    also what `dagster dev` uses there; else one below the data folder.
+
+    Raises InvalidRequest for a DAGSTER_HOME that is no folder and for a broken dagster.yaml."""
     if settings.dagster_home is not None:
         folder = settings.dagster_home
+        if not (folder.is_absolute() and folder.is_dir()):
+            raise InvalidRequest(
+                f"DAGSTER_HOME is {str(folder)!r}; it must be the absolute path of a folder that "
+                "exists."
+            )
     elif Path("dagster.yaml").exists():
         folder = Path(".")
     else:
         folder = settings.home.absolute() / "dagster"
         folder.mkdir(parents=True, exist_ok=True)
-    return dg.DagsterInstance.from_config(str(folder))
+        if not (folder / "dagster.yaml").exists():
+            (folder / "dagster.yaml").write_text(_QUIET_INSTANCE)
+    try:
+        return dg.DagsterInstance.from_config(str(folder))
+    except (dg.DagsterInvalidConfigError, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidRequest(f"{folder / 'dagster.yaml'} is not usable: {reason}") from error
 
 
 def run_job(
     instance: dg.DagsterInstance, request: Mapping[str, Any], *, quiet: bool
 ) -> dg.JobExecutionResult:
-    """Runs `clone_namespace` for a request to its end. A failed run is a result, not an error."""
+    """Runs `clone_namespace` for a request to its end. A failed run is a result, not an error.
+
+    Raises StorageFailed where Dagster itself cannot write down what happens.
+    """
     if quiet:
         # For the steps' own processes too. The caller shows progress; the events are in the UI.
         os.environ[LOG_LEVEL_VARIABLE] = "CRITICAL"
-    return dg.execute_job(
-        dg.reconstructable(clone_job),
-        instance=instance,
-        run_config=dict(request),
-        raise_on_error=False,
-    )
+    try:
+        with _output_given_back():
+            return dg.execute_job(
+                dg.reconstructable(clone_job),
+                instance=instance,
+                run_config=dict(request),
+                raise_on_error=False,
+            )
+    except (DBAPIError, OSError) as error:
+        reason = str(error.orig if isinstance(error, DBAPIError) else error.strerror or error)
+        raise StorageFailed(
+            f"Dagster's record of the run in {instance.root_directory} cannot be written: {reason}; "
+            "put that right, and resume the clone."
+        ) from error
+
+
+@contextmanager
+def _output_given_back() -> Iterator[None]:
+    """Dagster sends a step's output into files, and leaves it there when these cannot be written:
+    what is said on a full disk would be lost."""
+    kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
+    try:
+        yield
+    finally:
+        for descriptor, copy in kept:
+            os.dup2(copy, descriptor)
+            os.close(copy)
 
 
 def failure(result: dg.JobExecutionResult) -> tuple[str, str]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import dagster as dg
 
+from clone_pipeline.assets import clone_key
 from clone_pipeline.core.errors import CloneError
-from clone_pipeline.core.report import StepReport
+from clone_pipeline.core.report import STEPS, StepReport
 
 Metadata = dict[str, Any]
 
@@ -20,29 +21,31 @@ def table(records: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue | None:
 
 
 def report_metadata(report: StepReport) -> Metadata:
-    """An op's output metadata: counts first, then the table of resources, then the rest."""
-    metadata: Metadata = {"status": _status(report), "created": report.created}
-    metadata |= {f"created_{name}": count for name, count in report.counts.items()}
-    metadata |= {
-        "skipped": report.skipped,
-        "bytes": report.bytes,
-        "seconds": report.seconds,
-        "clone_id": report.clone_id,
-    }
-    tables = {"resources": report.resources}
+    """An op's output metadata. The run page shows its first lines and folds the rest away: so
+    counts come first, then facts, then lists, and last what only a program reads."""
+    # The summary sums up: its counts are those of all steps.
+    response = report.details.get("response")
+    counts = report.counts if response is None else response["cloned_resources"]
+    metadata: Metadata = {"status": _status(report), "created": sum(counts.values())}
+    metadata |= {f"created_{name}": count for name, count in counts.items()}
+    facts: Metadata = {"skipped": report.skipped, "bytes": report.bytes, "seconds": report.seconds}
+    if response is not None:
+        facts |= _clone_facts(response)
+    lists: Metadata = {"resources": table(report.resources)}
+    rest: Metadata = {"clone_id": report.clone_id}
     for key, value in report.details.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            tables[key] = value
-        elif isinstance(value, bool | int | float | str):
-            metadata[key] = value
+        if isinstance(value, bool | int | float | str):
+            facts[key] = value
+        elif (flat := _flat(value)) is not None:
+            metadata[key] = table([flat])
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lists[key] = table(value)
         elif value not in (None, [], {}):
-            metadata[key] = dg.MetadataValue.json(value)
-    for key, records in tables.items():
-        if (shown := table(records)) is not None:
-            metadata[key] = shown
+            rest[key] = dg.MetadataValue.json(value)
     if report.warnings:
-        metadata["warnings"] = dg.MetadataValue.md("\n".join(f"- {w}" for w in report.warnings))
-    return metadata
+        lists["warnings"] = dg.MetadataValue.md("\n".join(f"- {w}" for w in report.warnings))
+    together = metadata | facts | lists | rest
+    return {key: value for key, value in together.items() if value is not None}
 
 
 def failure_metadata(error: CloneError, clone_id: str | None) -> Metadata:
@@ -54,6 +57,19 @@ def failure_metadata(error: CloneError, clone_id: str | None) -> Metadata:
             metadata[key] = table(value[:100])
         elif value is not None:
             metadata[key] = _cell(value)
+    return metadata
+
+
+def partial_metadata(reports: Mapping[str, StepReport], points: int) -> Metadata:
+    """How far a clone has come that ends here."""
+    metadata: Metadata = {"points_copied": points}
+    done = [
+        {"step": step, "status": reports[step].status, "created": reports[step].created}
+        for step in STEPS
+        if step in reports
+    ]
+    if (shown := table(done)) is not None:
+        metadata["steps_done"] = shown
     return metadata
 
 
@@ -78,7 +94,26 @@ def summary_materialization(report: StepReport) -> dg.AssetMaterialization:
 
 def asset_key(report: StepReport) -> dg.AssetKey:
     name = report.details["response"]["namespace"]["namespace_name"]
-    return dg.AssetKey(["clone", report.details["organization_id"], name])
+    return clone_key(report.details["organization_id"], name)
+
+
+def _clone_facts(response: Mapping[str, Any]) -> Metadata:
+    namespace = response["namespace"]
+    return {
+        "namespace_name": namespace["namespace_name"],
+        "namespace_id": namespace["namespace_id"],
+        "source_namespace_id": response["source_namespace_id"],
+        "primary_retriever_id": response["primary_retriever_id"],
+    }
+
+
+def _flat(value: Any) -> dict[str, Any] | None:
+    """An object that makes one row of a table, without what is empty in it; else None."""
+    if not isinstance(value, dict):
+        return None
+    filled = {key: item for key, item in value.items() if item not in ([], {})}
+    nested = any(isinstance(item, list | dict) for item in filled.values())
+    return None if nested or not filled else filled
 
 
 def _status(report: StepReport) -> str:

@@ -43,7 +43,12 @@ class Settings(BaseSettings):
         """The catalog's SQLAlchemy URL. May hold a password: never log it."""
         if self.catalog_url is not None:
             return self.catalog_url.get_secret_value()
-        return f"sqlite:///{(self.home / 'catalog.db').absolute()}"
+        return f"sqlite:///{self.catalog_file.absolute()}"
+
+    @property
+    def catalog_file(self) -> Path:
+        """The embedded catalog, used where `catalog_url` is unset."""
+        return self.home / "catalog.db"
 
     @property
     def vectors_folder(self) -> Path:

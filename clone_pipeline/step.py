@@ -12,9 +12,15 @@ from dataclasses import dataclass
 import dagster as dg
 
 from clone_pipeline.core import ledger, steps
-from clone_pipeline.core.errors import CloneError, LeaseLost, StoreUnavailable
+from clone_pipeline.core.errors import CloneError, LeaseLost, StoreUnavailable, unexpected
 from clone_pipeline.core.report import StepReport
-from clone_pipeline.metadata import failure_metadata, report_metadata, summary_materialization
+from clone_pipeline.metadata import (
+    Metadata,
+    failure_metadata,
+    partial_metadata,
+    report_metadata,
+    summary_materialization,
+)
 from clone_pipeline.resources import StoresResource
 
 # Five tries within about twenty seconds. In process, a cancel is heard only when a wait is over.
@@ -64,8 +70,7 @@ def step(context: dg.OpExecutionContext, stores: StoresResource) -> Iterator[Tol
     except Exception as error:
         # A mistake of ours: the traceback goes to the log, the sentence to the person.
         context.log.exception("The step failed unexpectedly.")
-        unexpected = CloneError(f"Unexpected {type(error).__name__}: {error}")
-        raise _failure(told, stores, unexpected) from error
+        raise _failure(told, stores, unexpected(error)) from error
 
 
 def run_step(
@@ -98,9 +103,22 @@ def _failure(told: Told, stores: StoresResource, error: CloneError) -> dg.Failur
         _record(told, stores, error.message)
     return dg.Failure(
         description=error.message,
-        metadata=failure_metadata(error, told.clone_id),
+        metadata=failure_metadata(error, told.clone_id) | _so_far(told, stores),
         allow_retries=False,
     )
+
+
+def _so_far(told: Told, stores: StoresResource) -> Metadata:
+    """The partial report: what of the clone is done, which a resume does not repeat."""
+    if told.clone_id is None:
+        return {}
+    try:
+        with stores.stores.catalog.read() as connection:
+            reports = ledger.read_reports(connection, told.clone_id)
+            points = ledger.points_copied(connection, told.clone_id)
+    except CloneError:
+        return {}  # the catalog may be the very thing that failed
+    return partial_metadata(reports, points)
 
 
 def _record(told: Told, stores: StoresResource, sentence: str) -> None:

@@ -122,7 +122,8 @@ def demo(verbose: bool, as_json: bool) -> None:
     from clone_pipeline.demo import run
 
     with opened() as session:
-        request = run.prepare(session.stores, tell)
+        session.must_write()
+        request = run.prepare(session.stores, session.principal, tell)
         outcome = run_clone(session, request, verbose=verbose)
         shown = run.search_both(session.stores, outcome)
         _print_outcome(outcome, as_json=as_json)
@@ -137,10 +138,13 @@ def run_clone(session: Session, request: CloneRequest, *, verbose: bool) -> Clon
     # Imported late: Dagster takes a second, which other commands need not wait for.
     from clone_pipeline.launch import failure, open_instance, run_job
 
+    session.must_write()
     with session.stores.catalog.read() as connection:
         resolve_parties(connection, request, session.principal)
-    instance = open_instance(session.settings)
-    with Progress(session.stores, request, shown=not verbose):
+    with (
+        open_instance(session.settings) as instance,
+        Progress(session.stores, request, shown=not verbose),
+    ):
         result = run_job(instance, request.model_dump(), quiet=not verbose)
     if not result.success:
         sentence, code = failure(result)

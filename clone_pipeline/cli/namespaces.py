@@ -158,7 +158,10 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
         raise click.UsageError("Give a clone, or its source and the clone.")
     with opened() as session:
         if len(names) == 2:
-            verdict = verify_pair(session.stores, session.organization_id, *names)
+            sources_of = None if session.principal.role == "admin" else session.organization_id
+            verdict = verify_pair(
+                session.stores, session.organization_id, *names, sources_of=sources_of
+            )
         else:
             verdict = verify_sealed(session.stores, session.organization_id, names[0])
     if as_json:

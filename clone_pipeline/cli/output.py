@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -37,7 +38,7 @@ def print_table(title: str, records: Iterable[Mapping[str, Any]]) -> None:
     table = _table(title, rows)
     needed = stdout.measure(table, options=stdout.options.update(max_width=10_000)).maximum
     if not stdout.is_terminal:
-        stdout.print(table, width=needed, crop=False, no_wrap=True)
+        Console(width=needed, highlight=False, markup=False, emoji=False).print(table)
     elif needed <= stdout.width:
         stdout.print(table)
     else:
@@ -47,7 +48,7 @@ def print_table(title: str, records: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
     for column in rows[0]:
         numeric = all(isinstance(row.get(column), int | float) for row in rows)
         table.add_column(_label(column), justify="right" if numeric else "left")
@@ -60,7 +61,7 @@ def print_record(record: Mapping[str, Any]) -> None:
     """The first value, then the others that there are below it, as `name: value`."""
     (_, heading), *rest = record.items()
     say((_text(heading), "bold"))
-    shown = [(_label(key), _text(value)) for key, value in rest if value is not None]
+    shown = [(_label(key), _text(value)) for key, value in rest if value not in (None, "")]
     width = max((len(label) for label, _ in shown), default=0)
     for label, value in shown:
         say(f"  {label + ':':<{width + 1}} {value}")

@@ -5,11 +5,11 @@ from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from clone_pipeline.cli.output import stderr
 from clone_pipeline.core import ledger
-from clone_pipeline.core.catalog.schema import clone_slices, clones
+from clone_pipeline.core.catalog.schema import clones
 from clone_pipeline.core.errors import CloneError
 from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.request import CloneRequest
@@ -77,11 +77,7 @@ class Progress:
                 if row is None:
                     return
                 reports = ledger.read_reports(connection, row["clone_id"])
-                copied = connection.execute(
-                    select(func.sum(clone_slices.c.points)).where(
-                        clone_slices.c.clone_id == row["clone_id"]
-                    )
-                ).scalar()
+                copied = ledger.points_copied(connection, row["clone_id"])
         except CloneError:
             return  # the run itself will say what is wrong with the catalog
         done = ["plan_clone", *(step for step in STEPS if step in reports)]
@@ -90,7 +86,7 @@ class Progress:
             self._steps, completed=len(done), description=waiting[0] if waiting else "done"
         )
         planned = row["plan"]["counts"]["points"] or None
-        self._bars.update(self._points, completed=copied or 0, total=planned)
+        self._bars.update(self._points, completed=copied, total=planned)
         if not stderr.is_terminal:
             for step in done[1:]:
                 if step not in self._told:

@@ -9,7 +9,8 @@ from .catalog import namespaces as catalog
 from .catalog.namespaces import Namespace
 from .catalog.schema import clone_resources, clone_slices, clones, namespaces
 from .errors import Conflict, InProgress
-from .ledger import Clone
+from .ledger import Clone, Lease
+from .process import Holder
 from .stores import Stores
 
 
@@ -17,27 +18,51 @@ def discard(stores: Stores, clone: Clone) -> None:
     """Removes what an unfinished clone has made. The ledger keeps that it was.
 
     The vectors go first: as long as the row is there, what is left can be found and removed.
+    Nothing happens to a clone that is not unfinished any more. Raises InProgress while a run makes
+    it, or somebody else discards it.
     """
+    lease = _take(stores, clone)
+    if lease is None:
+        return
+    try:
+        with stores.vectors() as vectors:
+            vectors.delete(clone.qdrant_collection)
+        with lease.write() as connection:
+            connection.execute(
+                delete(namespaces).where(
+                    namespaces.c.namespace_key == clone.namespace_key,
+                    namespaces.c.clone_id == clone.clone_id,
+                )
+            )
+            _forget(connection, stores, clone.clone_id)
+    except BaseException:
+        # Else nobody could touch the remains as long as this process lives.
+        ledger.release(lease)
+        raise
+
+
+def _take(stores: Stores, clone: Clone) -> Lease | None:
+    """The remains, held by this process: a run that wakes up late finds that its token is stale,
+    and nobody takes them over meanwhile."""
+    now = stores.clock()
     with stores.catalog.write() as connection:
         current = ledger.get(connection, clone.clone_id)
-        if current.is_held(stores.clock()):
+        if current.status not in ledger.UNFINISHED:
+            return None
+        if current.is_held(now):
             raise InProgress(f"A run ({current.run_id}) is making {clone.namespace_name!r}.")
-        # A run that wakes up late finds that its token is stale.
-        connection.execute(
+        taken = connection.execute(
             update(clones)
-            .where(clones.c.clone_id == clone.clone_id)
-            .values(token=current.token + 1, status="failed", **ledger.NO_HOLDER)
-        )
-    with stores.vectors() as vectors:
-        vectors.delete(clone.qdrant_collection)
-    with stores.catalog.write() as connection:
-        connection.execute(
-            delete(namespaces).where(
-                namespaces.c.namespace_key == clone.namespace_key,
-                namespaces.c.clone_id == clone.clone_id,
+            .where(clones.c.clone_id == clone.clone_id, clones.c.token == current.token)
+            .values(
+                token=current.token + 1,
+                status="failed",
+                **ledger.holder_values(Holder.current(), now),
             )
         )
-        _forget(connection, stores, clone.clone_id)
+        if taken.rowcount == 0:
+            raise InProgress(f"Somebody else has just taken {clone.namespace_name!r} over.")
+    return Lease(stores, clone.clone_id, current.token + 1)
 
 
 def delete_clone(stores: Stores, organization_id: str | None, identifier: str) -> list[Namespace]:

@@ -76,7 +76,7 @@ class BundleError(RequestError):
 
     def __init__(self, reason: str, file: str, line: int | None = None) -> None:
         where = file if line is None else f"{file}, line {line}"
-        super().__init__(f"{where}: {reason}", file=file, line=line, reason=reason)
+        super().__init__(f"{where}: {reason}.", file=file, line=line, reason=reason)
 
 
 class WorkError(CloneError):

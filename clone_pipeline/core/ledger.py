@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, or_, select, update
+from sqlalchemy import Connection, RowMapping, func, or_, select, update
 
-from .catalog.schema import clone_steps, clones, namespaces
-from .errors import InProgress, LeaseLost, NotFound, StoreUnavailable
+from .catalog.schema import clone_slices, clone_steps, clones, namespaces
+from .errors import Conflict, InProgress, LeaseLost, NotFound, StoreUnavailable
 from .process import Holder
 from .report import StepReport
 from .stores import Stores
@@ -110,6 +110,12 @@ def read_reports(connection: Connection, clone_id: str) -> dict[str, StepReport]
     return {row["step"]: StepReport.from_json(row["report"]) for row in rows}
 
 
+def points_copied(connection: Connection, clone_id: str) -> int:
+    """How many points are durable in the target, as far as the checkpoints say."""
+    query = select(func.coalesce(func.sum(clone_slices.c.points), 0))
+    return int(connection.execute(query.where(clone_slices.c.clone_id == clone_id)).scalar_one())
+
+
 def store_report(connection: Connection, report: StepReport, now: datetime) -> None:
     key = {"clone_id": report.clone_id, "step": report.step}
     values = {"report": report.to_json(), "updated_at": now}
@@ -140,8 +146,10 @@ def take_over(
     """Gives a clone to a run, in the caller's write transaction.
 
     The run that holds it keeps its token; any other raises it. Raises InProgress while another
-    run is at work on it.
+    run is at work on it, Conflict where it was published or discarded meanwhile.
     """
+    if clone.status not in UNFINISHED:
+        raise Conflict(f"The clone {clone.namespace_name!r} is {clone.status}; start it anew.")
     same_run = clone.run_id == run_id
     if not same_run and clone.is_held(now):
         raise InProgress(
@@ -251,6 +259,13 @@ def step_out(lease: Lease) -> None:
     with stores.catalog.write() as connection:
         connection.execute(mine.where(clones.c.status == "failed").values(NO_HOLDER))
         connection.execute(mine.values(between))
+
+
+def release(lease: Lease) -> None:
+    """Gives a clone up that is neither finished nor discarded: the next one may take it at once."""
+    mine = update(clones).where(clones.c.clone_id == lease.clone_id, clones.c.token == lease.token)
+    with lease.stores.catalog.write() as connection:
+        connection.execute(mine.values(NO_HOLDER))
 
 
 def fail(stores: Stores, clone_id: str, run_id: str, error: str) -> None:

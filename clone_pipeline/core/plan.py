@@ -18,9 +18,10 @@ from .catalog import namespaces as catalog
 from .catalog.documents import NAMESPACE_COLUMNS, RECORDS, Document, split
 from .catalog.namespaces import Namespace
 from .catalog.schema import objects
-from .errors import DanglingReferences, InvalidRequest
+from .errors import InvalidRequest
 from .ids import derive, derive_free, id_map_to_json
 from .kinds import KINDS
+from .notices import refuse_dangling, warnings
 from .principal import Principal
 from .references import IdMap, Reference, Rewriter
 from .request import CloneRequest
@@ -164,7 +165,7 @@ def make_plan(
         equality=equality.sentence,
         lane=lane,
         lane_reason=lane_reason,
-        warnings=_warnings(request, resources, references, points),
+        warnings=warnings(request, resources, references, points),
         target_only=target_only,
     )
     if equality.refused and request.include_resources.collections:
@@ -174,7 +175,7 @@ def make_plan(
             "collections out, or wait for the native lane."
         )
     if request.on_dangling == "fail":
-        _refuse_dangling(plan)
+        refuse_dangling(plan.resources, plan.references)
     return plan
 
 
@@ -374,61 +375,14 @@ def _target_only(
     found: dict[str, list[str]] = {}
     for kind in KINDS:
         record = RECORDS[kind.name]
-        for row in catalog.read_records(connection, replaces.key, kind.name):
-            if (kind.name, row[record.id_field]) not in planned:
-                found.setdefault(kind.plural, []).append(row[str(record.name_field)])
+        # A taxonomy is one thing in all its versions.
+        there = {
+            row[record.id_field]: row[str(record.name_field)]
+            for row in catalog.read_records(connection, replaces.key, kind.name)
+        }
+        if gone := [name for key, name in there.items() if (kind.name, key) not in planned]:
+            found[kind.plural] = gone
     return found
-
-
-def _warnings(
-    request: CloneRequest,
-    resources: list[PlannedResource],
-    references: list[Reference],
-    points: int,
-) -> list[str]:
-    outcomes: Counter[str] = Counter(reference.outcome for reference in references)
-    texts = {
-        "cleared": "configuration references point outside the clone and are cleared",
-        "unresolved": "references point outside the clone and cannot be cleared without changing "
-        "what the resource means; they keep the source's value",
-        "mentioned": "ids of the source stand in free text, which is never rewritten",
-    }
-    found = [f"{outcomes[key]} {text}." for key, text in texts.items() if outcomes[key]]
-    if without_vectors := _without_vectors(resources):
-        found.append(
-            "These collections are cold or archived, so their vectors are not all in Qdrant and "
-            f"cannot be proven complete: {', '.join(without_vectors)}."
-        )
-    if request.include_resources.collections and not points:
-        found.append("The source's Qdrant collection holds no points.")
-    found.append(
-        "The clone refers to the source's S3 files: whoever deletes files with the source deletes "
-        "them for the clone."
-    )
-    return found
-
-
-def _without_vectors(resources: list[PlannedResource]) -> list[str]:
-    return [
-        item.name
-        for item in resources
-        if item.kind == "collection"
-        and item.document.get("lifecycle_state") in ("cold", "archived")
-    ]
-
-
-def _refuse_dangling(plan: Plan) -> None:
-    dangling = [item for item in plan.references if item.outcome in ("cleared", "unresolved")]
-    without_vectors = _without_vectors(plan.resources)
-    if not dangling and not without_vectors:
-        return
-    listed = [f"{item.resource} {item.resource_id} {item.path} -> {item.old}" for item in dangling]
-    listed += [f"collection {name} is cold or archived" for name in without_vectors]
-    raise DanglingReferences(
-        f"on_dangling: fail, and {len(listed)} references would not resolve in the clone: "
-        f"{'; '.join(listed)}.",
-        references=[asdict(item) for item in dangling],
-    )
 
 
 def expires_at(request: CloneRequest, now: datetime) -> datetime | None:

@@ -136,7 +136,10 @@ def _report(
                 if step in reports
             ],
         },
-        warnings=[text for report in reports.values() for text in report.warnings],
+        warnings=[
+            *work.clone.plan["warnings"],
+            *(text for report in reports.values() for text in report.warnings),
+        ],
     )
 
 

@@ -85,10 +85,12 @@ class CloneRequest(BaseModel):
         "none", description="Check that the S3 files that objects refer to exist."
     )
     max_points_per_second: int | None = Field(
-        None, ge=1, description="Upper bound on the rate at which points are read and written."
+        None,
+        ge=1,
+        description="Upper bound on the rate at which points are read and written (at least 1).",
     )
     concurrent_slices: int | None = Field(
-        None, ge=1, le=64, description="How many slices of the points are copied at once."
+        None, ge=1, le=64, description="How many slices of the points are copied at once (1 to 64)."
     )
 
     def identity(self) -> str:

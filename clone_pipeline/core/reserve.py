@@ -21,7 +21,7 @@ from .principal import Principal
 from .process import Holder
 from .report import LISTED, StepReport
 from .request import CloneRequest
-from .resolve import Parties, resolve_parties
+from .resolve import Parties, require_writer, resolve_parties
 from .stores import Stores
 
 # The whole id space in one slice: the embedded store reads in one order, page by page.
@@ -47,6 +47,7 @@ def begin(
     `ancestors` are the runs that this one repeats. Raises InProgress while another run holds the
     clone, and what is wrong with the request.
     """
+    require_writer(principal)
     published = _published_by(stores, request, principal, ancestors | {run_id})
     if published is not None:
         return published
@@ -56,7 +57,9 @@ def begin(
         found = ledger.unfinished(connection, parties.organization_id, name)
     if found is None:
         return _reserve(stores, request, principal, parties, run_id)
-    if found.request_identity != request.identity():
+    # The same words may mean another source when another organization says them.
+    same_source = found.source_namespace_id == parties.source.namespace_id
+    if found.request_identity != request.identity() or not same_source:
         if found.is_held(stores.clock()):
             raise InProgress(
                 f"Another run ({found.run_id}) is making {name!r} from another request; wait for "

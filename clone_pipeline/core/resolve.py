@@ -26,13 +26,20 @@ class Parties:
     unfinished: Namespace | None
 
 
-def resolve_parties(connection: Connection, request: CloneRequest, principal: Principal) -> Parties:
-    """Raises NotFound, Forbidden, InvalidRequest or Conflict, each with one sentence."""
+def require_writer(principal: Principal) -> None:
+    """Raises Forbidden."""
     if not principal.may_write():
-        raise Forbidden(f"A key with role {principal.role!r} may look, but not clone.")
+        raise Forbidden(f"A key with role {principal.role!r} may look, but not change anything.")
+
+
+def resolve_parties(connection: Connection, request: CloneRequest, principal: Principal) -> Parties:
+    """To look is enough for this: a plan writes nothing.
+
+    Raises NotFound, InvalidRequest or Conflict, each with one sentence.
+    """
     source = _resolve_source(connection, request, principal)
     organization_id = _target_organization(connection, request, principal, source)
-    _check_name(connection, request, source, organization_id)
+    _check_name(connection, request, principal, source, organization_id)
     live = catalog.find(connection, organization_id, request.namespace_name)
     if live is not None and not live.is_ready:
         return Parties(source, organization_id, None, live.namespace_id, live)
@@ -79,7 +86,11 @@ def _target_organization(
 
 
 def _check_name(
-    connection: Connection, request: CloneRequest, source: Namespace, organization_id: str
+    connection: Connection,
+    request: CloneRequest,
+    principal: Principal,
+    source: Namespace,
+    organization_id: str,
 ) -> None:
     name = request.namespace_name
     if name != name.strip() or not name.isprintable():
@@ -91,7 +102,9 @@ def _check_name(
         raise InvalidRequest(
             f"Source and target are the same namespace, {name!r}; give the clone another name."
         )
-    if catalog.name_taken_by_id(connection, organization_id, name):
+    # Whoever sees all organizations looks a name up in all of them.
+    looked_up_in = organization_id if principal.organization_id is not None else None
+    if catalog.name_taken_by_id(connection, looked_up_in, name):
         raise Conflict(f"{name!r} is the id of a namespace, so it cannot be the name of another.")
 
 

@@ -9,7 +9,6 @@ from sqlalchemy import update
 
 from . import ledger
 from .catalog.schema import clones, namespaces
-from .errors import Conflict
 from .kinds import KINDS, ResourceKind
 from .ledger import Lease
 from .process import Holder
@@ -41,8 +40,6 @@ def run_step(
         reports = ledger.read_reports(connection, clone_id)
         if clone.status == "ready" and step in reports:
             return replace(reports[step], resumed=True)
-        if clone.status not in ledger.UNFINISHED:
-            raise Conflict(f"The clone {clone.namespace_name!r} is {clone.status}; start it anew.")
         clone = ledger.take_over(connection, clone, run_id, Holder.current(), started)
     lease = Lease(stores, clone_id, clone.token)
     try:

@@ -11,6 +11,7 @@ from clone_pipeline.core import bundle
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.namespaces import Namespace
 from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.principal import Principal
 from clone_pipeline.core.request import CloneRequest, parse_request
 from clone_pipeline.core.stores import Stores
 
@@ -35,20 +36,28 @@ class Search:
         ]
 
 
-def prepare(stores: Stores, tell: Callable[[str], None]) -> CloneRequest:
-    """Loads the demo namespace if it is absent. Returns the request to clone it."""
+def prepare(stores: Stores, principal: Principal, tell: Callable[[str], None]) -> CloneRequest:
+    """Loads the demo namespace if it is absent. Returns the request to clone it.
+
+    Raises NotFound where its organization is none that `principal` may know of.
+    """
     with stores.catalog.read() as connection:
         found = catalog.find(connection, None, SOURCE["namespace_id"])
     if found is None:
         tell(f"Loading the demo namespace {SOURCE['namespace_name']!r} ...")
         with stores.vectors() as vectors:
-            bundle.load(FOLDER / "bundle", stores.catalog, vectors, stores.clock())
+            folder = FOLDER / "bundle"
+            bundle.load(folder, stores.catalog, vectors, stores.clock(), None, principal)
+    foreign = principal.organization_id not in (None, SOURCE["organization_id"])
+    organization_id = SOURCE["organization_id"] if foreign else None
     return parse_request(
         {
             "namespace_identifier": SOURCE["namespace_id"],
             "namespace_name": TARGET,
             "include_resources": {"collections": True, "retrievers": True, "taxonomies": True},
             "if_exists": "replace",
+            "source_organization_id": organization_id,
+            "organization_id": organization_id,
         }
     )
 

@@ -10,6 +10,7 @@ fault says so, dies, waits or fails at one of them. Fields of FAULTS, all option
   fail        [name, n]: raise an unexpected error there
   wait        {name: path}: at that tick, say so (`path` + ".reached") and wait until `path` exists
   wait_at     [name, n, path]: the same, at the n-th tick of that name
+  retry       a path: no step is tried again before it exists
   record      a file that gets the name of every tick
   page        points on a page, and so between two checkpoints
 """
@@ -25,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from clone_pipeline.core import reserve, steps
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.vectors import stream
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline.core.vectors.server import ServerStore
 
 from .place import VARIABLE
 
@@ -96,9 +99,10 @@ def wait_for(path: str) -> None:
 def install(ticks: Ticks) -> None:
     """Puts the ticks around everything that a clone does to a store, and around Dagster's events."""
     _wrap_catalog(ticks)
-    _wrap_upsert(ticks)
-    for name in ("create", "delete", "scroll", "close"):
-        _around(EmbeddedStore, name, name, ticks)
+    for store in (EmbeddedStore, ServerStore):
+        _wrap_upsert(store, ticks)
+        for name in ("create", "delete", "scroll", "close"):
+            _around(store, name, name, ticks)
     _around(DagsterInstance, "handle_new_event", "dagster event", ticks)
     _around(reserve, "make_plan", "make_plan", ticks)
     begin, run_step = reserve.begin, steps.run_step
@@ -140,24 +144,30 @@ def _wrap_catalog(ticks: Ticks) -> None:
     Catalog.write = wrapped  # type: ignore[method-assign, assignment]
 
 
-def _wrap_upsert(ticks: Ticks) -> None:
-    upsert = EmbeddedStore.upsert
+def _wrap_upsert(store: Any, ticks: Ticks) -> None:
+    upsert = store.upsert
 
-    def wrapped(self: EmbeddedStore, collection: str, points: Sequence[Any]) -> None:
+    def wrapped(self: Any, collection: str, points: Sequence[Any]) -> None:
         if ticks.dies_next("upsert:half"):
             upsert(self, collection, points[: len(points) // 2])
         ticks.tick("upsert:half")
         upsert(self, collection, points)
         ticks.tick("upsert:after")
 
-    EmbeddedStore.upsert = wrapped  # type: ignore[method-assign]
+    store.upsert = wrapped
+
+
+def _retry_at_once(gate: str | None, *_: Any) -> float:
+    """The tests' own wait: until something happened, not for some seconds."""
+    if gate is not None:
+        wait_for(gate)
+    return 0.0
 
 
 def run() -> None:
     faults = json.loads(os.environ.get(VARIABLE, "{}"))
     stream.EMBEDDED_PAGE = stream.SERVER_PAGE = faults.get("page", 25)
-    # Retries are what they are, only their waits are not worth waiting for.
-    job_step._wait = lambda *_: 0.05
+    job_step._wait = partial(_retry_at_once, faults.get("retry"))
     install(Ticks(faults))
     sys.argv[0] = "clone-pipeline"
     main()

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +71,14 @@ class Process:
 
 @dataclass(frozen=True)
 class Place:
-    """`env` names other stores than the embedded ones of this folder."""
+    """`env` names other stores than the embedded ones below this folder."""
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
 
     @property
     def home(self) -> Path:
-        return self.folder / "home"
+        return Path(self.env.get("CLONE_PIPELINE_HOME", self.folder / "home"))
 
     def start(self, *arguments: str, env: dict[str, str] | None = None, **faults: Any) -> Process:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,8 @@ class Place:
     @contextmanager
     def stores(self) -> Iterator[Stores]:
         with harness.open_stores(self.home, self.env.get("CATALOG_URL")) as stores:
-            yield stores
+            address = replace(stores.vector_address, url=self.env.get("QDRANT_URL"))
+            yield replace(stores, vector_address=address)
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

@@ -40,16 +40,17 @@ def test_a_clone_that_is_killed_again_and_again_is_whole_in_the_end(
     place: Place, before: Source, tmp_path: Path
 ) -> None:
     moments = [
-        (CLONE, "plan_clone:write:committed"),
-        (RESUME, "clone_buckets:write:uncommitted"),
-        (CLONE, "copy_points:upsert:half"),
-        (RESUME, "publish_clone:write:uncommitted"),
+        (CLONE, "plan_clone:write:committed", 1),
+        (RESUME, "clone_buckets:write:uncommitted", 2),
+        (CLONE, "copy_points:upsert:half", 3),
+        (RESUME, "publish_clone:write:uncommitted", 2),
     ]
-    for command, moment in moments:
-        assert_killed(place.run(*command, kill=[moment, 2 if "write" in moment else 3]))
+    for command, moment, nth in moments:
+        assert_killed(place.run(*command, kill=[moment, nth]))
         assert status(place, "copy") == "cloning"
     place.good(*RESUME)
     assert_whole(place, "copy", before, tmp_path / "scratch")
+    assert place.json("verify", NAME, "copy")["equal_to_source"] is True
 
 
 def test_a_clone_killed_after_it_was_published_is_ready(

@@ -178,7 +178,12 @@ def told(value: Any, clone: Clone, path: str = "") -> Iterator[Told]:
     elif isinstance(value, Spelled):
         for part in value.parts:
             yield from told(part, clone, path)
-    elif isinstance(value, Ref) and value.outside != "data" and value.inside(clone) is None:
+    else:
+        yield from _told_of_one(value, clone, path)
+
+
+def _told_of_one(value: Any, clone: Clone, path: str) -> Iterator[Told]:
+    if isinstance(value, Ref) and value.outside != "data" and value.inside(clone) is None:
         yield Told(path, value.value, "unresolved" if value.outside == "stays" else "cleared")
     elif isinstance(value, Prose):
         yield from (Told(path, one, "mentioned") for one in value.ids)

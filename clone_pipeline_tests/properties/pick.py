@@ -1,12 +1,16 @@
-"""Choices: drawn by hypothesis, or all of them at once."""
+"""Choices within a document: at random from a seed, or all of them at once.
+
+Hypothesis draws the seeds, not the single choices, of which a namespace has thousands. Seed 0
+chooses the least of everything, so that a failing namespace shrinks to the documents that matter.
+"""
 
 from __future__ import annotations
 
-import itertools
+import inspect
+from collections import Counter
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any, TypeVar
-
-from hypothesis import strategies as st
 
 T = TypeVar("T")
 
@@ -18,8 +22,8 @@ class Pick:
         self._draw = draw
 
     @classmethod
-    def by(cls, draw: st.DrawFn) -> Pick:
-        return cls(lambda low, high: draw(st.integers(low, high)))
+    def seeded(cls, seed: int) -> Pick:
+        return cls(Random(seed).randint if seed else lambda low, _high: low)
 
     def number(self, low: int, high: int) -> int:
         return self._draw(low, high)
@@ -38,20 +42,35 @@ class Pick:
         chosen = [option for option in options if self.maybe()]
         return chosen if len(chosen) >= least else list(options[:least])
 
+    def few(self, options: Sequence[T], most: int) -> list[T]:
+        """One to `most` different options."""
+        left = list(options)
+        return [left.pop(self._draw(0, len(left) - 1)) for _ in range(self._draw(1, most))]
+
     def keep(self, fields: dict[Any, Any]) -> dict[Any, Any]:
         """Some of an object's fields."""
         return {key: value for key, value in fields.items() if self.maybe()}
 
 
 class Everything(Pick):
-    """Every optional thing is there, and options come in turn."""
+    """Every optional thing is there; alternatives come in turn, wherever they are asked for."""
 
     def __init__(self) -> None:
         super().__init__(lambda _low, high: high)
-        self._turn = itertools.count()
+        self._turns: Counter[str] = Counter()
 
     def one(self, options: Sequence[T]) -> T:
-        return options[next(self._turn) % len(options)]
+        return options[self._turn() % len(options)]
+
+    def few(self, options: Sequence[T], most: int) -> list[T]:
+        return list(options)
 
     def rarely(self) -> bool:
-        return next(self._turn) % 3 == 0
+        return self._turn() % 4 == 1
+
+    def _turn(self) -> int:
+        """How often the line that makes the choice has made one."""
+        _, _, caller, *_ = inspect.stack(context=0)
+        line = f"{caller.filename}:{caller.lineno}"
+        self._turns[line] += 1
+        return self._turns[line] - 1

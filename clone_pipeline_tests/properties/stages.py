@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .marks import Prose, Ref, Scope, Spelled
-from .world import NAMESPACE_ID, World
+from .world import DIRECT, NAMESPACE_ID, World
 
 Json = dict[Any, Any]
 
@@ -13,19 +14,13 @@ _NESTED = 2  # how deep stages stand within stages
 
 
 def stages(world: World, depth: int = 0) -> list[Json]:
-    kinds = list(_PARAMETERS)
-    chosen = world.pick.some(kinds, 1)[: 3 if depth else 6]
-    if depth == 0 and len(chosen) < len(kinds) and _all_of(world):
-        chosen = kinds
-    return [stage(world, kind, depth) for kind in chosen]
-
-
-def _all_of(world: World) -> bool:
-    return world.pick.number(0, 1_000_000) == 1_000_000
+    return [stage(world, kind, depth) for kind in world.pick.few(list(_PARAMETERS), 3)]
 
 
 def stage(world: World, kind: str, depth: int) -> Json:
-    parameters = world.pick.keep(_PARAMETERS[kind](world, depth))
+    parameters = _PARAMETERS[kind](world, depth)
+    if "field" not in parameters:
+        parameters = world.pick.keep(parameters)
     filtered = world.pick.keep({"pre_filters": filters(world), "post_filters": filters(world)})
     spelling = world.pick.one(("canonical", "copied", "prose", "old"))
     if spelling == "prose":
@@ -43,24 +38,27 @@ def stage(world: World, kind: str, depth: int) -> Json:
 
 def filters(world: World) -> Json:
     """Nested conditions; values only count below fields of which payloads hold ids, too."""
-    conditions: list[Json] = [
-        _condition("collection_id", world.constant()),
-        _condition("_internal.collection_id", [world.constant(), "col_unknown"], "in"),
-        _condition("_internal.lineage.root_bucket_id", world.constant("bucket")),
-        _condition("_internal.lineage.source_collection_id", world.constant()),
-        _condition("_internal.namespace_id", Ref("namespace", NAMESPACE_ID, "data")),
-        _condition("_internal.lineage.path", _lineage(world)),
-        _condition(world.field("label"), "Sports"),
-        _condition(world.field("id"), world.constant()),
-        _condition("metadata.seen_in", world.pick.one(world.ids["collection"])),
-        _condition("title", f"all of {world.pick.one(world.ids['collection'])}b"),
-        {"NOT": [_condition("_internal.lineage.chain.collection_id", world.constant())]},
-    ]
-    return {world.pick.one(("AND", "OR")): world.pick.some(conditions, 1)}
+    chosen = world.pick.few(_CONDITIONS, 2)
+    return {world.pick.one(("AND", "OR")): [condition(world) for condition in chosen]}
 
 
 def _condition(field: Any, value: Any, operator: str = "eq") -> Json:
     return {"field": field, "operator": operator, "value": value}
+
+
+_CONDITIONS: list[Callable[[World], Json]] = [
+    lambda world: _condition("collection_id", world.constant()),
+    lambda world: _condition("_internal.collection_id", [world.constant(), "col_unknown"], "in"),
+    lambda world: _condition("_internal.lineage.root_bucket_id", world.constant("bucket")),
+    lambda world: _condition("_internal.lineage.source_collection_id", world.constant()),
+    lambda world: _condition("_internal.namespace_id", Ref("namespace", NAMESPACE_ID, "data")),
+    lambda world: _condition("_internal.lineage.path", _lineage(world)),
+    lambda world: _condition(world.field("label"), "Sports"),
+    lambda world: _condition(world.field("id"), world.constant()),
+    lambda world: _condition("metadata.seen_in", world.pick.one(world.ids["collection"])),
+    lambda world: _condition("title", f"all of {world.pick.one(world.ids['collection'])}b"),
+    lambda world: {"NOT": [_condition("_internal.lineage.chain.collection_id", world.constant())]},
+]
 
 
 def _lineage(world: World) -> Spelled:
@@ -91,7 +89,7 @@ def _feature_search(world: World, _depth: int) -> Json:
         "searches": [
             {
                 "feature_uri": world.uri(),
-                "collection_identifiers": Scope(world.refs("collection", name=True)),
+                "collection_identifiers": [*world.refs("collection", name=True), DIRECT],
                 "query": {"input_mode": "document", "document_ref": document},
                 "query_preprocessing": {"feature_uri": world.uri()},
                 "filters": filters(world),
@@ -127,11 +125,14 @@ def _query_expand(world: World, depth: int) -> Json:
 
 
 def _attribute_filter(world: World, _depth: int) -> Json:
-    return {"conditions": filters(world)}
+    condition = world.pick.one(_CONDITIONS)(world)
+    return {"conditions": filters(world), "filters": condition}
 
 
-def _one_attribute(world: World, _depth: int) -> Json:
-    return {"field": "_internal.collection_id", "operator": "eq", "value": world.constant()}
+def _where(world: World, _depth: int) -> Json:
+    """One condition among a stage's own parameters."""
+    field = world.pick.one(("_internal.collection_id", "collection_id"))
+    return {"when": _condition(field, world.constant()), **_condition(field, world.constant())}
 
 
 def _llm_filter(world: World, _depth: int) -> Json:
@@ -153,6 +154,10 @@ def _sort(world: World, _depth: int) -> Json:
     return {"feature_address": world.uri(), "sort_field": world.field("score"), "direction": "desc"}
 
 
+def _rerank(world: World, _depth: int) -> Json:
+    return {"feature_uri": world.uri(), "learning_config": _learning(world)}
+
+
 def _taxonomy_enrich(world: World, _depth: int) -> Json:
     taxonomy = world.pick.one((world.ref("taxonomy", "null"), "{{TAXONOMY_ID}}"))
     return {
@@ -166,14 +171,14 @@ def _document_enrich(world: World, depth: int) -> Json:
         "target_collection_id": world.ref("collection", "null", dangles=False),
         "when": filters(world),
     }
-    if world.pick.maybe():
-        return enrich | {
-            "retriever_id": world.ref("retriever", "null"),
-            "retriever_inputs": {"scope": world.constant(), "q": "{{DOC.title}}"},
-        }
-    if depth < _NESTED:
-        enrich["retriever_config"] = _anonymous_retriever(world, depth + 1)
-    return enrich | {"collection_id": world.ref("collection", "null")}
+    retriever = world.pick.one(("saved", "inline") if depth < _NESTED else ("saved",))
+    if retriever == "inline":
+        return enrich | {"retriever_config": _anonymous_retriever(world, depth + 1)}
+    return enrich | {
+        "retriever_id": world.ref("retriever", "null"),
+        "retriever_inputs": {"scope": world.constant(), "q": "{{DOC.title}}"},
+        "collection_id": world.ref("collection", "null"),
+    }
 
 
 def _anonymous_retriever(world: World, depth: int) -> Json:
@@ -224,7 +229,7 @@ _PARAMETERS = {
     "document_enrich": _document_enrich,
     "query_expand": _query_expand,
     "attribute_filter": _attribute_filter,
-    "attribute_filter_one": _one_attribute,
+    "where": _where,
     "taxonomy_enrich": _taxonomy_enrich,
     "agentic_enrich": _agentic_enrich,
     "cross_compare": _cross_compare,
@@ -232,6 +237,7 @@ _PARAMETERS = {
     "agent_search": _agent_search,
     "mmr": _mmr,
     "sort_attribute": _sort,
+    "rerank": _rerank,
     "sql_lookup": _sql_lookup,
     "api_call": _api_call,
 }

@@ -23,6 +23,10 @@ _NEVER_CLONED = {
     "trigger": "trg_1",
     "weight set": "ws_1",
 }
+# Every namespace has this collection, under no other id.
+DIRECT = "_direct_upsert"
+# A taxonomy that there is not, although one begins so that there is.
+_UNKNOWN = "tax_agone"
 NAMESPACE_ID = "ns_prod000001"
 NAMESPACE_NAME = "prod"
 ORGANIZATION = "org_acme"
@@ -37,29 +41,22 @@ class World:
     @classmethod
     def new(cls, pick: Pick) -> World:
         least = {"bucket": 2, "collection": 2, "retriever": 2, "taxonomy": 1}
-        return cls(
-            pick, {kind: pick.some(options, least[kind]) for kind, options in _IDS.items()}
-        )
+        return cls(pick, {kind: pick.some(options, least[kind]) for kind, options in _IDS.items()})
 
     def name(self, kind: str, value: str) -> str:
         return f"{kind}-{self.ids[kind].index(value)}"
 
-    def ref(self, kind: str, outside: Outside, *, dangles: bool = True, name: bool = False) -> Ref:
-        """A reference to one of the namespace, now and then to one that it does not have.
-
-        `name`: its name may stand there too.
-        """
+    def ref(self, kind: str, outside: Outside, *, dangles: bool = True) -> Ref:
+        """A reference to one of the namespace, now and then to one that it does not have."""
         known = self.pick.one(self.ids[kind])
         if dangles and self.pick.rarely():
-            return Ref(kind, f"{known}_gone", outside)
-        if name and self.pick.maybe():
-            return Ref(kind, self.name(kind, known), outside, name=True)
+            return Ref(kind, f"{known}gone", outside)
         return Ref(kind, known, outside)
 
     def refs(
         self, kind: str, outside: Outside = "drop", *, dangles: bool = True, name: bool = False
     ) -> list[Ref]:
-        """A list of them, none twice."""
+        """A list of them, none twice. `name`: a name may stand there too."""
         found = [Ref(kind, known, outside) for known in self.pick.some(self.ids[kind], 1)]
         if name and self.pick.maybe():
             found[0] = Ref(kind, self.name(kind, found[0].value), outside, name=True)
@@ -77,13 +74,13 @@ class World:
 
     def field(self, what: str = "label", *, prefix: str = "_internal.") -> Spelled:
         """The name of a payload field in which a taxonomy's id stands."""
-        taxonomy = self.ref("taxonomy", "data")
+        taxonomy = Ref("taxonomy", self.pick.one([*self.ids["taxonomy"], _UNKNOWN]), "data")
         return Spelled((f"{prefix}_taxonomy_", taxonomy, f"_{what}"))
 
     def fields(self, *whats: str, prefix: str = "_internal.") -> dict[Spelled, str]:
         """Names for several taxonomies and things, none twice, each with its thing."""
         taxonomies = [Ref("taxonomy", one, "data") for one in self.ids["taxonomy"]]
-        taxonomies.append(Ref("taxonomy", "tax_gone", "data"))
+        taxonomies.append(Ref("taxonomy", _UNKNOWN, "data"))
         return {
             Spelled((f"{prefix}_taxonomy_", taxonomy, f"_{what}")): what
             for taxonomy in taxonomies
@@ -92,9 +89,8 @@ class World:
 
     def uri(self) -> str | Spelled:
         """A feature URI: global, or of a collection."""
-        if self.pick.maybe():
-            return "mixpeek://text_extractor@v1/embedding"
-        return Spelled(("namespace://", self.ref("collection", "stays"), "/embedding"))
+        of_collection = Spelled(("namespace://", self.ref("collection", "stays"), "/embedding"))
+        return self.pick.one(("mixpeek://text_extractor@v1/embedding", of_collection))
 
     def prose(self) -> Prose:
         """Text that names an id literally, among templates and words that only begin like one."""

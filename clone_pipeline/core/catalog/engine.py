@@ -168,7 +168,7 @@ class Catalog:
 def _parse(address: str) -> URL:
     try:
         url = make_url(address)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a plain ValueError
         raise InvalidRequest(
             "CATALOG_URL is not a database URL; write e.g. postgresql://user@host:5432/name."
         ) from None
@@ -196,7 +196,8 @@ def _make_folder(url: URL) -> None:
 
 
 def _engine(url: URL) -> Engine:
-    options: dict[str, Any] = {"json_serializer": dumps}
+    # A statement's values hold documents with secrets, and its errors end in logs.
+    options: dict[str, Any] = {"json_serializer": dumps, "hide_parameters": True}
     if url.get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": _BUSY_SECONDS, "isolation_level": None}
     else:

@@ -85,6 +85,8 @@ def find(
 
     Raises InvalidRequest when a name stands in several organizations.
     """
+    if not _storable(identifier):
+        return None
     query = _of(organization_id).where(namespaces.c.role == role)
     by_id = connection.execute(query.where(namespaces.c.namespace_id == identifier)).mappings()
     if row := by_id.first():
@@ -122,6 +124,23 @@ def list_all(connection: Connection, organization_id: str | None) -> list[Namesp
     return [Namespace.of(row) for row in connection.execute(ordered).mappings()]
 
 
+def list_clones(connection: Connection, limit: int) -> list[RowMapping]:
+    """The live clones that are ready, newest first: organization, name, id, and the source's id."""
+    query = (
+        select(
+            namespaces.c.organization_id,
+            namespaces.c.namespace_name,
+            namespaces.c.namespace_id,
+            clones.c.source_namespace_id,
+        )
+        .join(clones, clones.c.clone_id == namespaces.c.clone_id)
+        .where(namespaces.c.role == "live", namespaces.c.clone_status == "ready")
+        .order_by(namespaces.c.updated_at.desc(), namespaces.c.namespace_key)
+        .limit(limit)
+    )
+    return list(connection.execute(query).mappings())
+
+
 def generations(connection: Connection, organization_id: str, name: str) -> list[Namespace]:
     """Every generation that stands under a name, newest first."""
     query = _of(organization_id).where(namespaces.c.namespace_name == name)
@@ -129,15 +148,16 @@ def generations(connection: Connection, organization_id: str, name: str) -> list
     return [Namespace.of(row) for row in connection.execute(ordered).mappings()]
 
 
-def name_taken_by_id(connection: Connection, organization_id: str, name: str) -> bool:
-    """Ids and names share one lookup, so a name must not be some namespace's id."""
+def name_taken_by_id(connection: Connection, organization_id: str | None, name: str) -> bool:
+    """Ids and names share one lookup, so a name must not be some namespace's id: one of that
+    organization, or of any."""
     query = _of(organization_id).where(namespaces.c.namespace_id == name)
     return connection.execute(query).first() is not None
 
 
 def has_organization(connection: Connection, organization_id: str) -> bool:
     query = select(organizations).where(organizations.c.organization_id == organization_id)
-    return connection.execute(query).first() is not None
+    return _storable(organization_id) and connection.execute(query).first() is not None
 
 
 def internal_id(connection: Connection, organization_id: str) -> str:
@@ -220,6 +240,11 @@ def _clone_state(connection: Connection, namespace: Namespace) -> Document:
         "clone_dispatched_at": _iso(clone["created_at"]),
         "source_namespace_id": clone["source_namespace_id"],
     }
+
+
+def _storable(text: str) -> bool:
+    """Whether a database can hold the text at all; what it cannot hold is not there."""
+    return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -11,6 +11,9 @@ KINDS = ("bucket", "collection", "retriever", "taxonomy")
 # What belongs to the organization, so that all its namespaces share it.
 OF_ORGANIZATION = ("connection", "infrastructure cluster", "organization secret")
 
+# The reason of what is no reference: a setting that is cleared whatever else is cloned.
+ACTS = "acts or belongs to the source alone, and never comes over"
+
 Outcome = Literal["rewritten", "kept", "cleared", "unresolved", "mentioned"]
 
 
@@ -49,6 +52,11 @@ class Reference:
     reason: str
     parked: Any = None
     removed: str | None = None
+
+    @property
+    def dangles(self) -> bool:
+        """Whether its target is missing from the clone."""
+        return self.outcome in ("cleared", "unresolved") and self.reason != ACTS
 
 
 Shape = Literal[

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from .engine import LOOSE, NOWHERE, Cut, Node, Walk
-from .model import NOTHING, OF_ORGANIZATION, Outcome, Row
+from .model import ACTS, NOTHING, OF_ORGANIZATION, Outcome, Row
 from .resolver import PAYLOAD_FIELD, TEMPLATE, Verdict, is_payload_path, secrets_in
 
 _EMPTY = ("", "null")
@@ -96,8 +96,7 @@ def acts(walk: Walk, row: Row, value: Any, path: str) -> Any:
         return value
     old = value if isinstance(value, str) and not row.secret else ""
     parked = _WAS_SET if row.secret else value
-    reason = "acts or belongs to the source alone, and never comes over"
-    walk.note(path, row.target, old, "cleared", reason, parked=parked, removed=path)
+    walk.note(path, row.target, old, "cleared", ACTS, parked=parked, removed=path)
     return False if value is True else None
 
 

@@ -42,8 +42,12 @@ class ServerStore:
 
         A write that is not answered within `timeout_seconds` may have been done all the same.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number, half an IPv6 address
+            usable = False
+        if not usable:
             raise InvalidRequest("The Qdrant URL is not usable; write e.g. http://localhost:6333.")
         # As a header: the client's own argument warns of a key over http at every start.
         headers = {} if api_key is None else {"api-key": api_key}

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import RowMapping, select, update
 
 from ..catalog.schema import clone_resources, clone_slices, clones
-from ..report import StepReport
+from ..report import LISTED, StepReport
 from ..work import Work
 from .digest import Digest, point_digest
 from .equality import rule
@@ -217,18 +217,15 @@ def _read_slices(work: Work) -> list[RowMapping]:
 
 def _report(work: Work, copier: _Copier) -> StepReport:
     total = read_progress(work)
-    names = _collection_names(work)
+    collections = _collections(work)
     rate = round(copier.copied / copier.seconds) if copier.seconds > 0 else None
     report = StepReport(
         clone_id=work.clone.clone_id,
         step="copy_points",
         counts={"points": total.digest.count},
         bytes=work.clone.plan["bytes"]["points"],
-        resources=[
-            {"name": names.get(key, ("(no such collection)", None))[0], "id": key, "points": count}
-            for key, count in sorted(total.collections.items())
-        ],
-        warnings=_warnings(total, names),
+        resources=_resources(total, collections),
+        warnings=_warnings(total, collections),
         details={
             "points_per_second": rate,
             "points_in_this_run": copier.copied,
@@ -242,29 +239,46 @@ def _report(work: Work, copier: _Copier) -> StepReport:
         return work.store(connection, report)
 
 
-def _collection_names(work: Work) -> dict[str, tuple[str, Any]]:
-    """New collection id -> its name and the number of documents that its record claims."""
+def _collections(work: Work) -> dict[str, RowMapping]:
+    """The planned collections by their new id, in the order of their names."""
     planned = clone_resources.c
-    query = select(planned.target_id, planned.name, planned.document).where(
-        planned.clone_id == work.clone.clone_id, planned.kind == "collection"
+    query = (
+        select(planned.source_id, planned.target_id, planned.name, planned.document)
+        .where(planned.clone_id == work.clone.clone_id, planned.kind == "collection")
+        .order_by(planned.name)
     )
     with work.stores.catalog.read() as connection:
-        return {
-            row.target_id: (row.name, row.document.get("document_count"))
-            for row in connection.execute(query)
-        }
+        return {row["target_id"]: row for row in connection.execute(query).mappings()}
 
 
-def _warnings(total: Progress, names: dict[str, tuple[str, Any]]) -> list[str]:
+def _unknown(total: Progress, collections: dict[str, RowMapping]) -> list[tuple[str, int]]:
+    return [item for item in sorted(total.collections.items()) if item[0] not in collections]
+
+
+def _resources(total: Progress, collections: dict[str, RowMapping]) -> list[dict[str, Any]]:
+    """The points of each collection, also of those that the catalog does not have."""
+    columns = ("name", "source_id", "target_id")
+    listed = [
+        {column: row[column] for column in columns} | {"points": total.collections[key]}
+        for key, row in collections.items()
+    ]
+    listed += [
+        dict(zip(columns, ("(no such collection)", None, key), strict=True)) | {"points": count}
+        for key, count in _unknown(total, collections)
+    ]
+    return listed[:LISTED]
+
+
+def _warnings(total: Progress, collections: dict[str, RowMapping]) -> list[str]:
     found = [
         f"{count} points belong to {key or 'no collection'}, which the catalog does not have."
-        for key, count in sorted(total.collections.items())
-        if key not in names
+        for key, count in _unknown(total, collections)
     ]
-    for key, (name, claimed) in sorted(names.items(), key=lambda item: item[1][0]):
+    for key, row in collections.items():
+        claimed = row["document"].get("document_count")
         if isinstance(claimed, int) and claimed != total.collections[key]:
             found.append(
-                f"Collection {name!r} claims {claimed} documents; {total.collections[key]} points "
-                "of it are in Qdrant."
+                f"Collection {row['name']!r} claims {claimed} documents; {total.collections[key]} "
+                "points of it are in Qdrant."
             )
     return found

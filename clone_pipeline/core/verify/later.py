@@ -96,20 +96,28 @@ def verify_sealed(stores: Stores, organization_id: str | None, identifier: str) 
 
 
 def verify_pair(
-    stores: Stores, organization_id: str | None, source_identifier: str, identifier: str
+    stores: Stores,
+    organization_id: str | None,
+    source_identifier: str,
+    identifier: str,
+    *,
+    sources_of: str | None = None,
 ) -> Verdict:
     """The clone against its source, as both are now, with the seal to tell drift from damage.
 
+    `sources_of` is the organization whose sources the caller may see; None is all of them.
     Raises NotFound, Conflict for a namespace that is no published clone of that source.
     """
     namespace, clone = _published(stores, organization_id, identifier)
     with stores.catalog.read() as connection:
-        source = catalog.resolve(connection, None, source_identifier)
-    if source.namespace_id != clone.source_namespace_id:
-        raise Conflict(
-            f"{namespace.name!r} is a clone of {clone.source_namespace_id}, not of "
-            f"{source_identifier!r}."
-        )
+        source = catalog.find(connection, sources_of, clone.source_namespace_id)
+        if source is None or source_identifier not in (source.namespace_id, source.name):
+            # Whether there is such a namespace is told for the caller's own organization only.
+            catalog.resolve(connection, organization_id, source_identifier)
+            raise Conflict(
+                f"{namespace.name!r} is a clone of {clone.source_namespace_id}, not of "
+                f"{source_identifier!r}."
+            )
     changed, compared = _changed_parts(stores, namespace, clone)
     found = Differences()
     request = parse_request(clone.request)

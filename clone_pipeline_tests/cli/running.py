@@ -1,0 +1,70 @@
+"""The command line in this process: a process of its own costs a second each time."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+from clone_pipeline.cli import main
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """The document on stdout; fails where there is not exactly one."""
+        return json.loads(self.stdout)
+
+    @property
+    def error(self) -> str:
+        """The one line on stderr that says what is wrong, without `Error: `."""
+        lines = self.stderr.splitlines()
+        assert len(lines) == 1, self.stderr
+        assert lines[0].startswith("Error: "), self.stderr
+        return lines[0].removeprefix("Error: ")
+
+
+def run(*arguments: str) -> Answer:
+    """Runs `clone-pipeline` with these arguments to its end."""
+    out, err = _Text(), _Text()
+    code = 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+    answer = Answer(code, out.text(), err.text())
+    assert "Traceback" not in answer.stderr + answer.stdout
+    return answer
+
+
+class _Text(io.TextIOWrapper):
+    """As a process has it: encoded, and in UTF-8."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8", write_through=True)
+
+    def text(self) -> str:
+        self.flush()
+        raw = self.buffer
+        assert isinstance(raw, io.BytesIO)
+        return raw.getvalue().decode("utf-8")
+
+
+@contextmanager
+def at_width(monkeypatch: Any, columns: int) -> Iterator[None]:
+    """A terminal of that width, as far as the output is concerned."""
+    with monkeypatch.context() as changed:
+        changed.setenv("FORCE_COLOR", "1")
+        changed.setenv("COLUMNS", str(columns))
+        yield

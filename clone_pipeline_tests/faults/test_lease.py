@@ -1,0 +1,265 @@
+"""Who may write for a clone: one run at a time, and nobody who has lost it."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from clone_pipeline.core import ledger, process, reserve, steps
+from clone_pipeline.core.catalog import schema
+from clone_pipeline.core.discard import delete_clone, discard
+from clone_pipeline.core.errors import Conflict, InProgress, LeaseLost
+from clone_pipeline.core.ledger import LEASE_SECONDS, Clone, Lease
+from clone_pipeline.core.process import Holder
+from clone_pipeline.core.report import STEPS
+from clone_pipeline.core.stores import Stores
+from clone_pipeline.core.vectors import stream
+from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline.core.vectors.port import Point
+from clone_pipeline.core.work import Work
+from clone_pipeline_tests import harness
+
+from .bundles import NAME, QDRANT, write_namespace
+from .checks import find_clones
+
+EVERYTHING: dict[str, Any] = {"include_resources": harness.everything()}
+
+
+class Clock:
+    """A clock that stands still until it is told to go."""
+
+    now = datetime(2026, 5, 6, tzinfo=timezone.utc)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def stores(tmp_path: Path, clock: Clock) -> Iterator[Stores]:
+    with harness.open_stores(tmp_path, clock=clock) as stores:
+        harness.load(stores, write_namespace(tmp_path / "in", points=10, objects=6))
+        yield stores
+
+
+@pytest.fixture
+def half(stores: Stores) -> Clone:
+    """A clone that the run `first`, in this process, has brought up to the points."""
+    return clone(stores, "first", until="copy_points")
+
+
+def clone(stores: Stores, run_id: str, **options: Any) -> Clone:
+    return harness.clone(stores, NAME, "copy", run_id=run_id, **EVERYTHING, **options)
+
+
+def set_ledger(stores: Stores, made: Clone, **values: Any) -> None:
+    with stores.catalog.write() as connection:
+        connection.execute(
+            update(schema.clones).where(schema.clones.c.clone_id == made.clone_id).values(values)
+        )
+
+
+def everything_stored(stores: Stores) -> tuple[dict[str, list[str]], dict[str, int]]:
+    """Every row of the catalog, and the collections of Qdrant with their number of points."""
+    with stores.catalog.read() as connection:
+        tables = {
+            table.name: [repr(tuple(row)) for row in connection.execute(select(table))]
+            for table in schema.metadata.sorted_tables
+        }
+    folder = stores.vector_address.folder / "collection"
+    with stores.vectors() as vectors:
+        return tables, {path.name: vectors.count(path.name) for path in folder.iterdir()}
+
+
+@pytest.fixture
+def dead_process() -> Holder:
+    popen = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = process._started(popen.pid)
+    assert started is not None
+    popen.kill()
+    popen.communicate()
+    return dataclasses.replace(Holder.current(), pid=popen.pid, started=started)
+
+
+def test_a_living_holder_refuses_every_other_run(stores: Stores, half: Clone) -> None:
+    before = everything_stored(stores)
+    with pytest.raises(InProgress, match="first"):
+        clone(stores, "second")
+    with pytest.raises(InProgress, match="another request"):
+        clone(stores, "second", description="another")
+    with pytest.raises(InProgress):
+        discard(stores, half)
+    with pytest.raises(InProgress):
+        delete_clone(stores, None, "copy")
+    assert everything_stored(stores) == before
+    assert clone(stores, "first").status == "ready"
+
+
+def test_a_dead_process_is_seen_at_once(
+    stores: Stores, half: Clone, dead_process: Holder, clock: Clock
+) -> None:
+    set_ledger(stores, half, **ledger.holder_values(dead_process, clock()))
+    finished = clone(stores, "second")
+    assert (finished.clone_id, finished.status) == (half.clone_id, "ready")
+    assert finished.token == half.token + 1
+
+
+@pytest.mark.parametrize("holder", ["on another host", "between two steps"])
+def test_who_cannot_be_seen_holds_it_until_the_heartbeat_runs_out(
+    stores: Stores, half: Clone, clock: Clock, holder: str
+) -> None:
+    if holder == "on another host":
+        set_ledger(stores, half, holder_host="elsewhere")
+    else:
+        ledger.step_out(Lease(stores, half.clone_id, half.token))
+    clock.pass_seconds(LEASE_SECONDS - 1)
+    with pytest.raises(InProgress):
+        clone(stores, "second")
+    clock.pass_seconds(1)
+    assert clone(stores, "second").status == "ready"
+
+
+def test_a_heartbeat_prolongs_the_lease(stores: Stores, half: Clone, clock: Clock) -> None:
+    lease = Lease(stores, half.clone_id, half.token)
+    clock.pass_seconds(LEASE_SECONDS)
+    lease._beat(dataclasses.replace(Holder.current(), host="elsewhere"))
+    clock.pass_seconds(LEASE_SECONDS - 1)
+    with pytest.raises(InProgress):
+        clone(stores, "second")
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_a_stale_writer_stops_before_it_writes(
+    stores: Stores, step: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = clone(stores, "first", until=step)
+    ledger.fail(stores, begun.clone_id, "first", "The machine was asleep.")
+    taken = clone(stores, "second", until="clone_config")
+    assert taken.token == begun.token + 1
+    stale = Lease(stores, begun.clone_id, begun.token)
+    before = everything_stored(stores)
+    with pytest.raises(LeaseLost):
+        steps._FUNCTIONS[step](Work(stores, begun, stale, clock()))
+    stale._beat(Holder.current())
+    ledger.step_out(stale)
+    ledger.release(stale)
+    ledger.fail(stores, begun.clone_id, "first", "Too late.")
+    assert everything_stored(stores) == before
+    assert clone(stores, "second").status == "ready"
+
+
+def test_a_writer_that_loses_its_lease_in_the_middle_stops_with_the_page(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = clone(stores, "first", until="copy_points")
+    monkeypatch.setattr(stream, "EMBEDDED_PAGE", 3)
+    pages = []
+    upsert = EmbeddedStore.upsert
+
+    def taken_after_the_second(
+        self: EmbeddedStore, collection: str, points: Sequence[Point]
+    ) -> None:
+        upsert(self, collection, points)
+        pages.append(len(points))
+        if len(pages) == 2:
+            set_ledger(stores, begun, token=begun.token + 1, run_id="second")
+
+    monkeypatch.setattr(EmbeddedStore, "upsert", taken_after_the_second)
+    with pytest.raises(LeaseLost, match="taken this clone over"):
+        steps._FUNCTIONS["copy_points"](
+            Work(stores, begun, Lease(stores, begun.clone_id, begun.token), stores.clock())
+        )
+    assert pages == [3, 3]
+    with stores.catalog.read() as connection:
+        assert ledger.points_copied(connection, begun.clone_id) == 3
+    assert clone(stores, "second").response["cloned_resources"]["points"] == 10  # type: ignore[index]
+
+
+def test_the_same_request_resumes_and_another_one_begins_anew(stores: Stores, half: Clone) -> None:
+    ledger.fail(stores, half.clone_id, "first", "It died.")
+    assert clone(stores, "second", until="copy_points").clone_id == half.clone_id
+    ledger.fail(stores, half.clone_id, "second", "It died again.")
+    other = clone(stores, "third", description="another")
+    assert other.status == "ready"
+    assert other.clone_id != half.clone_id
+    assert [made.status for made in find_clones(stores, "copy")] == ["discarded", "ready"]
+    _, collections = everything_stored(stores)
+    assert collections == {QDRANT: 10, other.qdrant_collection: 10}
+
+
+def test_nobody_takes_over_what_is_being_discarded(
+    stores: Stores, half: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.fail(stores, half.clone_id, "first", "It died.")
+    delete = EmbeddedStore.delete
+    refusals = []
+
+    def interrupted(self: EmbeddedStore, collection: str) -> None:
+        for attempt in (lambda: take_over(stores, half, "second"), lambda: discard(stores, half)):
+            with pytest.raises(InProgress) as refusal:
+                attempt()
+            refusals.append(refusal)
+        delete(self, collection)
+
+    monkeypatch.setattr(EmbeddedStore, "delete", interrupted)
+    discard(stores, half)
+    assert len(refusals) == 2
+    before = everything_stored(stores)
+    discard(stores, half)
+    assert everything_stored(stores) == before
+
+
+def test_a_discard_that_failed_can_be_done_again(
+    stores: Stores, half: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.fail(stores, half.clone_id, "first", "It died.")
+
+    def broken(self: EmbeddedStore, collection: str) -> None:
+        raise RuntimeError("injected")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EmbeddedStore, "delete", broken)
+        with pytest.raises(RuntimeError, match="injected"):
+            discard(stores, half)
+    discard(stores, half)
+    assert everything_stored(stores)[1] == {QDRANT: 10}
+
+
+def test_a_clone_that_was_published_a_moment_ago_is_not_taken_over(
+    stores: Stores, half: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second run finds it unfinished; the first one publishes it before the second takes it."""
+    find = ledger.unfinished
+
+    def finished_meanwhile(*args: Any) -> Clone | None:
+        found = find(*args)
+        monkeypatch.undo()
+        clone(stores, "first")
+        return found
+
+    monkeypatch.setattr(reserve.ledger, "unfinished", finished_meanwhile)
+    with pytest.raises(Conflict, match="ready"):
+        clone(stores, "second")
+    [made] = find_clones(stores, "copy")
+    assert (made.status, made.run_id) == ("ready", "first")
+
+
+def take_over(stores: Stores, made: Clone, run_id: str) -> Clone:
+    with stores.catalog.write() as connection:
+        current = ledger.get(connection, made.clone_id)
+        return ledger.take_over(connection, current, run_id, Holder.current(), stores.clock())

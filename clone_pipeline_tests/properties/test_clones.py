@@ -1,0 +1,194 @@
+"""For any namespace, its clone is the source with its references rewritten, and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clone_pipeline.core import reserve
+from clone_pipeline.core.ids import id_map_from_json
+from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.principal import LOCAL_OPERATOR
+from clone_pipeline.core.request import parse_request
+from clone_pipeline.core.stores import Stores
+
+from .. import harness
+from ..core.bundle.samples import read_bundle
+from .namespaces import Source, everything, namespaces
+from .oracle import bundles_apart, clone_of, expected, plan_apart, telling_apart
+from .world import NAMESPACE_ID, NAMESPACE_NAME
+
+_SWITCHES = ("collections", "retrievers", "taxonomies")
+_EVERYTHING = dict.fromkeys(_SWITCHES, True)
+SELECTIONS = [
+    dict(zip(_SWITCHES, chosen, strict=True))
+    for chosen in itertools.product((True, False), repeat=3)
+]
+# What a clone is asked for: everything, as most are; everything with its ids; or a part.
+WAYS = st.one_of(
+    st.just({"include_resources": _EVERYTHING}),
+    st.just({"include_resources": _EVERYTHING, "preserve_resource_ids": True}),
+    st.builds(lambda selection: {"include_resources": selection}, st.sampled_from(SELECTIONS)),
+)
+# Read at import: no test sees the environment.
+_LONG = int(os.environ.get("CLONE_PIPELINE_TEST_EXAMPLES", "200"))
+
+
+@pytest.fixture(scope="session")
+def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite catalog with its tables, to be copied: making them is half of an example's time."""
+    home = tmp_path_factory.mktemp("template")
+    with harness.open_stores(home):
+        pass
+    return home / "catalog.db"
+
+
+@contextmanager
+def loaded(source: Source, empty_catalog: Path) -> Iterator[tuple[Stores, Path]]:
+    """Stores that hold nothing but the source, and their folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        shutil.copy(empty_catalog, home / "catalog.db")
+        with harness.open_stores(home) as stores:
+            harness.load(stores, source.write(home / "source"))
+            yield stores, home
+
+
+def check_plans(stores: Stores, source: Source) -> None:
+    """Every selection, with new ids and with the old ones."""
+    for selection, preserve in itertools.product(SELECTIONS, (False, True)):
+        request = parse_request(
+            {
+                "namespace_identifier": NAMESPACE_NAME,
+                "namespace_name": "copy",
+                "include_resources": selection,
+                "preserve_resource_ids": preserve,
+            }
+        )
+        plan = reserve.plan(stores, request, LOCAL_OPERATOR)
+        nothing(plan_apart(source, plan, selection), selection)
+        nothing(telling_apart(source, plan, selection), selection)
+
+
+def check_clone(stores: Stores, home: Path, source: Source, **options: Any) -> Clone:
+    before = harness.dump(stores, NAMESPACE_ID, home / "before")
+    clone = harness.clone(stores, NAMESPACE_NAME, "copy", **options)
+    assert clone.status == "ready"
+    dumped = read_bundle(harness.dump(stores, "copy", home / "copy"))
+    ids = clone_of(id_map_from_json(clone.plan["ids"]))
+    wanted = expected(source, ids, "copy", options["include_resources"])
+    infrastructure = wanted["namespace.json"]["infrastructure"]
+    assert clone.qdrant_collection != infrastructure["qdrant_collection"]
+    infrastructure["qdrant_collection"] = clone.qdrant_collection
+    nothing(bundles_apart(wanted, dumped), options)
+    assert same_files(before, harness.dump(stores, NAMESPACE_ID, home / "after"))
+    return clone
+
+
+def nothing(found: list[str], what: object) -> None:
+    first = "\n".join(found[:20])
+    assert not found, f"{len(found)} places, with {what}:\n{first}"
+
+
+def same_files(one: Path, other: Path) -> bool:
+    return {path.name: path.read_bytes() for path in one.iterdir()} == {
+        path.name: path.read_bytes() for path in other.iterdir()
+    }
+
+
+def check(source: Source, way: dict[str, Any], empty_catalog: Path) -> None:
+    with loaded(source, empty_catalog) as (stores, home):
+        check_plans(stores, source)
+        check_clone(stores, home, source, **way)
+
+
+@settings(max_examples=20, derandomize=True, database=None, deadline=None)
+@given(source=namespaces(), way=WAYS)
+def test_a_clone_is_its_source_with_its_references_rewritten(
+    source: Source, way: dict[str, Any], empty_catalog: Path
+) -> None:
+    check(source, way, empty_catalog)
+
+
+@pytest.mark.long
+@settings(max_examples=_LONG, database=None, deadline=None)
+@given(source=namespaces(), way=WAYS)
+def test_many_clones_are_their_sources_with_their_references_rewritten(
+    source: Source, way: dict[str, Any], empty_catalog: Path
+) -> None:
+    check(source, way, empty_catalog)
+
+
+@pytest.mark.parametrize("preserve", [False, True])
+def test_a_namespace_of_all_that_there_is_comes_over_whole(
+    catalog_url: str, tmp_path: Path, preserve: bool
+) -> None:
+    source = everything()
+    with harness.open_stores(tmp_path, catalog_url) as stores:
+        harness.load(stores, source.write(tmp_path / "source"))
+        options = {"include_resources": _EVERYTHING, "preserve_resource_ids": preserve}
+        check_clone(stores, tmp_path, source, **options)
+
+
+def test_of_a_namespace_of_all_that_there_is_every_selection_is_told(empty_catalog: Path) -> None:
+    source = everything()
+    with loaded(source, empty_catalog) as (stores, _):
+        check_plans(stores, source)
+
+
+@pytest.mark.parametrize("selection", SELECTIONS[1:])
+def test_records_keep_what_is_left_out(empty_catalog: Path, selection: dict[str, bool]) -> None:
+    """Clones, and not only plans, of each selection: objects and points are in no plan."""
+    source = everything()
+    with loaded(source, empty_catalog) as (stores, home):
+        check_clone(stores, home, source, include_resources=selection)
+
+
+def test_with_its_ids_preserved_only_the_namespace_has_another_one(empty_catalog: Path) -> None:
+    with loaded(everything(), empty_catalog) as (stores, home):
+        options = {"include_resources": _EVERYTHING, "preserve_resource_ids": True}
+        clone = harness.clone(stores, NAMESPACE_NAME, "backup", **options)
+        ids = clone.plan["ids"]["ids"]
+        assert all(old == new for kind in ids.values() for old, new in kind.items())
+        old, new = clone.plan["ids"]["namespace"]
+        assert (old, new != old) == (NAMESPACE_ID, True)
+        texts = [
+            harness.dump(stores, name, home / name) / "points.jsonl"
+            for name in (NAMESPACE_NAME, "backup")
+        ]
+        source, backup = (path.read_text() for path in texts)
+        for prefix in ("bkt", "col", "ret", "tax"):
+            assert source.count(f"{prefix}_") == backup.count(f"{prefix}_")
+
+
+def test_one_name_gives_one_set_of_ids_wherever_and_whenever(empty_catalog: Path) -> None:
+    source = everything()
+    made = []
+    for _ in range(2):
+        with loaded(source, empty_catalog) as (stores, home):
+            made.append(check_clone(stores, home, source, include_resources=_EVERYTHING))
+    assert made[0].plan["ids"] == made[1].plan["ids"]
+
+
+def test_a_refresh_keeps_all_ids(empty_catalog: Path) -> None:
+    source = everything()
+    with loaded(source, empty_catalog) as (stores, home):
+        first = check_clone(stores, home, source, include_resources=_EVERYTHING)
+        for folder in ("before", "copy", "after"):
+            shutil.rmtree(home / folder)
+        again = check_clone(
+            stores, home, source, include_resources=_EVERYTHING, if_exists="replace"
+        )
+        assert again.clone_id != first.clone_id
+        assert again.plan["ids"] == first.plan["ids"]
+        assert again.qdrant_collection != first.qdrant_collection
