@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.executor.child_process_executor import ChildProcessCrashException
 from sqlalchemy.exc import DBAPIError
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from clone_pipeline.core.errors import InvalidRequest, StorageFailed
 from clone_pipeline.settings import LOG_LEVEL_VARIABLE, Settings
+from clone_pipeline.step import CANCELLED
 
 JOB = "clone_namespace"
+_CANCEL_EVENTS = (dg.DagsterEventType.RUN_CANCELING, dg.DagsterEventType.RUN_CANCELED)
 
 # An instance that nobody has configured: it reports nothing to anybody.
 _QUIET_INSTANCE = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
@@ -73,8 +77,8 @@ def run_job(
     except (DBAPIError, OSError) as error:
         reason = str(error.orig if isinstance(error, DBAPIError) else error.strerror or error)
         raise StorageFailed(
-            f"Dagster's record of the run in {instance.root_directory} cannot be written: {reason}; "
-            "put that right, and resume the clone."
+            f"Dagster's record of the run in {instance.root_directory} cannot be written: "
+            f"{reason}; put that right, and resume the clone."
         ) from error
 
 
@@ -95,10 +99,20 @@ def failure(result: dg.JobExecutionResult) -> tuple[str, str]:
     """What a failed run's first failed step said: (sentence, code of the error)."""
     for event in result.all_events:
         if event.is_step_failure:
-            data = event.step_failure_data.user_failure_data
-            if data is not None:
-                code = data.metadata.get("code")
-                return data.description or "", "" if code is None else str(code.value)
-            error = event.step_failure_data.error
-            return (error.message if error else "A step failed.").strip(), "unexpected"
+            return _step_failure(event.step_key or "", event.step_failure_data)
+        if event.event_type in _CANCEL_EVENTS:
+            return CANCELLED, "cancelled"
     return "The run ended before its first step; its page in the Dagster UI says why.", "run_failed"
+
+
+def _step_failure(step: str, data: StepFailureData) -> tuple[str, str]:
+    if data.user_failure_data is not None:
+        code = data.user_failure_data.metadata.get("code")
+        sentence = data.user_failure_data.description or ""
+        return sentence, "" if code is None else str(code.value)
+    kind = data.error.cls_name if data.error else None
+    if kind == dg.DagsterExecutionInterruptedError.__name__:
+        return CANCELLED, "cancelled"
+    if kind == ChildProcessCrashException.__name__:
+        return f"The process of {step} was killed; resume the clone.", "step_killed"
+    return (data.error.message if data.error else f"{step} failed.").strip(), "unexpected"

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import dagster as dg
 
 from clone_pipeline.core import ledger, steps
-from clone_pipeline.core.errors import CloneError, LeaseLost, StoreUnavailable, unexpected
+from clone_pipeline.core.errors import (
+    CloneError,
+    LeaseLost,
+    NotFound,
+    StoreUnavailable,
+    unexpected,
+)
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.metadata import (
     Metadata,
@@ -26,6 +32,8 @@ from clone_pipeline.resources import StoresResource
 # Five tries within about twenty seconds. In process, a cancel is heard only when a wait is over.
 MAX_RETRIES = 4
 LONGEST_WAIT = 10.0
+
+CANCELLED = "The run was cancelled; resume the clone, or delete it."
 
 
 def started_by(context: dg.OpExecutionContext) -> frozenset[str]:
@@ -65,7 +73,7 @@ def step(context: dg.OpExecutionContext, stores: StoresResource) -> Iterator[Tol
     except CloneError as error:
         raise _failure(told, stores, error) from error
     except dg.DagsterExecutionInterruptedError:
-        _record(told, stores, "The run was cancelled; resume the clone, or delete it.")
+        _record(told, stores, CANCELLED)
         raise
     except Exception as error:
         # A mistake of ours: the traceback goes to the log, the sentence to the person.
@@ -122,10 +130,17 @@ def _so_far(told: Told, stores: StoresResource) -> Metadata:
 
 
 def _record(told: Told, stores: StoresResource, sentence: str) -> None:
-    if told.clone_id is None:
-        return
+    run_id = told.context.run_id
     try:
-        ledger.fail(stores.stores, told.clone_id, told.context.run_id, sentence)
+        ledger.fail(stores.stores, told.clone_id or _reserved(stores, run_id), run_id, sentence)
+    except NotFound:
+        return  # the run failed before it had a clone
     except CloneError as error:
         # The lease runs out by itself, and the clone can be resumed then.
         told.context.log.warning(f"The ledger could not be told: {error.message}")
+
+
+def _reserved(stores: StoresResource, run_id: str) -> str:
+    """The clone of a run that could take its name, but not finish its plan. Raises NotFound."""
+    with stores.stores.catalog.read() as connection:
+        return ledger.of_run(connection, run_id).clone_id

@@ -32,6 +32,8 @@ from sqlalchemy.engine import URL, make_url
 
 from clone_pipeline.core.catalog.engine import Catalog
 
+from . import qdrant_server
+
 _OURS = ("CLONE_", "QDRANT_", "AWS_", "PG")
 _OURS_WHOLE = ("CATALOG_URL", "S3_ENDPOINT_URL", "DAGSTER_HOME")
 _START_SECONDS = 60.0
@@ -198,6 +200,24 @@ def catalog(catalog_url: str) -> Iterator[Catalog]:
         yield catalog
     finally:
         catalog.close()
+
+
+# ---- Qdrant ----------------------------------------------------------------------------------
+
+# Read at import: no test sees the developer's environment.
+_GIVEN_QDRANT = os.environ.get("QDRANT_URL")
+
+
+@pytest.fixture(scope="session")
+def qdrant_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Qdrant server: QDRANT_URL, else a `qdrant` on the PATH."""
+    if _GIVEN_QDRANT:
+        yield _GIVEN_QDRANT
+        return
+    if not qdrant_server.is_installed():
+        pytest.skip("no Qdrant server: set QDRANT_URL, or put `qdrant` on the PATH")
+    with qdrant_server.run(tmp_path_factory.mktemp("qdrant")) as url:
+        yield url
 
 
 # ---- S3 --------------------------------------------------------------------------------------

@@ -20,8 +20,6 @@ from clone_pipeline.cli.clones import plan as plan_command
 from clone_pipeline.core.request import CloneRequest, IncludeResources
 from clone_pipeline.launch import clone_job
 
-pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute:DeprecationWarning")
-
 PACKAGE = Path(clone_pipeline.__file__).parent
 ROOT = PACKAGE.parent
 MINIMAL = {"namespace_identifier": "prod", "namespace_name": "staging"}

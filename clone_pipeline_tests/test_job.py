@@ -29,7 +29,6 @@ from clone_pipeline_tests.cli.prod import COUNTS, SECRET, WEBHOOK_SECRET
 
 __all__ = ["dagster_home", "home", "made_home"]  # fixtures
 
-pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute:DeprecationWarning")
 
 EVERYTHING = {"collections": True, "retrievers": True, "taxonomies": True}
 OF_STEP = {

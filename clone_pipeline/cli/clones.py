@@ -19,7 +19,7 @@ from clone_pipeline.cli.output import print_plan, print_summary
 from clone_pipeline.cli.progress import Progress
 from clone_pipeline.core import errors, ledger, reserve
 from clone_pipeline.core.catalog import namespaces as catalog
-from clone_pipeline.core.errors import Conflict
+from clone_pipeline.core.errors import CloneError, Conflict
 from clone_pipeline.core.ledger import Clone
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import CloneRequest, IncludeResources, parse_request
@@ -148,9 +148,21 @@ def run_clone(session: Session, request: CloneRequest, *, verbose: bool) -> Clon
         result = run_job(instance, request.model_dump(), quiet=not verbose)
     if not result.success:
         sentence, code = failure(result)
+        _record_failure(session, result.run_id, sentence)
         raise RunFailed(sentence, code, BAD_INPUT if code in _BAD_INPUT_CODES else FAILED)
     with session.stores.catalog.read() as connection:
         return ledger.of_run(connection, result.run_id)
+
+
+def _record_failure(session: Session, run_id: str, sentence: str) -> None:
+    """For a run that ended between two steps, or whose step was killed: it could not say so."""
+    try:
+        with session.stores.catalog.read() as connection:
+            found = ledger.of_run(connection, run_id)
+        if found.status == "cloning":
+            ledger.fail(session.stores, found.clone_id, run_id, sentence)
+    except CloneError:
+        return  # it made no clone, or the catalog cannot be reached: its sentence says so
 
 
 def _find_clone(session: Session, identifier: str) -> Clone:

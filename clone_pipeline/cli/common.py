@@ -122,6 +122,7 @@ def exit_code_of(error: CloneError) -> int:
 
 
 def end(sentence: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
+    sentence = " ".join(sentence.split())
     if as_json:
         print_json({"error": {"code": code, "message": sentence}})
     click.echo(f"Error: {sentence}", err=True)

@@ -66,7 +66,3 @@ def _sentence(error: click.ClickException) -> str:
         sentence += "."
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{sentence} See `{context.command_path} --help`." if context else sentence
-
-
-if __name__ == "__main__":
-    main()

@@ -21,6 +21,7 @@ from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.namespaces import Namespace
 from clone_pipeline.core.discard import delete_clone
+from clone_pipeline.core.errors import Forbidden
 from clone_pipeline.core.publish import rollback as bring_back
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 
@@ -65,6 +66,8 @@ def dump(namespace: str, folder: Path, as_json: bool) -> None:
     from clone_pipeline.core import bundle
 
     with opened() as session:
+        if not session.principal.may_write():
+            raise Forbidden("A dump holds the namespace's secrets too; a read-only key gets none.")
         stores = session.stores
         with stores.catalog.read() as connection:
             found = catalog.resolve(connection, session.organization_id, namespace)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -134,6 +134,11 @@ def make_plan(
 
     Raises DanglingReferences under `on_dangling: fail`, InvalidRequest for a lane that cannot be.
     """
+    return measure_points(stores, draft_plan(stores, request, parties))
+
+
+def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
+    """The plan without the points: what the catalog alone tells. Raises what `make_plan` does."""
     lane, lane_reason = _choose_lane(stores, request)
     with stores.catalog.read() as connection:
         # Read again in this snapshot, so that the configuration and the resources fit together.
@@ -143,14 +148,9 @@ def make_plan(
         resources, references = _rewrite(connection, stores, request, source, id_map, rewriter)
         counts, sizes = _measure_objects(connection, source.key)
         target_only = _target_only(connection, parties.replaces, resources)
-    with (
-        stores.vectors() as target,
-        stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key) as store,
-    ):
-        config = rewriter.rewrite_qdrant_config(read_config(store, source))
-        points, point_bytes = _measure_points(store, source, request)
-        equality = rule(target.embedded, config)
-    plan = Plan(
+    if request.on_dangling == "fail":
+        refuse_dangling(resources, references)
+    return Plan(
         request=request,
         source=source,
         target_organization_id=parties.organization_id,
@@ -159,24 +159,45 @@ def make_plan(
         id_map=id_map,
         resources=resources,
         references=references,
-        counts={**_count(resources), **counts, "points": points},
-        bytes={**sizes, "points": point_bytes, "disk_needed": point_bytes + sizes["objects"]},
-        qdrant_config=config,
-        equality=equality.sentence,
+        counts={**_count(resources), **counts, "points": 0},
+        bytes={**sizes, "points": 0, "disk_needed": sizes["objects"]},
+        qdrant_config={},
+        equality="",
         lane=lane,
         lane_reason=lane_reason,
-        warnings=warnings(request, resources, references, points),
+        warnings=[],
         target_only=target_only,
     )
+
+
+def measure_points(stores: Stores, draft: Plan) -> Plan:
+    """The whole plan: with the points, their configuration and how they will be proven.
+
+    Raises StoreUnavailable, StorageFailed, and what is wrong with the points.
+    """
+    request, source = draft.request, draft.source
+    with (
+        stores.vectors() as target,
+        stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key) as store,
+    ):
+        config = Rewriter(draft.id_map).rewrite_qdrant_config(read_config(store, source))
+        points, point_bytes = _measure_points(store, source, request)
+        equality = rule(target.embedded, config)
     if equality.refused and request.include_resources.collections:
         raise InvalidRequest(
             f"The vectors {', '.join(equality.refused)} are stored lossily: what is read is not "
             "what was written, so a copy through the stream lane cannot be proven; leave "
             "collections out, or wait for the native lane."
         )
-    if request.on_dangling == "fail":
-        refuse_dangling(plan.resources, plan.references)
-    return plan
+    needed = draft.bytes["disk_needed"] + point_bytes
+    return replace(
+        draft,
+        counts={**draft.counts, "points": points},
+        bytes={**draft.bytes, "points": point_bytes, "disk_needed": needed},
+        qdrant_config=config,
+        equality=equality.sentence,
+        warnings=warnings(request, draft.resources, draft.references, points),
+    )
 
 
 def read_config(store: VectorStore, source: Namespace) -> CollectionConfig:

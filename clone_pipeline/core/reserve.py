@@ -14,9 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from . import ledger
 from .catalog.schema import clone_resources, clone_slices, clones, namespaces
 from .discard import discard
-from .errors import Conflict, InProgress
+from .errors import Conflict, InProgress, WorkError
 from .ledger import Clone, Lease
-from .plan import Plan, expires_at, make_plan
+from .plan import Plan, draft_plan, expires_at, make_plan, measure_points
 from .principal import Principal
 from .process import Holder
 from .report import LISTED, StepReport
@@ -45,7 +45,8 @@ def begin(
     """The clone that this run is to make, held by it: a new one, or an unfinished one to resume.
 
     `ancestors` are the runs that this one repeats. Raises InProgress while another run holds the
-    clone, and what is wrong with the request.
+    clone, what is wrong with the request, and StoreUnavailable or StorageFailed where the points
+    cannot be looked at: the clone is this run's all the same then, to be planned anew.
     """
     require_writer(principal)
     published = _published_by(stores, request, principal, ancestors | {run_id})
@@ -56,7 +57,7 @@ def begin(
         name = request.namespace_name
         found = ledger.unfinished(connection, parties.organization_id, name)
     if found is None:
-        return _reserve(stores, request, principal, parties, run_id)
+        return _plan_first(stores, request, principal, parties, run_id)
     # The same words may mean another source when another organization says them.
     same_source = found.source_namespace_id == parties.source.namespace_id
     if found.request_identity != request.identity() or not same_source:
@@ -121,10 +122,21 @@ def _published_by(
     return None if row is None else Clone.of(row)
 
 
-def _reserve(
+def _plan_first(
     stores: Stores, request: CloneRequest, principal: Principal, parties: Parties, run_id: str
 ) -> Clone:
-    made = make_plan(stores, request, principal, parties)
+    draft = draft_plan(stores, request, parties)
+    try:
+        made = measure_points(stores, draft)
+    except WorkError:
+        # The name is kept, so that the clone can be resumed once the store can be used again.
+        _reserve(stores, draft, principal, run_id)
+        raise
+    return _reserve(stores, made, principal, run_id)
+
+
+def _reserve(stores: Stores, made: Plan, principal: Principal, run_id: str) -> Clone:
+    request = made.request
     clone_id = stores.new_id()
     now = stores.clock()
     try:

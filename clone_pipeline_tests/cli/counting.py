@@ -9,7 +9,6 @@ from sqlalchemy import func, select
 from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
-from clone_pipeline.core.vectors.port import Point
 
 IDS = {
     "collections": schema.collections.c.collection_id,
@@ -41,13 +40,12 @@ def counted(home: Path, name: str) -> dict[str, int]:
             }
     finally:
         catalog.close()
-    return {**found, "points": len(points(home, row.document["infrastructure"]))}
+    return {**found, "points": _points(home, row.document["infrastructure"]["qdrant_collection"])}
 
 
-def points(home: Path, infrastructure: dict[str, str]) -> list[Point]:
+def _points(home: Path, collection: str) -> int:
     store = EmbeddedStore.open(home / "qdrant")
     try:
-        collection = infrastructure["qdrant_collection"]
-        return store.scroll(collection, 1000).points if store.exists(collection) else []
+        return store.count(collection) if store.exists(collection) else 0
     finally:
         store.close()

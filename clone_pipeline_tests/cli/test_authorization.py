@@ -11,6 +11,7 @@ import pytest
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.catalog.keys import create_key, revoke_key
 from clone_pipeline.core.principal import Role
+from clone_pipeline_tests import harness
 from clone_pipeline_tests.cli.prod import contents, prod
 from clone_pipeline_tests.cli.running import run
 from clone_pipeline_tests.core.bundle.samples import write_bundle
@@ -46,7 +47,6 @@ READING = [
     ["plan", "prod", "new"],
     ["verify", "staging"],
     ["verify", "prod", "staging"],
-    ["dump", "prod", "out"],
 ]
 WRITING = [
     ["clone", "prod", "new"],
@@ -81,6 +81,16 @@ def test_a_read_only_key_may_change_nothing(
     assert answer.json["error"]["code"] == "forbidden"
     assert answer.error == "A key with role 'read' may look, but not change anything."
     assert contents(home) == before
+
+
+def test_a_read_only_key_gets_no_dump_because_of_the_secrets_in_it(
+    login: Login, tmp_path: Path
+) -> None:
+    login("org_acme", "read")
+    answer = run("dump", "prod", str(tmp_path / "out"), "--json")
+    assert answer.code == 2
+    assert "secrets" in answer.error
+    assert not (tmp_path / "out").exists()
 
 
 # ---- other organizations ---------------------------------------------------------------------
@@ -151,6 +161,19 @@ def test_an_admin_names_the_other_organization(login: Login, home: Path) -> None
     answer = run("plan", "prod", "new", "--source-organization-id", "org_acme", "--json")
     assert answer.json["source"]["organization_id"] == "org_acme"
     assert answer.json["target"]["organization_id"] == "org_other"
+
+
+def test_a_source_of_others_is_compared_with_by_an_admin_only(login: Login, home: Path) -> None:
+    """A clone that an operator put here from another organization tells nothing about its source
+    beyond what it holds."""
+    with harness.open_stores(home) as stores:
+        harness.clone(stores, "elsewhere", "foreign", organization_id="org_acme")
+    login("org_acme", "member")
+    assert run("verify", "foreign").code == 0
+    refused = run("verify", "elsewhere", "foreign")
+    assert (refused.code, "There is no namespace 'elsewhere'" in refused.error) == (2, True)
+    login("org_acme", "admin")
+    assert run("verify", "elsewhere", "foreign").code == 0
 
 
 def test_the_demo_needs_its_organization(login: Login, home: Path) -> None:

@@ -17,8 +17,6 @@ from clone_pipeline_tests.cli.prod import COUNTS, SECRET, contents, prod
 from clone_pipeline_tests.cli.running import run
 from clone_pipeline_tests.core.bundle.samples import write_bundle
 
-pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute:DeprecationWarning")
-
 UNREACHABLE = "127.0.0.1:1"  # a port that nobody may listen on without being root
 
 

@@ -4,13 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from clone_pipeline_tests.core.vectors.conftest import qdrant_url
-
 from .bundles import write_namespace
 from .checks import Source, look_at_source
 from .place import Place
-
-__all__ = ["before", "loaded", "place", "qdrant_url"]
 
 
 @pytest.fixture(scope="session")

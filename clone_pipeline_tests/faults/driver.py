@@ -97,14 +97,15 @@ def wait_for(path: str) -> None:
 
 
 def install(ticks: Ticks) -> None:
-    """Puts the ticks around everything that a clone does to a store, and around Dagster's events."""
+    """Puts the ticks around all that a clone does to a store, and around Dagster's events."""
     _wrap_catalog(ticks)
     for store in (EmbeddedStore, ServerStore):
         _wrap_upsert(store, ticks)
         for name in ("create", "delete", "scroll", "close"):
             _around(store, name, name, ticks)
     _around(DagsterInstance, "handle_new_event", "dagster event", ticks)
-    _around(reserve, "make_plan", "make_plan", ticks)
+    _around(reserve, "make_plan", "plan", ticks)
+    _around(reserve, "measure_points", "plan", ticks)
     begin, run_step = reserve.begin, steps.run_step
 
     def named_begin(*args: Any, **kwargs: Any) -> Any:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-from clone_pipeline_tests.core.vectors.conftest import _free_ports, _wait_until_ready
+from clone_pipeline_tests.qdrant_server import _free_ports, _wait_until_ready
 
 
 class Qdrant:
@@ -19,10 +18,6 @@ class Qdrant:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._http}"
         folder.mkdir()
-
-    @staticmethod
-    def is_installed() -> bool:
-        return shutil.which("qdrant") is not None
 
     def start(self) -> None:
         settings = {

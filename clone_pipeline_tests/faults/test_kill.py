@@ -53,6 +53,7 @@ def test_a_clone_that_is_killed_again_and_again_is_whole_in_the_end(
     assert place.json("verify", NAME, "copy")["equal_to_source"] is True
 
 
+@pytest.mark.long
 def test_a_clone_killed_after_it_was_published_is_ready(
     place: Place, before: Source, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from .place import Place, Process, wait_until
 
 RACERS = 4
 CLONE = ("clone", NAME, "copy", "--taxonomies")
-PLANNED = "plan_clone:make_plan:after"
+PLANNED = "plan_clone:plan:after"
 COPYING = "copy_points:create:before"
 
 
@@ -157,7 +157,7 @@ def assert_only(stores: Stores, tmp_path: Path, winner: Clone, namespaces: int) 
 def test_many_clones_of_one_name(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    winners = run_together(monkeypatch, "make_plan", lambda i: begin(stores, f"run {i}"))
+    winners = run_together(monkeypatch, "measure_points", lambda i: begin(stores, f"run {i}"))
     assert len(winners) == 1
     assert_only(stores, tmp_path, winners[0], 2)
 
@@ -168,7 +168,7 @@ def test_many_replacements_of_one_target(
     everything = harness.everything()
     live = harness.clone(stores, NAME, "copy", include_resources=everything)
     winners = run_together(
-        monkeypatch, "make_plan", lambda i: begin(stores, f"run {i}", if_exists="replace")
+        monkeypatch, "measure_points", lambda i: begin(stores, f"run {i}", if_exists="replace")
     )
     assert len(winners) == 1
     assert winners[0].clone_id != live.clone_id

@@ -120,7 +120,7 @@ def read_through(stores: Stores, found: Namespace) -> str:
 
 
 class Reader:
-    """Looks and reads without an end; knows what it has seen, and the first thing that was wrong."""
+    """Looks and reads without an end; knows what it has seen, and what was wrong first."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores

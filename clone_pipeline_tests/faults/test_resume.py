@@ -39,6 +39,7 @@ def test_a_clone_that_failed_half_way_says_so_and_can_be_resumed(
     assert_whole(place, "copy", before, tmp_path / "scratch")
 
 
+@pytest.mark.long
 def test_a_clone_that_failed_half_way_can_be_deleted(
     place: Place, before: Source, tmp_path: Path
 ) -> None:

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from clone_pipeline.core.errors import StorageFailed
+from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline_tests import qdrant_server
+
 from .bundles import NAME, write_namespace
 from .checks import Source, assert_whole, look_at_source, status
 from .place import Outcome, Place, wait_until
@@ -54,7 +58,7 @@ def test_an_unreachable_database(place: Place) -> None:
 
 @pytest.fixture
 def qdrant(tmp_path: Path) -> Iterator[Qdrant]:
-    if not Qdrant.is_installed():
+    if not qdrant_server.is_installed():
         pytest.skip("no Qdrant server: put `qdrant` on the PATH")
     server = Qdrant(tmp_path / "server")
     server.start()
@@ -64,7 +68,7 @@ def qdrant(tmp_path: Path) -> Iterator[Qdrant]:
         server.kill()
 
 
-@pytest.mark.parametrize("back_in_time", [True, False])
+@pytest.mark.parametrize("back_in_time", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_qdrant_server_killed_while_points_are_copied(
     qdrant: Qdrant, tmp_path: Path, back_in_time: bool
 ) -> None:
@@ -147,6 +151,40 @@ def small(loaded: Place, disk: Disk, tmp_path: Path) -> Place:
     return Place(tmp_path / "place", {"CLONE_PIPELINE_HOME": str(home)})
 
 
+def fill_at(place: Place, disk: Disk, moment: str, gate: Path) -> Outcome:
+    """The outcome of a clone whose disk is full from that moment on."""
+    running = place.start(*CLONE, wait_at=[moment, 1, str(gate)])
+    try:
+        wait_until(gate.with_suffix(".reached").exists, moment)
+        disk.fill(free=0)
+        gate.touch()
+        return running.end()
+    finally:
+        running.kill()
+        disk.empty()
+
+
+@pytest.mark.parametrize(
+    ("moment", "store"),
+    [
+        ("copy_points:upsert:half", "embedded Qdrant"),
+        pytest.param("clone_buckets:write:uncommitted", "catalog", marks=pytest.mark.long),
+    ],
+)
+def test_a_data_disk_that_is_full_while_it_is_written(
+    small: Place, disk: Disk, before: Source, tmp_path: Path, moment: str, store: str
+) -> None:
+    """Dagster's own storage is elsewhere, and goes on."""
+    dagster = tmp_path / "dagster"
+    dagster.mkdir()
+    small = Place(small.folder, {**small.env, "DAGSTER_HOME": str(dagster)})
+    outcome = fill_at(small, disk, moment, tmp_path / "gate")
+    assert_one_sentence(outcome, store, "disk")
+    small.good(*RESUME)
+    assert_whole(small, "copy", before, tmp_path / "scratch")
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     "moment",
     [
@@ -154,25 +192,25 @@ def small(loaded: Place, disk: Disk, tmp_path: Path) -> Place:
         "clone_buckets:write:uncommitted",
         "copy_points:upsert:half",
         "verify_clone:scroll:after",
+        "publish_clone:write:uncommitted",
     ],
 )
-def test_a_disk_that_is_full_while_it_is_written(
+def test_a_disk_that_is_full_for_dagster_too(
     small: Place, disk: Disk, before: Source, tmp_path: Path, moment: str
 ) -> None:
-    gate = tmp_path / "gate"
-    running = small.start(*CLONE, wait_at=[moment, 1, str(gate)])
-    try:
-        wait_until((tmp_path / "gate.reached").exists, moment)
-        disk.fill(free=0)
-        gate.touch()
-        outcome = running.end()
-    finally:
-        running.kill()
-    print(outcome)
-    assert_one_sentence(outcome, "disk")
-    disk.empty()
+    assert_one_sentence(fill_at(small, disk, moment, tmp_path / "gate"), "disk")
     small.good(*RESUME)
     assert_whole(small, "copy", before, tmp_path / "scratch")
+
+
+@pytest.mark.parametrize("pages", [0, 1])
+def test_a_disk_that_is_full_at_the_first_start(disk: Disk, pages: int) -> None:
+    """It may be full before or after the first file of the store's own."""
+    disk.fill(free=pages * os.sysconf("SC_PAGE_SIZE"))
+    with pytest.raises(StorageFailed):
+        EmbeddedStore.open(disk.folder / "qdrant")
+    disk.empty()
+    EmbeddedStore.open(disk.folder / "qdrant").close()
 
 
 def test_a_read_only_data_folder(small: Place, disk: Disk, before: Source, tmp_path: Path) -> None:

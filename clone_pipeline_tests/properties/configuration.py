@@ -10,8 +10,6 @@ from .world import DIRECT, NAMESPACE_ID, NAMESPACE_NAME, ORGANIZATION, OTHER_NAM
 
 Json = dict[Any, Any]
 
-_PASSED = [{"source_path": "title", "target_path": "name"}]
-
 
 def namespace(world: World) -> Json:
     infrastructure = {
@@ -21,15 +19,15 @@ def namespace(world: World) -> Json:
         "compute_profiles": {"text_extractor_v1": {"gpu": 1}},
         "s3_plugin_bucket": "mixpeek-plugins",
         "s3_plugin_prefix": Becomes(f"{NAMESPACE_ID}/"),
-        "ray_cluster_id": "ray_shared1",
-        "ray_head_node_url": "ray://head.example.org:10001",
-        "ray_dashboard_url": "http://ray.example.org",
-        "authorization": {"api_token_secret_ref": "issuer_token"},
+        "ray_cluster_id": world.shared("ray_shared1"),
+        "ray_head_node_url": world.shared("ray://head.example.org:10001"),
+        "ray_dashboard_url": world.shared("http://ray.example.org"),
+        "authorization": {"api_token_secret_ref": world.shared("issuer_token")},
     }
     optional = {
         "namespace_type": "standard",
         "description": f"the original of {NAMESPACE_ID}",
-        "cluster_id": "iclstr_1",
+        "cluster_id": world.shared("iclstr_1"),
         "feature_extractors": [{"feature_extractor_name": "text_extractor", "version": "v1"}],
         "vector_inference_map": {"text_dense": "intfloat__e5"},
         "payload_indexes": [
@@ -66,7 +64,7 @@ def _issuer(world: World) -> Json:
 def bucket(world: World, bucket_id: str) -> Json:
     adapter = {
         "adapter_type": "collection",
-        "connection_id": "conn_1",
+        "connection_id": world.shared("conn_1"),
         "source_collection_id": world.ref("collection", "null"),
         "source_bucket_ids": world.refs("bucket"),
         "source_filters": filters(world),
@@ -83,7 +81,10 @@ def bucket(world: World, bucket_id: str) -> Json:
         "bucket_schema": _schema(world),
         "unique_key": {"fields": ["title"], "default_policy": "upsert"},
         "metadata": world.user_data(),
-        "destination": {"connection_id": "conn_1", "prefix": f"{NAMESPACE_ID}/{bucket_id}"},
+        "destination": {
+            "connection_id": world.shared("conn_1", "around"),
+            "prefix": f"{NAMESPACE_ID}/{bucket_id}",
+        },
         "ingest_filter": ingest,
         "source_adapter": world.pick.keep(adapter),
         "created_at": "2026-01-02T03:04:05.678901Z",
@@ -110,10 +111,10 @@ def collection(world: World, collection_id: str) -> Json:
     optional = {
         "description": "made of clips",
         "metadata": world.user_data(),
-        "input_schema": _schema(world),
+        "input_schema": {"properties": {key: {} for key in world.fields("score")}},
         "output_schema": {"properties": {key: {"type": "string"} for key in world.fields("label")}},
         "feature_extractor": _extractor(world),
-        "vector_indexes": [{"name": "embedding", "feature_uri": "mixpeek://text_extractor@v1/e"}],
+        "vector_indexes": [{"name": "embedding", "feature_uri": world.uri()}],
         "payload_indexes": [{"field_name": world.field(), "type": "keyword"}],
         "taxonomy_applications": [_taxonomy_application(world) for _ in range(2)],
         "retriever_enrichments": [_retriever_enrichment(world) for _ in range(2)],
@@ -122,7 +123,7 @@ def collection(world: World, collection_id: str) -> Json:
         "trigger_id": world.never("trigger", "null"),
         "schedule": Becomes({"trigger_type": "cron", "schedule_config": {"cron": "0 3 * * *"}}),
         "retriever_transform": _transform(world),
-        "index_map": {"mixpeek://a@v1/x": "mixpeek://b@v1/x"},
+        "index_map": {world.uri(): world.uri()},
         "s3_vector_index": Spelled(("col_", own)),
         "disabled_reason": {
             "code": "source_deleted",
@@ -149,7 +150,7 @@ def _source(world: World) -> Json:
         first |= {
             "bucket_ids": Scope(buckets),
             "inherited_bucket_ids": above,
-            "field_map": dict.fromkeys(above, _PASSED),
+            "field_map": dict.fromkeys(above, _passed(world)),
             "source_filters": {"filters": filters(world)},
         }
     schema = {"properties": {key: {"type": "string"} for key in world.fields("id")}}
@@ -177,11 +178,18 @@ def _buckets(world: World, *, only_one: bool) -> tuple[Json, list[Any], list[Any
     return world.pick.keep(here), refs, [*roots, Ref("bucket", "bkt_gone", "drop")]
 
 
+def _passed(world: World) -> list[Json]:
+    return [
+        {"source_path": world.field(), "target_path": "topic"},
+        {"source_path": "title", "target_path": world.field(prefix="")},
+    ]
+
+
 def _collections(world: World, *, only_one: bool) -> Json:
     if only_one:
         return {"type": "collection", "collection_id": world.ref("collection", "stays")}
     upstream = world.refs("collection")
-    field_map = {Ref("collection", upstream[0].value, "drop"): _PASSED}
+    field_map = {Ref("collection", upstream[0].value, "drop"): _passed(world)}
     return {"type": "collection", "collection_ids": Scope(upstream), "field_map": field_map}
 
 
@@ -197,7 +205,7 @@ def _extractor(world: World) -> Json:
                 [{"input_key": "text", "source_type": "payload", "path": world.field()}],
             )
         ),
-        "field_passthrough": [{"source_path": world.field(), "target_path": "topic"}],
+        "field_passthrough": _passed(world),
         "params": {"model": "e5"},
     }
 
@@ -223,7 +231,7 @@ def _retriever_enrichment(world: World) -> Json:
     return {
         "retriever_id": world.ref("retriever", "around"),
         "input_mappings": _mappings(world),
-        "write_back_fields": [{"source_field": "title", "target_field": world.field()}],
+        "write_back_fields": [{"source_field": world.field(), "target_field": world.field()}],
         "scroll_filters": filters(world),
     }
 
@@ -301,7 +309,7 @@ def _taxonomy_mappings(world: World) -> Any:
 
 
 def _flat(world: World) -> Json:
-    enrichment = [{"field_path": world.field(), "target_field": "topic"}]
+    enrichment = [{"field_path": world.field(), "target_field": world.field("id")}]
     return {
         "taxonomy_type": "flat",
         "retriever_id": world.ref("retriever", "stays"),
@@ -322,7 +330,7 @@ def _hierarchical(world: World) -> Json:
         "cluster_ids": [world.never("cluster", "drop")],
         "inference_strategy": "llm",
         "llm_prompt_template": "Describe {collection_id} and {collection_name}",
-        "path_field": "category_path",
+        "path_field": world.field(),
     }
     root, *below = world.refs("collection", "stays", dangles=False)
     nodes = [_node(world, root, None), *(_node(world, one, root) for one in below)]
@@ -337,7 +345,7 @@ def _node(world: World, collection_ref: Ref, parent: Ref | None) -> Json:
     optional = {
         "label": "Sports",
         "retriever_id": world.ref("retriever", "null"),
-        "enrichment_fields": [{"field_path": "title", "target_field": world.field()}],
+        "enrichment_fields": [{"field_path": world.field("id"), "target_field": world.field()}],
         "input_mappings": _taxonomy_mappings(world),
         "keywords": [collection_ref.value],
     }

@@ -24,14 +24,17 @@ class Clone:
     """The ids of a clone, as the ledger has them; `names` of the resources that are cloned."""
 
     namespace: tuple[str, str]
-    organization: str
+    organization: tuple[str, str]
     ids: Mapping[str, Mapping[str, str]]
     names: Mapping[str, Collection[str]]
 
 
 @dataclass(frozen=True)
 class Ref:
-    """An id, or with `name` the name that stands for one."""
+    """An id, or with `name` the name that stands for one.
+
+    What is of the organization is in every clone within it.
+    """
 
     kind: str
     value: str
@@ -40,9 +43,11 @@ class Ref:
 
     def inside(self, clone: Clone) -> str | None:
         """What stands there in a clone that has the target; None where it has not."""
-        if self.kind == "namespace":
-            old, new = clone.namespace
+        if self.kind in ("namespace", "organization"):
+            old, new = clone.namespace if self.kind == "namespace" else clone.organization
             return new if self.value == old else self.value
+        if self.kind == "of the organization":
+            return self.value if clone.organization[0] == clone.organization[1] else None
         if self.name:
             return self.value if self.value in clone.names.get(self.kind, ()) else None
         return clone.ids.get(self.kind, {}).get(self.value)
@@ -118,7 +123,7 @@ def after(value: Any, clone: Clone) -> Any:
     if isinstance(value, Spelled):
         return "".join(str(after(part, clone)) for part in value.parts)
     if isinstance(value, Sets):
-        return clone.namespace[1] if value.what == "namespace" else clone.organization
+        return (clone.namespace if value.what == "namespace" else clone.organization)[1]
     return value.after if isinstance(value, Becomes) else before(value)
 
 

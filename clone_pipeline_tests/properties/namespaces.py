@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def namespaces(draw: st.DrawFn) -> Source:
     return _make(World.new(pick()), versions, objects, pick)
 
 
+@cache
 def everything() -> Source:
     """One namespace with all that a namespace can have."""
     pick = Everything()

@@ -24,7 +24,7 @@ Include = Mapping[str, bool]
 
 
 def clone_of(ids: IdMap) -> Clone:
-    return Clone(ids.namespace, ids.organization[1], ids.ids, ids.names)
+    return Clone(ids.namespace, ids.organization, ids.ids, ids.names)
 
 
 def included(kind: str, include: Include) -> bool:
@@ -41,7 +41,7 @@ def expected(source: Source, clone: Clone, name: str, include: Include) -> dict[
             files[file].sort(key=lambda one, key=f"{kind}_id": _order(one, key))  # type: ignore[misc]
     points = files["points.jsonl"] if include["collections"] else []
     files["points.jsonl"] = sorted(points, key=lambda point: id_order(point["id"]))
-    files["namespace.json"]["namespace_name"] = name
+    files["namespace.json"] |= {"organization_id": clone.organization[1], "namespace_name": name}
     return files
 
 

@@ -6,7 +6,7 @@ chooses the least of everything, so that a failing namespace shrinks to the docu
 
 from __future__ import annotations
 
-import inspect
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
@@ -63,14 +63,15 @@ class Everything(Pick):
         return options[self._turn() % len(options)]
 
     def few(self, options: Sequence[T], most: int) -> list[T]:
-        return list(options)
+        start = self._turn() * 2 * most
+        return [options[(start + i) % len(options)] for i in range(min(2 * most, len(options)))]
 
     def rarely(self) -> bool:
-        return self._turn() % 4 == 1
+        return self._turn() % 4 == 2
 
     def _turn(self) -> int:
         """How often the line that makes the choice has made one."""
-        _, _, caller, *_ = inspect.stack(context=0)
-        line = f"{caller.filename}:{caller.lineno}"
+        caller = sys._getframe(2)
+        line = f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._turns[line] += 1
         return self._turns[line] - 1

@@ -176,7 +176,7 @@ def _nested_payload(world: World) -> Json:
 def _flat_payload(world: World) -> Json:
     optional = {
         "namespace_id": Ref("namespace", world.pick.one((NAMESPACE_ID, "ns_stale")), "data"),
-        "internal_id": ORGANIZATION,
+        "internal_id": Ref("organization", ORGANIZATION, "data"),
         "bucket_id": _data(world, "bucket"),
         "root_object_id": "obj_0",
         "root_bucket_id": _data(world, "bucket"),
@@ -225,7 +225,7 @@ def _taxonomy_fields(world: World, prefix: str) -> Json:
         "id": node,
         "label": world.pick.one(world.ids["collection"]),
         "score": 0.5,
-        "assignments": [node, "doc_8"],
+        "assignments": [_data(world, "collection"), "doc_8"],
     }
     fields = world.fields("id", "label", "score", "assignments", prefix=prefix)
     return {name: values[what] for name, what in fields.items()}

@@ -208,7 +208,7 @@ def _cross_compare(world: World, _depth: int) -> Json:
 def _sql_lookup(world: World, _depth: int) -> Json:
     known = world.pick.one(world.ids["collection"])
     return {
-        "connection_id": "conn_1",
+        "connection_id": world.shared("conn_1", "stays"),
         "query": Prose(f"SELECT * FROM seen WHERE collection = '{known}'", (known,)),
     }
 
@@ -219,7 +219,7 @@ def _api_call(world: World, _depth: int) -> Json:
         "url": Prose(f"https://api.example.org/{known}/run", (known,)),
         "body": {"collection_id": world.prose()},
         "headers": {"x-scope": world.prose()},
-        "auth": {"secret_ref": "model_key"},
+        "auth": {"secret_ref": world.shared("model_key")},
         "template": world.prose(),
     }
 

@@ -23,7 +23,7 @@ from clone_pipeline.core.request import parse_request
 from clone_pipeline.core.stores import Stores
 
 from .. import harness
-from ..core.bundle.samples import read_bundle
+from ..core.bundle.samples import read_bundle, write_bundle
 from .namespaces import Source, everything, namespaces
 from .oracle import bundles_apart, clone_of, expected, plan_apart, telling_apart
 from .world import NAMESPACE_ID, NAMESPACE_NAME
@@ -169,6 +169,16 @@ def test_with_its_ids_preserved_only_the_namespace_has_another_one(empty_catalog
         source, backup = (path.read_text() for path in texts)
         for prefix in ("bkt", "col", "ret", "tax"):
             assert source.count(f"{prefix}_") == backup.count(f"{prefix}_")
+
+
+def test_in_another_organization_nothing_of_the_first_is_left(empty_catalog: Path) -> None:
+    source = everything()
+    other = {"organization_id": "org_b", "namespace_id": "ns_b", "namespace_name": "of b"}
+    with loaded(source, empty_catalog) as (stores, home):
+        harness.load(stores, write_bundle(home / "other", {"namespace.json": other}))
+        options = {"include_resources": _EVERYTHING, "organization_id": "org_b"}
+        clone = check_clone(stores, home, source, **options)
+    assert clone.organization_id == "org_b"
 
 
 def test_one_name_gives_one_set_of_ids_wherever_and_whenever(empty_catalog: Path) -> None:

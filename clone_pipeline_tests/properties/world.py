@@ -68,6 +68,10 @@ class World:
         """A reference to something of a type that is never cloned."""
         return Ref(kind, _NEVER_CLONED[kind], outside)
 
+    def shared(self, value: str, outside: Outside = "null") -> Ref:
+        """A reference to something of the organization: a connection, a secret, a cluster."""
+        return Ref("of the organization", value, outside)
+
     def constant(self, kind: str = "collection") -> Ref:
         """Data that is an id as a whole."""
         return self.ref(kind, "stays", dangles=False)

@@ -215,6 +215,18 @@ class Dev:
             for one in found["assetOrError"]["assetMaterializations"]
         ]
 
+    def reload(self) -> None:
+        """Loads the code location anew, as the button on the page Deployment does."""
+        found = self.query(
+            """
+            mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) {
+              ... on WorkspaceLocationEntry { loadStatus } ... on PythonError { message }
+            } }
+            """,
+            name=SELECTOR["repositoryLocationName"],
+        )
+        assert found["reloadRepositoryLocation"]["loadStatus"] == "LOADED", found
+
     def declared_assets(self) -> list[list[str]]:
         found = self.query("{assetNodes{assetKey{path}}}")
         return [node["assetKey"]["path"] for node in found["assetNodes"]]

@@ -41,11 +41,12 @@ def test_the_ui_and_the_command_line_share_data_and_history(project: Project) ->
         project.cli("clone", "prod", "staging", "--if-exists", "replace")
         points = [entry["points"] for entry in dev.materializations(*ASSET)]
         assert points == [POINTS, POINTS]
+        # Only a declared asset has plots on its page.
+        dev.reload()
+        assert list(ASSET) in dev.declared_assets()
     with project.dagster_dev() as dev:
         assert len(dev.runs()) == 2
         assert dev.runs()[run_id] == "SUCCESS"
-        # Only a declared asset has plots on its page.
-        assert list(ASSET) in dev.declared_assets()
     assert not list(project.folder.glob(".tmp_dagster_home_*"))
 
 

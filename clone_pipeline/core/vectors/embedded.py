@@ -10,6 +10,7 @@ remember it.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -71,6 +72,7 @@ class EmbeddedStore:
             lock = FolderLock(folder)
             lock.acquire(wait_seconds, on_wait)
             try:
+                _make_empty(folder)
                 return cls(folder, lock, _load_when_free(folder))
             except BaseException:
                 lock.release()
@@ -256,6 +258,16 @@ class EmbeddedStore:
 
     def _directory(self, collection: str) -> Path:
         return self._folder / "collection" / collection
+
+
+def _make_empty(folder: Path) -> None:
+    """The list of collections, where there is none yet: all of it or nothing. The client, killed or
+    on a full disk, would leave an empty file there that nobody can read any more."""
+    meta = folder / "meta.json"
+    if not meta.exists():
+        partial = folder / "meta.json.tmp"
+        partial.write_text(json.dumps({"collections": {}, "aliases": {}}))
+        partial.replace(meta)
 
 
 @retry(

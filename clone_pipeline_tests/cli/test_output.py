@@ -1,0 +1,168 @@
+"""What a person reads: nothing is cut off, at any width, in a pipe, with any name."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clone_pipeline.cli import output
+from clone_pipeline.cli.common import print_json
+from clone_pipeline_tests.cli.prod import prod
+from clone_pipeline_tests.cli.running import Answer, at_width, run
+from clone_pipeline_tests.core.bundle.samples import write_bundle
+
+ROWS = [
+    {"name": "n" * 64, "points": 1_234_567, "state": None, "wide": "w" * 60},
+    {"name": "short", "points": 0, "state": "ready", "wide": ""},
+]
+
+
+def lines(answer: Answer) -> list[str]:
+    return re.sub(r"\x1b\[[0-9;]*m", "", answer.stdout).splitlines()
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120, 200])
+def test_a_table_that_does_not_fit_becomes_a_list(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with at_width(monkeypatch, columns):
+        output.print_table("Things", ROWS)
+    text = printed(capsys)
+    assert text[0].strip() == "Things"
+    # Whole values, whatever the width.
+    for value in ("n" * 64, "w" * 60, "1,234,567", "ready"):
+        assert any(value in line for line in text)
+    as_table = any("n" * 64 in line and "1,234,567" in line for line in text)
+    assert as_table is (columns == 200)
+    if as_table:
+        assert max(map(len, text)) <= columns
+    else:
+        assert "  points: 1,234,567" in text
+
+
+def test_a_pipe_has_no_width(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table("Things", ROWS)
+    [line] = [line for line in printed(capsys) if "n" * 64 in line]
+    assert "1,234,567" in line
+    assert "w" * 60 in line
+
+
+def test_no_records_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table("Things", [])
+    assert printed(capsys) == ["Things: none"]
+
+
+@pytest.mark.parametrize(
+    "name", ["[/b]", "[red]x", ":smile:", "\x1b[2Jgone", "a\tb", "half \ud800", "ünï 名前"]
+)
+def test_a_name_is_only_a_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table("Things", [{"name": name}])
+    output.print_record({"name": name, "again": name})
+    output.say(name, (name, "bold"))
+    text = capsys.readouterr().out
+    shown = name.encode("unicode_escape").decode() if not name.isprintable() else name
+    assert text.count(shown) == 5
+    assert "\x1b" not in text
+    assert "\ud800" not in text
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"buckets": 2, "points": 1}, "2 buckets, 1 point"),
+        ({"taxonomies": 1, "objects": 0}, "1 taxonomy, 0 objects"),
+        ({"points": 1_000_000}, "1,000,000 points"),
+        ({}, ""),
+    ],
+)
+def test_counts_are_words(counts: dict[str, int], words: str) -> None:
+    assert output.counted(counts) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "size"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (6_000_000, "6 MB"), (5 * 10**15, "5000.0 TB")],
+)
+def test_sizes_are_short(count: int, size: str) -> None:
+    assert output._size(count) == size
+
+
+@pytest.mark.parametrize("value", ["half \ud800", "ünï", [1, None, {"a": True}]])
+def test_json_is_json_whatever_is_in_it(value: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    print_json(value)
+    assert json.loads(capsys.readouterr().out) == value
+
+
+# ---- the commands ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_plan_can_be_read(columns: int, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with at_width(monkeypatch, columns):
+        text = lines(run("plan", "prod", "new"))
+    assert text[0].startswith("prod (ns_prod000001, org_acme)  ->  new (ns_")
+    copies = "Copies: 2 buckets, 2 collections, 1 retriever, 0 taxonomies, 3 objects, 5 points"
+    assert text[1] == copies
+    # One line each, with what stands there, where and why.
+    assert any(
+        re.fullmatch(
+            r"  cleared    collection col_scenes0001: taxonomy_applications\[0\]\.taxonomy_id -> "
+            r"tax_kinds000001 \(.+\)",
+            line,
+        )
+        for line in text
+    )
+    assert any(line.startswith("References: ") and "rewritten" in line for line in text)
+    assert sum(line.startswith("! ") for line in text) == 4
+    in_tables = [line for line in text if "ret_search00000001" in line and "->" not in line]
+    assert all(len(line) <= columns for line in in_tables)
+
+
+@pytest.mark.parametrize("columns", [80, 120, None])
+def test_the_list_can_be_read(
+    columns: int | None, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "a_name_of_sixty_four_characters_" * 2
+    write_bundle(home.parent / "long", prod("ns_long000001", name))
+    assert run("load", "long").code == 0
+    if columns is None:
+        text = lines(run("list"))
+    else:
+        with at_width(monkeypatch, columns):
+            text = lines(run("list"))
+    assert any(name in line for line in text)
+    assert any("ns_long000001" in line for line in text)
+    if columns is None:
+        # A line for each, so that it can be grepped.
+        [line] = [line for line in text if name in line]
+        assert "ns_long000001" in line
+    elif columns == 80:
+        assert max(map(len, text)) <= columns
+
+
+def test_long_lists_are_cut_with_a_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "LISTED", 2)
+    reference = {
+        "outcome": "cleared",
+        "resource": "collection",
+        "resource_id": "col_1",
+        "path": "schedule",
+        "old": "",
+        "reason": "acts",
+    }
+    output.print_references({"cleared": 5}, [reference] * 5)
+    assert printed(capsys) == [
+        "References: 5 cleared",
+        *["  cleared    collection col_1: schedule (acts)"] * 2,
+        "  ... and 3 more; --json shows all.",
+    ]

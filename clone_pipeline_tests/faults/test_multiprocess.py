@@ -1,0 +1,120 @@
+"""The same kills where every step has a process of its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from clone_pipeline.core import ledger
+from clone_pipeline.core.catalog import schema
+from clone_pipeline.core.ledger import LEASE_SECONDS, Clone
+
+from .bundles import NAME
+from .checks import Source, assert_whole, find_clones, status
+from .place import Place, Process, wait_until
+
+pytestmark = pytest.mark.long
+
+MULTIPROCESS = {"CLONE_EXECUTOR": "multiprocess"}
+CLONE = ("clone", NAME, "copy", "--taxonomies")
+# The points of the source, but for the last few seconds' worth, are a page of their own: the step
+# stays long enough to be found at work.
+SLOWLY = ("--max-points-per-second", "20")
+RESUME = ("resume", "copy")
+
+
+@pytest.fixture
+def place(loaded: Place, tmp_path: Path) -> Place:
+    copied = loaded.copy(tmp_path / "place")
+    return Place(copied.folder, MULTIPROCESS)
+
+
+def find(place: Place) -> Clone | None:
+    if not (place.home / "catalog.db").exists():
+        return None
+    with place.stores() as stores:
+        found = find_clones(stores, "copy")
+    return found[-1] if found else None
+
+
+def is_copying(place: Place) -> bool:
+    """Whether points are durable, while the step goes on."""
+    found = find(place)
+    if found is None or found.holder_pid is None:
+        return False
+    with place.stores() as stores, stores.catalog.read() as connection:
+        done = ledger.read_reports(connection, found.clone_id)
+        return ledger.points_copied(connection, found.clone_id) > 0 and "copy_points" not in done
+
+
+def has_begun(place: Place) -> bool:
+    return find(place) is not None
+
+
+def let_the_lease_run_out(place: Place) -> None:
+    """Between two steps of a run nobody can be seen to be dead; only the heartbeat tells."""
+    with place.stores() as stores, stores.catalog.write() as connection:
+        past = stores.clock() - timedelta(seconds=LEASE_SECONDS)
+        connection.execute(update(schema.clones).values(heartbeat_at=past))
+
+
+def start(place: Place) -> Process:
+    return place.start(*CLONE, *SLOWLY)
+
+
+@pytest.mark.parametrize("when", [has_begun, is_copying])
+def test_the_whole_run_is_killed(
+    place: Place, before: Source, tmp_path: Path, when: object
+) -> None:
+    assert callable(when)
+    running = start(place)
+    try:
+        wait_until(lambda: bool(when(place)), "the moment")
+    finally:
+        outcome = running.kill()
+    assert outcome.code == -signal.SIGKILL
+    let_the_lease_run_out(place)
+    place.good(*RESUME)
+    assert_whole(place, "copy", before, tmp_path / "scratch")
+
+
+def test_the_whole_run_is_killed_at_a_random_moment_and_again(
+    place: Place, before: Source, tmp_path: Path
+) -> None:
+    chance = random.Random(8)
+    running = start(place)
+    wait_until(lambda: has_begun(place), "the reservation")
+    for _ in range(2):
+        try:
+            running.popen.wait(timeout=chance.uniform(0, 4))
+        except Exception:  # it has not ended by itself
+            assert running.kill().code == -signal.SIGKILL
+        let_the_lease_run_out(place)
+        running = place.start(*RESUME)
+    assert running.end().code == 0
+    assert_whole(place, "copy", before, tmp_path / "scratch")
+
+
+def test_the_process_of_one_step_is_killed(place: Place, before: Source, tmp_path: Path) -> None:
+    running = start(place)
+    try:
+        wait_until(lambda: is_copying(place), "points")
+        found = find(place)
+        assert found is not None
+        assert found.holder_pid not in (None, running.pid)
+        os.kill(int(found.holder_pid or 0), signal.SIGKILL)
+        outcome = running.end()
+    finally:
+        running.kill()
+    assert outcome.code == 1
+    assert "copy_points" in outcome.sentence
+    assert status(place, "copy") in ("cloning", "failed")
+    let_the_lease_run_out(place)
+    place.good(*RESUME)
+    assert_whole(place, "copy", before, tmp_path / "scratch")

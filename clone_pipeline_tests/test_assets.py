@@ -1,0 +1,44 @@
+"""Published clones are declared as assets; whatever the catalog is like, Dagster loads the job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from clone_pipeline.assets import clone_assets
+from clone_pipeline.settings import load_settings
+from clone_pipeline_tests.core.bundle.samples import sample, write_bundle
+from clone_pipeline_tests.harness import clone, load, open_stores
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CLONE_PIPELINE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_published_clones_are_declared_and_nothing_else_is(home: Path, tmp_path: Path) -> None:
+    home.mkdir()
+    name = "a/b, *{{x}} 'é'"
+    with open_stores(home) as stores:
+        load(stores, write_bundle(tmp_path / "bundle", sample()))
+        made = clone(stores, "prod", name)
+        clone(stores, "prod", name, if_exists="replace")
+        clone(stores, "prod", "unfinished", until="verify_clone")
+    (asset,) = clone_assets(load_settings())
+    assert asset.key == dg.AssetKey(["clone", "org_acme", name])
+    assert asset.metadata["source_namespace_id"] == made.source_namespace_id
+    dg.Definitions.validate_loadable(dg.Definitions(assets=[asset]))
+
+
+def test_without_a_catalog_there_are_no_assets_and_none_is_made(home: Path) -> None:
+    assert clone_assets(load_settings()) == []
+    assert not home.exists()
+
+
+def test_a_catalog_that_cannot_be_read_does_not_keep_dagster_from_loading(home: Path) -> None:
+    home.mkdir()
+    (home / "catalog.db").write_text("this is not a database, and long enough to be seen as none")
+    assert clone_assets(load_settings()) == []

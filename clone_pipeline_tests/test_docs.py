@@ -1,0 +1,253 @@
+"""The pages say what the code does: tables, options, commands, SQL and links are compared."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import struct
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import pytest
+from sqlalchemy import Column, RowMapping, TextClause, bindparam, text
+from sqlalchemy.dialects import postgresql
+
+from clone_pipeline.cli.main import cli
+from clone_pipeline.core.catalog.schema import UtcTime, metadata
+from clone_pipeline.core.request import CloneRequest, IncludeResources
+from clone_pipeline.core.stores import Stores
+from clone_pipeline.settings import Settings
+from clone_pipeline_tests.core.bundle.samples import sample, write_bundle
+from clone_pipeline_tests.harness import clone, load, open_stores
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CATALOG = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def rows(page: str, heading: str, columns: str) -> list[list[str]]:
+    """The rows of the first table under a heading that has these columns."""
+    section = re.split(rf"^#+ {re.escape(heading)}$", page, flags=re.M)[1]
+    lines = section.partition(f"| {columns} |\n")[2].splitlines()[1:]
+    found = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        cells = re.split(r"(?<!\\)\|", line)[1:-1]
+        found.append([cell.strip().replace("\\|", "|") for cell in cells])
+    assert found, f"no table under {heading!r}"
+    return found
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.M | re.S)
+
+
+# ---- README ----------------------------------------------------------------------------------
+
+
+def test_the_request_table_is_the_request() -> None:
+    expected = []
+    for name, info in CloneRequest.model_fields.items():
+        if name == "include_resources":
+            expected += [
+                [f"`{name}.{key}`", _values(item.annotation), _default(item), item.description]
+                for key, item in IncludeResources.model_fields.items()
+            ]
+        else:
+            expected.append(
+                [f"`{name}`", _values(info.annotation), _default(info), info.description]
+            )
+    assert rows(README, "The request", "key | value | default | meaning") == expected
+
+
+def _values(annotation: Any) -> str:
+    choices = get_args(annotation) or (annotation,)
+    if isinstance(choices[0], str):
+        return " | ".join(f"`{choice}`" for choice in choices)
+    words = {str: "text", int: "whole number", bool: "true or false"}
+    return next(words[choice] for choice in choices if choice in words)
+
+
+def _default(info: Any) -> str:
+    if info.is_required():
+        return "required"
+    return "" if info.default is None else f"`{json.dumps(info.default)}`".replace('"', "")
+
+
+def test_the_environment_table_is_the_settings() -> None:
+    expected = {
+        f"`{info.validation_alias}`": "" if info.default is None else f"`{info.default}`"
+        for info in Settings.model_fields.values()
+    }
+    found = rows(README, "Real stores", "variable | default | meaning")
+    assert {variable: default for variable, default, _ in found} == expected
+
+
+def test_the_commands_table_has_every_command() -> None:
+    found = []
+    for names, _ in rows(README, "Commands", "command | does"):
+        for name in re.findall(r"`([^`]+)`", names):
+            found.append(" ".join(word for word in name.split() if word.islower()))
+    assert sorted(found) == sorted(_commands(cli))
+
+
+def _commands(group: click.Group, above: str = "") -> list[str]:
+    found = []
+    for name, command in group.commands.items():
+        path = f"{above} {name}".strip()
+        found += _commands(command, path) if isinstance(command, click.Group) else [path]
+    return found
+
+
+def _examples() -> list[str]:
+    found = []
+    for page in PAGES:
+        for block in blocks(page.read_text(encoding="utf-8"), "sh"):
+            for part in re.split(r"\n|&&", block):
+                if (call := part.strip().removeprefix(".venv/bin/")).startswith("clone-pipeline "):
+                    found.append(call)
+    return found
+
+
+@pytest.mark.parametrize("call", _examples())
+def test_the_examples_are_commands_that_exist(call: str) -> None:
+    command: click.Command = cli
+    arguments = shlex.split(call)[1:]
+    while isinstance(command, click.Group):
+        command = command.commands[arguments.pop(0)]
+    command.make_context(call, arguments)  # raises for an unknown option, a missing argument
+
+
+def test_the_launchpad_example_is_a_request() -> None:
+    import yaml
+
+    (form,) = blocks(README, "yaml")
+    CloneRequest.model_validate(yaml.safe_load(form))
+
+
+# ---- docs/catalog.md -------------------------------------------------------------------------
+
+
+def test_the_catalog_page_has_every_table() -> None:
+    documented = re.findall(r"^### `(\w+)`$", CATALOG, flags=re.M)
+    assert sorted(documented) == sorted(metadata.tables)
+
+
+@pytest.mark.parametrize("table", metadata.tables)
+def test_the_catalog_page_has_every_column(table: str) -> None:
+    expected = [
+        [f"`{column.name}`", _type(column), _key(column)]
+        for column in metadata.tables[table].columns
+    ]
+    found = rows(CATALOG, f"`{table}`", "column | type | | meaning")
+    assert [row[:3] for row in found] == expected
+    assert all(row[3] for row in found)
+
+
+def _type(column: Column[Any]) -> str:
+    written = column.type.compile(dialect=postgresql.dialect())
+    return "timestamptz" if written == "TIMESTAMP WITH TIME ZONE" else written.lower()
+
+
+def _key(column: Column[Any]) -> str:
+    return "key" if column.primary_key else "null" if column.nullable else ""
+
+
+NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
+STAGING = {"organization_id": "org_acme", "identifier": "staging"}
+REFRESH: dict[str, Any] = {"run_id": "refresh", "if_exists": "replace"}
+
+
+def statements() -> list[TextClause]:
+    """The page's SQL: resolve, children, create, change."""
+    found = [text(block) for block in blocks(CATALOG, "sql")]
+    return found[:2] + [one.bindparams(bindparam("now", type_=UtcTime())) for one in found[2:]]
+
+
+@pytest.fixture
+def stores(tmp_path: Path, catalog_url: str) -> Iterator[Stores]:
+    with open_stores(tmp_path, catalog_url) as stores:
+        load(stores, write_bundle(tmp_path / "bundle", sample()))
+        yield stores
+
+
+def read(stores: Stores, statement: TextClause, values: Any) -> RowMapping:
+    with stores.catalog.read() as connection:
+        return connection.execute(statement, values).mappings().one()
+
+
+def test_a_service_that_reads_as_the_page_says_sees_one_generation(stores: Stores) -> None:
+    resolve, children, _, _ = statements()
+    clone(stores, "prod", "staging", until="publish_clone", run_id="first")
+    with stores.catalog.read() as connection:
+        assert connection.execute(resolve, STAGING).first() is None
+    clone(stores, "prod", "staging", run_id="first")
+    first = read(stores, resolve, STAGING)
+    clone(stores, "prod", "staging", until="publish_clone", **REFRESH)
+    assert read(stores, resolve, STAGING) == first
+    clone(stores, "prod", "staging", **REFRESH)
+    second = read(stores, resolve, STAGING | {"identifier": first["namespace_id"]})
+    assert (first["generation"], second["generation"]) == (1, 2)
+    assert read(stores, children, second) == read(stores, children, first)
+
+
+def test_a_service_that_writes_as_the_page_says_hits_the_live_generation(stores: Stores) -> None:
+    resolve, children, create, change = statements()
+    clone(stores, "prod", "staging")
+    first = read(stores, resolve, STAGING)
+    clone(stores, "prod", "staging", **REFRESH)
+    second = read(stores, resolve, STAGING)
+    values = {**read(stores, children, second), "document": '{"stages": []}', "now": NOW}
+    with stores.catalog.write() as connection:
+        for row, changed in ((first, 0), (second, 1)):
+            key = {"namespace_key": row["namespace_key"]}
+            assert connection.execute(change, values | key).rowcount == changed
+        new = {"organization_id": "org_acme", "namespace_id": "ns_new", "namespace_name": "new"}
+        connection.execute(create, new | {"document": "{}", "now": NOW})
+    with stores.vectors() as vectors:
+        vectors.create("ns_new", sample()["qdrant.json"])
+    assert clone(stores, "new", "copy_of_new").status == "ready"
+
+
+# ---- docs/architecture.md --------------------------------------------------------------------
+
+
+def test_the_modules_table_has_every_module() -> None:
+    package = ROOT / "clone_pipeline"
+    expected = [
+        f"`{path.relative_to(package).as_posix()}{'/' if path.is_dir() else ''}`"
+        for folder in (package, package / "core")
+        for path in folder.iterdir()
+        if path.name not in ("__init__.py", "__pycache__", "core")
+        and (path.is_dir() or path.suffix == ".py")
+    ]
+    found = [name for name, _ in rows(ARCHITECTURE, "Modules", "module | what it is for")]
+    assert sorted(found) == sorted(expected)
+
+
+# ---- all pages -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "image", sorted((ROOT / "docs" / "images").glob("*")), ids=lambda p: p.name
+)
+def test_the_pictures_are_small_and_used(image: Path) -> None:
+    content = image.read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert len(content) < 200_000
+    assert struct.unpack(">I", content[16:20]) == (1400,)
+    assert f"](docs/images/{image.name})" in README
