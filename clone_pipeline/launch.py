@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.executor.child_process_executor import ChildProcessCrashException
+from filelock import FileLock
 from sqlalchemy.exc import DBAPIError
 from yaml import YAMLError  # type: ignore[import-untyped]
 
@@ -42,15 +43,22 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
                 f"DAGSTER_HOME is {str(folder)!r}; it must be the absolute path of a folder that "
                 "exists."
             )
-    elif Path("dagster.yaml").exists():
-        folder = Path(".")
-    else:
-        folder = settings.home.absolute() / "dagster"
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "dagster.yaml").exists():
-            (folder / "dagster.yaml").write_text(_QUIET_INSTANCE)
+        return _open_alone(folder, folder)
+    if Path("dagster.yaml").exists():
+        settings.home.mkdir(parents=True, exist_ok=True)
+        return _open_alone(Path("."), settings.home)
+    folder = settings.home.absolute() / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "dagster.yaml").exists():
+        (folder / "dagster.yaml").write_text(_QUIET_INSTANCE)
+    return _open_alone(folder, folder)
+
+
+def _open_alone(folder: Path, lock_folder: Path) -> dg.DagsterInstance:
+    """Dagster makes its SQLite files at the first start, and fails when two processes do so."""
     try:
-        return dg.DagsterInstance.from_config(str(folder))
+        with FileLock(lock_folder / ".clone-pipeline.lock"):
+            return dg.DagsterInstance.from_config(str(folder))
     except (dg.DagsterInvalidConfigError, YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InvalidRequest(f"{folder / 'dagster.yaml'} is not usable: {reason}") from error

@@ -330,11 +330,7 @@ def _plan_namespace(
     rewriter: Rewriter,
     now: datetime,
 ) -> tuple[PlannedResource, list[Reference]]:
-    document, references = rewriter.rewrite("namespace", source.raw)
-    inherited = (*catalog.CLONE_STATE, *catalog.COUNTS, *NAMESPACE_COLUMNS)
-    document = {key: value for key, value in document.items() if key not in inherited}
-    if request.description is not None:
-        document["description"] = request.description
+    document, references = rewrite_namespace(request, source, rewriter)
     written = now.isoformat().replace("+00:00", "Z")
     document |= {"created_at": written, "updated_at": written}
     planned = PlannedResource(
@@ -348,6 +344,18 @@ def _plan_namespace(
         updated_at=now,
     )
     return planned, references
+
+
+def rewrite_namespace(
+    request: CloneRequest, source: Namespace, rewriter: Rewriter
+) -> tuple[Document, list[Reference]]:
+    """The document that a clone inherits, and what it refers to; its times are its own."""
+    document, references = rewriter.rewrite("namespace", source.raw)
+    own = (*catalog.CLONE_STATE, *catalog.COUNTS, *NAMESPACE_COLUMNS, "created_at", "updated_at")
+    document = {key: value for key, value in document.items() if key not in own}
+    if request.description is not None:
+        document["description"] = request.description
+    return document, references
 
 
 def _count(resources: list[PlannedResource]) -> dict[str, int]:

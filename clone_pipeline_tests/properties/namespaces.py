@@ -46,6 +46,18 @@ class Source:
 
         return write_bundle(folder, self.files)
 
+    @property
+    def qdrant_collection(self) -> str:
+        return str(self.marked["namespace.json"]["infrastructure"]["qdrant_collection"])
+
+    def stored_in(self, qdrant_collection: str) -> Source:
+        """The same with another Qdrant collection."""
+        namespace = self.marked["namespace.json"]
+        infrastructure = namespace["infrastructure"] | {"qdrant_collection": qdrant_collection}
+        return Source(
+            self.marked | {"namespace.json": namespace | {"infrastructure": infrastructure}}
+        )
+
     def configuration(self) -> list[tuple[str, dict[Any, Any]]]:
         """(kind, marked document) of all but the records."""
         found = [("namespace", self.marked["namespace.json"])]

@@ -109,13 +109,16 @@ def _copy_objects(
 def read_rewritten(
     connection: Connection, copying: Copying, references: Counter[tuple[str, str]]
 ) -> Iterator[tuple[dict[str, Any], str, bool]]:
-    """The source's objects as they must stand in the clone, by object id.
+    """The source's objects as they must stand in the clone, by object id; those of a bucket that
+    came after the plan are not part of it.
 
     Each with its row, the text of its document, and whether its document had to be touched.
     """
     rewriter = copying.rewriter
     new_bucket = rewriter.ids.ids["bucket"]
     for row in connection.execute(_read_source(copying.source_key)).mappings():
+        if row["bucket_id"] not in new_bucket:
+            continue
         values = {
             "object_id": row["object_id"],
             "bucket_id": new_bucket[row["bucket_id"]],

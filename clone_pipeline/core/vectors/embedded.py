@@ -98,12 +98,12 @@ class EmbeddedStore:
             config = self._client.get_collection(collection).config
             vectors, sparse = config.params.vectors or {}, config.params.sparse_vectors or {}
             # The rest of what it reports are constants, not what was asked for.
-            known: CollectionConfig = {
-                "vectors": _dump({"": vectors} if hasattr(vectors, "size") else vectors),
-                "sparse_vectors": _dump(sparse),
-                "payload_schema": {},
-            }
-            return known | ({"metadata": config.metadata} if config.metadata else {})
+            named = {"": vectors} if hasattr(vectors, "size") else vectors
+            return _kept(named, sparse, config.metadata)
+
+    def kept_config(self, config: CollectionConfig) -> CollectionConfig:
+        vectors, sparse = vectors_models(config), sparse_models(config)
+        return _kept(vectors, sparse, config.get("metadata"))
 
     def create(self, collection: str, config: CollectionConfig) -> None:
         vectors, sparse = vectors_models(config), sparse_models(config)
@@ -301,6 +301,15 @@ def _load(folder: Path) -> QdrantLocal:
         raise WorkError(
             f"The embedded Qdrant in {folder} cannot be read: {one_line(error)}."
         ) from error
+
+
+def _kept(vectors: object, sparse: object, metadata: Any) -> CollectionConfig:
+    known: CollectionConfig = {
+        "vectors": _dump(vectors),
+        "sparse_vectors": _dump(sparse),
+        "payload_schema": {},
+    }
+    return known | ({"metadata": metadata} if metadata else {})
 
 
 def _dump(params: object) -> dict[str, object]:

@@ -54,6 +54,10 @@ class VectorStore(Protocol):
         """The configuration as the store knows it (the embedded store has forgotten most)."""
         ...
 
+    def kept_config(self, config: CollectionConfig) -> CollectionConfig:
+        """What `read_config` tells of a collection that was created with this configuration."""
+        ...
+
     def create(self, collection: str, config: CollectionConfig) -> None:
         """Makes the collection with its payload indexes, empty, whatever was left of that name."""
         ...

@@ -67,6 +67,9 @@ class ServerStore:
     def read_config(self, collection: str) -> CollectionConfig:
         return reported_config(self._request("GET", "", collection))
 
+    def kept_config(self, config: CollectionConfig) -> CollectionConfig:
+        return config
+
     def create(self, collection: str, config: CollectionConfig) -> None:
         self.delete(collection)
         self._request("PUT", "", collection, _encoded(create_body(config)))

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, update
 
 from .. import ledger
 from ..catalog import namespaces as catalog
-from ..catalog.documents import RECORDS
-from ..catalog.schema import clones, objects
+from ..catalog.schema import clones
 from ..errors import VerificationFailed
 from ..kinds import KINDS
 from ..kinds.buckets import read_target
@@ -21,11 +20,13 @@ from ..plan import read_config
 from ..report import StepReport
 from ..vectors.digest import Digest, canonical
 from ..vectors.equality import EqualityRule, rule
+from ..vectors.port import CollectionConfig
 from ..vectors.stream import Progress, read_progress
 from ..work import Work
 from . import points as check_points
 from . import records
 from .difference import Differences, differing_fields
+from .drift import WasRead, find_drift
 
 # `verify_objects: sample` asks for the files of this many objects.
 SAMPLED_OBJECTS = 1000
@@ -57,7 +58,7 @@ def verify_clone(work: Work) -> StepReport:
     expected_objects = Digest.from_json(reports["clone_buckets"].details["objects_digest"])
     _check_records(work, expected_objects, findings)
     records.source_ids_left(work, findings.left)
-    points, equality = _check_vectors(work, copied, findings)
+    points, equality, config = _check_vectors(work, copied, findings)
     files = _check_files(work)
     if findings.left:
         raise VerificationFailed(
@@ -68,7 +69,8 @@ def verify_clone(work: Work) -> StepReport:
     with work.stores.catalog.read() as connection:
         namespace = catalog.by_key(connection, work.clone.namespace_key)
         sealed = records.read_records(connection, namespace)
-        drift = _drift(connection, work, expected_objects, copied, points)
+        read = WasRead(expected_objects, copied, work.clone.plan["qdrant_config"])
+        drift = find_drift(connection, work, read, points, config)
     report = StepReport(
         clone_id=work.clone.clone_id,
         step="verify_clone",
@@ -126,13 +128,15 @@ def _check_namespace(work: Work, findings: _Findings) -> None:
 
 def _check_vectors(
     work: Work, copied: Progress, findings: _Findings
-) -> tuple[check_points.PointsFound, EqualityRule]:
+) -> tuple[check_points.PointsFound, EqualityRule, CollectionConfig]:
+    """What was found, the rule it was found by, and the source's configuration as it is now."""
     with work.stores.vectors() as target, work.source_vectors(target) as source:
         stores = check_points.Pair(target, source, work.source.qdrant_collection)
         equality = rule(target.embedded, work.clone.plan["qdrant_config"])
         result = _check_points(work, stores, equality, copied)
         _check_config(work, stores, findings.left)
-    if result.repaired:
+        config = work.rewriter.rewrite_qdrant_config(read_config(source, work.source))
+    if result.repaired and result.seal is not None:
         # The embedded store reads differently in the session that wrote: seal a fresh one.
         with work.stores.vectors() as target:
             result.seal = check_points.digest_target(work, target, result)
@@ -140,7 +144,7 @@ def _check_vectors(
     findings.repaired += result.repaired
     findings.found.extend(result.found)
     findings.left.extend(result.left)
-    return result, equality
+    return result, equality, config
 
 
 def _check_points(
@@ -154,15 +158,11 @@ def _check_points(
 
 
 def _check_config(work: Work, stores: check_points.Pair, left: Differences) -> None:
-    """The Qdrant collection's configuration and payload schema, as each store tells them."""
+    """The Qdrant collection's configuration and payload schema: the store's word, the catalog's."""
     name = work.clone.qdrant_collection
-    asked = work.rewriter.rewrite_qdrant_config(read_config(stores.source, work.source))
-    expected = asked
-    if stores.target.embedded and stores.source.embedded:
-        # The embedded store forgets most of what was asked for: compare what it has kept.
-        kept = stores.source.read_config(stores.source_name)
-        expected = work.rewriter.rewrite_qdrant_config(kept)
-    left.add("qdrant config", name, *differing_fields(expected, stores.target.read_config(name)))
+    asked = work.clone.plan["qdrant_config"]
+    kept = stores.target.kept_config(asked)
+    left.add("qdrant config", name, *differing_fields(kept, stores.target.read_config(name)))
     with work.stores.catalog.read() as connection:
         target = catalog.by_key(connection, work.clone.namespace_key)
     fields = differing_fields(asked, target.qdrant_config)
@@ -222,36 +222,6 @@ def _file_warnings(files: ObjectCheck | None) -> list[str]:
     return found
 
 
-def _drift(
-    connection: Connection,
-    work: Work,
-    expected_objects: Digest,
-    copied: Progress,
-    points: check_points.PointsFound,
-) -> dict[str, Any]:
-    """Whether the source changed since it was read. Reported, never decisive."""
-    moved = {}
-    for kind in KINDS:
-        if not kind.requested(work.request):
-            continue
-        expected = records.read_planned(connection, work.clone.clone_id, kind.name)
-        now = {}
-        for key, document in records.read_actual(
-            connection, work.clone.source_namespace_key, kind.name
-        ).items():
-            rewritten, _ = work.rewriter.rewrite(kind.name, document)
-            now[rewritten[RECORDS[kind.name].id_field], key[1]] = rewritten
-        changed = records.compare_documents(kind.name, expected, now, Differences())
-        if changed:
-            moved[kind.plural] = len(changed)
-    count = select(func.count()).where(objects.c.namespace_key == work.clone.source_namespace_key)
-    if apart := abs(connection.execute(count).scalar_one() - expected_objects.count):
-        moved["objects"] = apart
-    if points.source is not None and points.source != copied.digest:
-        moved["points"] = max(1, abs(points.source.count - copied.digest.count))
-    return {"state": "moving" if moved else "quiet", "at_least": moved}
-
-
 def _seal(
     sealed: records.Records, points: check_points.PointsFound, config: dict[str, Any]
 ) -> dict[str, Any]:
@@ -261,8 +231,12 @@ def _seal(
             "count": points.count,
             "digest": None if points.seal is None else points.seal.hexdigest(),
         },
-        "qdrant_config": blake2b(canonical(config), digest_size=16).hexdigest(),
+        "qdrant_config": config_digest(config),
     }
+
+
+def config_digest(config: CollectionConfig | None) -> str:
+    return blake2b(canonical(config), digest_size=16).hexdigest()
 
 
 def _recounted(

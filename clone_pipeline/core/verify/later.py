@@ -17,14 +17,17 @@ from ..ids import id_map_from_json
 from ..kinds import KINDS
 from ..kinds.buckets import Copying, read_rewritten, read_target
 from ..ledger import Clone
+from ..plan import read_config, rewrite_namespace
 from ..references import Rewriter
 from ..request import CloneRequest, parse_request
 from ..stores import Stores
 from ..vectors.digest import Digest, point_digest
 from ..vectors.equality import differences, rule
 from ..vectors.paging import pages, pairs
+from ..vectors.port import VectorStore
 from ..vectors.stream import page_size
 from . import records
+from .clone import config_digest
 from .difference import Differences, differing_fields
 from .points import rewritten_pages
 
@@ -122,6 +125,7 @@ def verify_pair(
     found = Differences()
     request = parse_request(clone.request)
     rewriter = Rewriter(id_map_from_json(clone.plan["ids"]))
+    _compare_namespaces(request, rewriter, source, namespace, found)
     with stores.catalog.read() as connection:
         _compare_records(connection, request, rewriter, source, namespace, found)
     if request.include_resources.collections:
@@ -153,9 +157,13 @@ def _changed_parts(
     with stores.catalog.read() as connection:
         now = records.read_records(connection, namespace)
     changed = [kind for kind, digest in seal["records"].items() if now.digests[kind] != digest]
+    if config_digest(namespace.qdrant_config) != seal["qdrant_config"]:
+        changed.append("qdrant config")
     with stores.vectors() as store:
         if not store.exists(namespace.qdrant_collection):
             return [*changed, "points (the Qdrant collection is gone)"], now.counts
+        if _is_configured_otherwise(store, namespace, clone) and "qdrant config" not in changed:
+            changed.append("qdrant config")
         points = Digest()
         if seal["points"]["digest"] is None:
             points.count = store.count(namespace.qdrant_collection)
@@ -167,6 +175,35 @@ def _changed_parts(
     if points.count != sealed["count"] or sealed["digest"] not in (None, points.hexdigest()):
         changed.append("points")
     return changed, now.counts | {"points": points.count}
+
+
+def _is_configured_otherwise(store: VectorStore, namespace: Namespace, clone: Clone) -> bool:
+    sealed = store.kept_config(clone.plan["qdrant_config"])
+    now = store.read_config(namespace.qdrant_collection)
+    for part in ("vectors", "sparse_vectors", "payload_schema"):
+        if now[part].keys() != sealed[part].keys():
+            return True
+    # A newer server tells of settings that there were not when it was sealed.
+    return any(not field.endswith(" is extra") for field in differing_fields(sealed, now))
+
+
+def _compare_namespaces(
+    request: CloneRequest,
+    rewriter: Rewriter,
+    source: Namespace,
+    target: Namespace,
+    found: Differences,
+) -> None:
+    expected, _ = rewrite_namespace(request, source, rewriter)
+    expected["infrastructure"] = {
+        **(expected.get("infrastructure") or {}),
+        "qdrant_collection": target.qdrant_collection,
+    }
+    times = ("created_at", "updated_at")
+    actual = {key: value for key, value in target.document.items() if key not in times}
+    found.add("namespace", target.namespace_id, *differing_fields(expected, actual))
+    if target.name != request.namespace_name:
+        found.add("namespace", target.namespace_id, "namespace_name differs")
 
 
 def _compare_records(
@@ -205,8 +242,14 @@ def _compare_points(
         stores.vectors() as there,
         stores.source_vectors(there, source.qdrant_url, source.qdrant_api_key) as store,
     ):
-        config = rewriter.rewrite_qdrant_config(store.read_config(source.qdrant_collection))
-        found.add("qdrant config", name, *differing_fields(config, there.read_config(name)))
+        config = rewriter.rewrite_qdrant_config(read_config(store, source))
+        fields = differing_fields(config, target.qdrant_config)
+        found.add("qdrant config", f"{name} in the catalog", *fields)
+        if not there.exists(name):
+            found.add("qdrant config", name, "is gone")
+            return
+        kept = there.kept_config(config)
+        found.add("qdrant config", name, *differing_fields(kept, there.read_config(name)))
         equality = rule(there.embedded, config)
         expected = rewritten_pages(rewriter, store, source.qdrant_collection)
         for before, after in pairs(expected, pages(there, name, page_size(there))):

@@ -27,13 +27,15 @@ class Pair:
 @dataclass
 class PointsFound:
     """`seal` digests the target as it reads after a fresh open, vectors included; None where not
-    every point was read. `source` digests what the source holds now, where it was read again."""
+    every point was read. `source` digests what the source holds now, where it was read again, and
+    `source_count` is how many points that are."""
 
     compared: int = 0
     count: int = 0
     repaired: int = 0
     seal: Digest | None = None
     source: Digest | None = None
+    source_count: int = 0
     found: Differences = field(default_factory=Differences)
     left: Differences = field(default_factory=Differences)
 
@@ -49,6 +51,7 @@ def check_full(work: Work, stores: Pair, rule: EqualityRule, copied: Progress) -
         result.seal = digest_target(work, stores.target, result)
         if result.seal == copied.digest:
             result.compared = result.count = result.seal.count
+            result.source_count = stores.source.count(stores.source_name)
             return result
         result.left = Differences()
     _compare(work, stores, rule, result)
@@ -57,26 +60,36 @@ def check_full(work: Work, stores: Pair, rule: EqualityRule, copied: Progress) -
 
 
 def check_sample(work: Work, stores: Pair, rule: EqualityRule, copied: Progress) -> PointsFound:
-    """The points that the copy put aside for each collection: in the source and in the target."""
-    result = check_count(work, stores, copied)
+    """The points that the copy put aside for each collection: in the source and in the target.
+
+    What differs is written again once, as in `check_full`.
+    """
+    result = PointsFound()
     for lowest in copied.sample.values():
         ids = [point_id for _, point_id in lowest]
         expected = _by_id(stores.source.retrieve(stores.source_name, ids))
         actual = _by_id(stores.target.retrieve(work.clone.qdrant_collection, ids))
+        batch = []
         for point_id in ids:
-            before = expected.get(point_id)
             # Gone from the source since: there is nothing to compare it with.
-            if before is not None:
-                _check(work.rewriter, before, actual.get(point_id), rule, result.left)
+            if point_id in expected:
+                before = rewritten(work.rewriter, expected[point_id])
                 result.compared += 1
-    return result
+                batch += _check(work, before, actual.get(point_id), rule, result)
+        _repair(work, rule, stores.target, batch, result)
+    return _counted(work, stores, copied, result)
 
 
 def check_count(work: Work, stores: Pair, copied: Progress) -> PointsFound:
-    count = stores.target.count(work.clone.qdrant_collection)
-    result = PointsFound(count=count)
-    if count != copied.digest.count:
-        result.left.add("point", "count", f"{copied.digest.count} were copied, {count} are there")
+    return _counted(work, stores, copied, PointsFound())
+
+
+def _counted(work: Work, stores: Pair, copied: Progress, result: PointsFound) -> PointsFound:
+    result.count = stores.target.count(work.clone.qdrant_collection)
+    result.source_count = stores.source.count(stores.source_name)
+    if result.count != copied.digest.count:
+        field = f"{copied.digest.count} were copied, {result.count} are there"
+        result.left.add("point", "count", field)
     return result
 
 
@@ -104,26 +117,26 @@ def _compare(work: Work, stores: Pair, rule: EqualityRule, result: PointsFound) 
             seen.add(point_digest(before, vectors=rule.exact))
         if after is not None:
             sealed.add(point_digest(after))
-            _look_for_source_ids(work.rewriter, after, result.left)
-        if point := _differing(before, after, rule, result.found):
-            batch.append(point)
+        batch += _check(work, before, after, rule, result)
         if len(batch) >= limit:
             _repair(work, rule, target, batch, result)
             batch = []
     _repair(work, rule, target, batch, result)
-    result.seal, result.source = sealed, seen
+    result.seal, result.source, result.source_count = sealed, seen, seen.count
 
 
-def _differing(
-    before: Point | None, after: Point | None, rule: EqualityRule, found: Differences
-) -> tuple[PointId, Point | None] | None:
-    """What has to be written for this id: the point, or None to remove it."""
+def _check(
+    work: Work, before: Point | None, after: Point | None, rule: EqualityRule, result: PointsFound
+) -> list[tuple[PointId, Point | None]]:
+    """What has to be written for this id, if anything: the point, or None to remove it."""
     if before is None and after is not None:
-        found.add("point", after.id, "is extra")
-        return after.id, None
-    if before is not None and _note(before, after, rule, found):
-        return before.id, before
-    return None
+        result.found.add("point", after.id, "is extra")
+        return [(after.id, None)]
+    if before is not None and _note(before, after, rule, result.found):
+        return [(before.id, before)]
+    if after is not None:
+        _look_for_source_ids(work.rewriter, after, result.left)
+    return []
 
 
 def _note(before: Point, after: Point | None, rule: EqualityRule, found: Differences) -> bool:
@@ -156,6 +169,8 @@ def _repair(
             _note(point, after.get(point_id), rule, result.left)
         elif point_id in after:
             result.left.add("point", point_id, "is extra")
+    for written in after.values():
+        _look_for_source_ids(work.rewriter, written, result.left)
     result.repaired += len(batch)
 
 
@@ -169,18 +184,6 @@ def rewritten_pages(
 
 def rewritten(rewriter: Rewriter, point: Point) -> Point:
     return point._replace(payload=rewriter.rewrite_payload(point.payload)[0])
-
-
-def _check(
-    rewriter: Rewriter,
-    before: Point,
-    after: Point | None,
-    rule: EqualityRule,
-    left: Differences,
-) -> None:
-    _note(rewritten(rewriter, before), after, rule, left)
-    if after is not None:
-        _look_for_source_ids(rewriter, after, left)
 
 
 def _look_for_source_ids(rewriter: Rewriter, point: Point, left: Differences) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from ..catalog import namespaces as catalog
-from ..catalog.documents import RECORDS, Document, assemble
+from ..catalog.documents import RECORDS, Document, RecordTable, assemble
 from ..catalog.namespaces import Namespace
 from ..catalog.schema import clone_resources, objects
 from ..kinds import KINDS, ResourceKind
@@ -99,42 +99,57 @@ def check_small(work: Work, kind: ResourceKind, *, repair: bool) -> Differences:
 def _repair_small(
     work: Work,
     kind: ResourceKind,
-    differing: Iterable[Key],
+    differing: Sequence[Key],
     expected: Mapping[Key, Document],
     actual: Mapping[Key, Document],
 ) -> None:
+    """Writes what differs as the plan has it. Names are unique, so room for them is made first."""
     record = RECORDS[kind.name]
-    planned = clone_resources.c
+    name = str(record.name_field)
     with work.lease.write() as connection:
-        for key in differing:
-            place = [
-                record.table.c.namespace_key == work.clone.namespace_key,
-                record.table.c[record.id_field] == key[0],
-            ]
-            if kind.name == "taxonomy":
-                place.append(record.table.c.version == key[1])
+        for number, key in enumerate(differing):
+            place = _place(work, record, key)
             if key not in expected:
                 connection.execute(delete(record.table).where(*place))
+            elif key in actual and actual[key][name] != expected[key][name]:
+                free = {name: f"{number} of {work.clone.clone_id}"}
+                connection.execute(update(record.table).where(*place).values(free))
+        for key in differing:
+            if key not in expected:
                 continue
-            row = connection.execute(
-                select(clone_resources).where(
-                    planned.clone_id == work.clone.clone_id,
-                    planned.kind == kind.name,
-                    planned.target_id == key[0],
-                    planned.version == key[1],
-                )
-            ).mappings()
-            values = _values(record.columns, dict(row.one()), expected[key])
+            values = _planned_values(connection, work, record, key)
             if key in actual:
+                place = _place(work, record, key)
                 connection.execute(update(record.table).where(*place).values(values))
             else:
                 values["namespace_key"] = work.clone.namespace_key
                 connection.execute(insert(record.table).values(values))
 
 
-def _values(columns: tuple[str, ...], row: Mapping[str, Any], document: Document) -> dict[str, Any]:
-    times = {name: row[name] for name in ("created_at", "updated_at")}
-    return {column: document[column] for column in columns} | times | {"document": row["document"]}
+def _place(work: Work, record: RecordTable, key: Key) -> list[ColumnElement[bool]]:
+    place = [
+        record.table.c.namespace_key == work.clone.namespace_key,
+        record.table.c[record.id_field] == key[0],
+    ]
+    return [*place, record.table.c.version == key[1]] if "version" in record.columns else place
+
+
+def _planned_values(
+    connection: Connection, work: Work, record: RecordTable, key: Key
+) -> dict[str, Any]:
+    planned = clone_resources.c
+    query = select(clone_resources).where(
+        planned.clone_id == work.clone.clone_id,
+        planned.kind == record.kind,
+        planned.target_id == key[0],
+        planned.version == key[1],
+    )
+    row = connection.execute(query).mappings().one()
+    identity = {record.id_field: key[0], str(record.name_field): row["name"]}
+    if "version" in record.columns:
+        identity["version"] = key[1]
+    copied = {name: row[name] for name in ("document", "created_at", "updated_at")}
+    return identity | copied
 
 
 def check_objects(work: Work, expected: Digest, *, repair: bool) -> tuple[Differences, Digest]:
@@ -274,11 +289,17 @@ def read_records(connection: Connection, namespace: Namespace) -> Records:
     for kind in KINDS:
         digest = Digest()
         for key, document in read_actual(connection, namespace.key, kind.name).items():
-            hashed = blake2b(canonical([*key, document]), digest_size=16)
-            digest.add(int.from_bytes(hashed.digest(), "little"))
+            digest.add(_hash([*key, document]))
         digests[kind.name] = digest.to_json()
         counts[kind.plural] = catalog.count_records(connection, namespace.key, kind.name)
+    own = Digest()
+    own.add(_hash([namespace.name, namespace.document]))
+    digests["namespace"] = own.to_json()
     objects_digest = digest_objects(connection, namespace.key)
     digests["object"] = objects_digest.to_json()
     counts["objects"] = objects_digest.count
     return Records(counts, digests)
+
+
+def _hash(value: Any) -> int:
+    return int.from_bytes(blake2b(canonical(value), digest_size=16).digest(), "little")

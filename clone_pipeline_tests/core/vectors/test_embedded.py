@@ -257,9 +257,11 @@ def test_a_read_only_disk_is_a_storage_failure(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(os, "replace", refuse)  # how the client puts its list in place
-    with opened(folder) as store, pytest.raises(StorageFailed, match="Read-only file system"):
-        store.create("c", PLAIN)
+    with opened(folder) as store:
+        # How the list of the collections is put in place.
+        monkeypatch.setattr(os, "replace", refuse)
+        with pytest.raises(StorageFailed, match="Read-only file system"):
+            store.create("c", PLAIN)
     with opened(folder) as store:
         assert not store.exists("c")
 
