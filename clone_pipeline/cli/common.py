@@ -18,7 +18,7 @@ from clone_pipeline.core.stores import Stores
 from clone_pipeline.deployment import find_principal, open_stores
 from clone_pipeline.settings import Settings, load_settings
 
-GOOD, FAILED, BAD_INPUT = 0, 1, 2
+FAILED, BAD_INPUT = 1, 2
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -15,7 +15,6 @@ CloneError                   one clear sentence; `code` is for machines
     StorageFailed            a disk is full or read-only
     LeaseLost                another run took this clone over; this one must stop
     VerificationFailed       the copy differs from what was read, also after a repair
-    SourceChanged            the source changed in a way the stored plan does not cover
 
 Errors carry fields, so that metadata, JSON and tests read fields, not text.
 """
@@ -29,7 +28,6 @@ class CloneError(Exception):
     """Base of everything this package raises on purpose."""
 
     code = "clone_failed"
-    transient = False
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -87,7 +85,6 @@ class StoreUnavailable(WorkError):
     """`retry_after` is the wait in seconds that the store asked for, if it did."""
 
     code = "store_unavailable"
-    transient = True
 
     def __init__(self, message: str, retry_after: float | None = None, **details: Any) -> None:
         super().__init__(message, **details)
@@ -104,10 +101,6 @@ class LeaseLost(WorkError):
 
 class VerificationFailed(WorkError):
     code = "verification_failed"
-
-
-class SourceChanged(WorkError):
-    code = "source_changed"
 
 
 def unexpected(error: Exception) -> CloneError:

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, or_, select, update
 
 from .catalog.schema import clone_slices, clone_steps, clones, namespaces
-from .errors import Conflict, InProgress, LeaseLost, NotFound, StoreUnavailable
+from .errors import CloneError, Conflict, InProgress, LeaseLost, NotFound
 from .process import Holder
 from .report import StepReport
 from .stores import Stores
@@ -223,8 +223,8 @@ class Lease:
             while not stop.wait(HEARTBEAT_SECONDS):
                 try:
                     self._beat(holder)
-                except StoreUnavailable:
-                    continue  # a busy or absent catalog: the writer will hear of it, not we
+                except CloneError:
+                    continue  # a busy, full or absent catalog: the writer will hear of it, not we
 
         thread = threading.Thread(target=beat, name="clone-lease", daemon=True)
         thread.start()

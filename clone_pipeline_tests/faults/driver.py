@@ -117,7 +117,7 @@ def install(ticks: Ticks) -> None:
         return run_step(stores, clone_id, run_id, name, **kwargs)
 
     reserve.begin = named_begin
-    steps.run_step = named_step
+    steps.run_step = named_step  # type: ignore[assignment]
 
 
 def _around(owner: Any, attribute: str, what: str, ticks: Ticks) -> None:
@@ -142,7 +142,7 @@ def _wrap_catalog(ticks: Ticks) -> None:
             ticks.tick("write:uncommitted")
         ticks.tick("write:committed")
 
-    Catalog.write = wrapped  # type: ignore[method-assign, assignment]
+    Catalog.write = wrapped  # type: ignore[method-assign]
 
 
 def _wrap_upsert(store: Any, ticks: Ticks) -> None:

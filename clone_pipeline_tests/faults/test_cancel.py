@@ -12,6 +12,9 @@ from .bundles import NAME, QDRANT
 from .checks import Source, assert_whole, look_at_source, status
 from .place import Outcome, Place, wait_until
 
+# A short one of these is among the tests of the command line.
+pytestmark = pytest.mark.long
+
 CLONE = ("clone", NAME, "copy", "--taxonomies")
 
 
@@ -35,8 +38,8 @@ def cancel(place: Place, number: signal.Signals, moment: tuple[str, int], gate: 
     ("number", "moment"),
     [
         (signal.SIGTERM, IN_A_STEP),
-        pytest.param(signal.SIGINT, IN_A_STEP, marks=pytest.mark.long),
-        pytest.param(signal.SIGTERM, BETWEEN_STEPS, marks=pytest.mark.long),
+        (signal.SIGINT, IN_A_STEP),
+        (signal.SIGTERM, BETWEEN_STEPS),
     ],
 )
 def test_a_cancelled_clone_is_failed_and_can_be_resumed(
@@ -52,7 +55,6 @@ def test_a_cancelled_clone_is_failed_and_can_be_resumed(
     assert_whole(place, "copy", before, tmp_path / "scratch")
 
 
-@pytest.mark.long
 def test_a_cancelled_clone_can_be_discarded(place: Place, before: Source, tmp_path: Path) -> None:
     assert cancel(place, signal.SIGTERM, IN_A_STEP, tmp_path / "gate").code == 1
     place.good("delete", "copy", "--yes")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -79,7 +82,7 @@ def test_kills_at_random_moments_of_every_step(
         place = loaded.copy(tmp_path / f"case-{case}")
         steps = [*STEPS, "outside"]
         step = steps[case % len(steps)]
-        command = CLONE
+        command: tuple[str, ...] = CLONE
         while True:
             moment = chance.choice(sorted(set(by_step[step])))
             nth = chance.randint(1, by_step[step].count(moment))
@@ -93,6 +96,34 @@ def test_kills_at_random_moments_of_every_step(
                 place.good(*command)
                 break
             step = chance.choice(steps)
+        assert_whole(place, "copy", before, tmp_path / f"scratch-{case}")
+        case += 1
+
+
+@pytest.mark.long
+def test_kills_at_random_times(loaded: Place, before: Source, tmp_path: Path) -> None:
+    """Moments that nobody thought of: of the start, of Dagster, in the middle of a write."""
+    chance = random.Random(20260507)
+    started = time.monotonic()
+    loaded.copy(tmp_path / "whole").good(*CLONE)
+    longest = time.monotonic() - started
+    killed = case = 0
+    while killed < KILLS // 2:
+        place = loaded.copy(tmp_path / f"case-{case}")
+        command: tuple[str, ...] = CLONE
+        while True:
+            running = place.start(*command)
+            with suppress(subprocess.TimeoutExpired):
+                running.popen.wait(timeout=chance.uniform(0, longest))
+            outcome = running.kill()
+            if outcome.code == 0:
+                break
+            assert_killed(outcome)
+            killed += 1
+            command = go_on(place, chance)
+            if chance.random() < 0.5:
+                place.good(*command)
+                break
         assert_whole(place, "copy", before, tmp_path / f"scratch-{case}")
         case += 1
 

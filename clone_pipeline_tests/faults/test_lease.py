@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from clone_pipeline.core import ledger, process, reserve, steps
+from clone_pipeline.core import ledger, process, steps
 from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.discard import delete_clone, discard
 from clone_pipeline.core.errors import Conflict, InProgress, LeaseLost
@@ -252,7 +252,7 @@ def test_a_clone_that_was_published_a_moment_ago_is_not_taken_over(
         clone(stores, "first")
         return found
 
-    monkeypatch.setattr(reserve.ledger, "unfinished", finished_meanwhile)
+    monkeypatch.setattr(ledger, "unfinished", finished_meanwhile)
     with pytest.raises(Conflict, match="ready"):
         clone(stores, "second")
     [made] = find_clones(stores, "copy")

@@ -23,6 +23,7 @@ from .place import Place
 CLONE = ("clone", NAME, "copy", "--taxonomies")
 
 
+@pytest.mark.long
 def test_a_clone_that_failed_half_way_says_so_and_can_be_resumed(
     place: Place, before: Source, tmp_path: Path
 ) -> None:

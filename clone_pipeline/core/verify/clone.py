@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -182,8 +183,6 @@ def _check_files(work: Work) -> ObjectCheck | None:
 
 
 def _files(connection: Connection, work: Work, limit: int | None) -> Iterator[tuple[str, str]]:
-    import json
-
     for index, (object_id, _, text) in enumerate(read_target(connection, work.clone.namespace_key)):
         if limit is not None and index >= limit:
             return

@@ -74,7 +74,7 @@ def test_full_looks_at_every_point_and_says_how(stores_on_each_qdrant: Stores) -
     assert (proof.details["proven"], proof.details["points_compared"]) == ("full", 10)
     assert proof.details["source_ids_left"] == 0
     embedded = making.stores.vector_address.url is None
-    how = "text within 1e-06 after normalising" if embedded else "text, image, late exactly"
+    how = "text within 1e-06 after normalising" if embedded else "(what the server gives back"
     assert how in proof.details["equality"]
     assert proof.details["counted"] == {
         "buckets": 4,
