@@ -14,12 +14,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, cast, func, select
 
+from .allocate import allocate
 from .catalog import namespaces as catalog
 from .catalog.documents import NAMESPACE_COLUMNS, RECORDS, Document, split
 from .catalog.namespaces import Namespace
 from .catalog.schema import objects
 from .errors import InvalidRequest
-from .ids import derive, derive_free, id_map_to_json
+from .ids import id_map_to_json
 from .kinds import KINDS
 from .notices import refuse_dangling, warnings
 from .principal import Principal
@@ -143,7 +144,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
     with stores.catalog.read() as connection:
         # Read again in this snapshot, so that the configuration and the resources fit together.
         source = catalog.by_key(connection, parties.source.key)
-        id_map = _allocate(connection, request, source, parties)
+        id_map = allocate(connection, request, source, parties)
         rewriter = Rewriter(id_map)
         resources, references = _rewrite(connection, stores, request, source, id_map, rewriter)
         counts, sizes = _measure_objects(connection, source.key)
@@ -220,72 +221,6 @@ def _choose_lane(stores: Stores, request: CloneRequest) -> tuple[str, str]:
             "lane: `native` is not available in this version; use `auto` or `stream`."
         )
     return "stream", "points are rewritten on the way"
-
-
-def _allocate(
-    connection: Connection, request: CloneRequest, source: Namespace, parties: Parties
-) -> IdMap:
-    organization, name = parties.organization_id, request.namespace_name
-    ids: dict[str, dict[str, str]] = {}
-    names: dict[str, set[str]] = {}
-    left_out: dict[str, set[str]] = {}
-    for kind in KINDS:
-        rows = list(catalog.read_records(connection, source.key, kind.name))
-        record = RECORDS[kind.name]
-        old = list(dict.fromkeys(row[record.id_field] for row in rows))
-        called = {row[str(record.name_field)] for row in rows}
-        if kind.requested(request):
-            ids[kind.name] = _new_ids(connection, request, parties, kind.name, old)
-            names[kind.name] = called
-        else:
-            left_out[kind.name] = called | set(old)
-    return IdMap(
-        namespace=(
-            source.namespace_id,
-            parties.namespace_id
-            or _free_namespace_id(connection, organization, name, source.namespace_id),
-        ),
-        organization=(
-            catalog.internal_id(connection, source.organization_id),
-            catalog.internal_id(connection, organization),
-        ),
-        ids=ids,
-        names=names,
-        left_out=left_out,
-    )
-
-
-def _free_namespace_id(
-    connection: Connection, organization_id: str, name: str, source_id: str
-) -> str:
-    def taken(candidate: str) -> bool:
-        return catalog.find(connection, None, candidate) is not None
-
-    return derive_free("namespace", organization_id, name, source_id, taken)[0]
-
-
-def _new_ids(
-    connection: Connection, request: CloneRequest, parties: Parties, kind: str, old: list[str]
-) -> dict[str, str]:
-    if request.preserve_resource_ids:
-        return {source_id: source_id for source_id in old}
-    place = (kind, parties.organization_id, request.namespace_name)
-    # One look-up for all of them; a second one only for an id that is taken.
-    first = [derive(*place, source_id) for source_id in old]
-    free = set(first) - catalog.taken_ids(connection, kind, first, parties.namespace_id)
-    used = set(old)
-
-    def taken(candidate: str) -> bool:
-        if candidate in used:
-            return True
-        elsewhere = [] if candidate in free else [candidate]
-        return bool(catalog.taken_ids(connection, kind, elsewhere, parties.namespace_id))
-
-    new = {}
-    for source_id in old:
-        new[source_id], _ = derive_free(*place, source_id, taken)
-        used.add(new[source_id])
-    return new
 
 
 def _rewrite(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from clone_pipeline.core.stores import Stores
+from clone_pipeline.core.verify import verify_pair, verify_sealed
 
 from .damage import damage_points, damage_records
 from .making import NAME, SOURCE, Making
@@ -25,6 +26,8 @@ def test_every_damaged_record_is_named_and_written_again(
     making.publish()
     assert making.status() == "ready"
     assert {name: dumped(stores, name) for name in (SOURCE, NAME)} == before
+    assert verify_sealed(stores, None, NAME).unchanged
+    assert verify_pair(stores, None, SOURCE, NAME).equal is True
 
 
 def test_every_damaged_point_is_named_and_written_again(
@@ -41,3 +44,5 @@ def test_every_damaged_point_is_named_and_written_again(
     making.publish()
     assert making.status() == "ready"
     assert {name: dumped(stores, name) for name in (SOURCE, NAME)} == before
+    assert verify_sealed(stores, None, NAME).unchanged
+    assert verify_pair(stores, None, SOURCE, NAME).equal is True
