@@ -60,6 +60,11 @@ def warnings(
             "These collections are cold or archived, so their vectors are not all in Qdrant and "
             f"cannot be proven complete: {', '.join(without_vectors)}."
         )
+    if request.preserve_resource_ids and (shared := _sharing_vector_index(resources)):
+        found.append(
+            "With preserved ids these collections name the same S3 vector index as the source's: "
+            f"{', '.join(shared)}."
+        )
     if request.include_resources.collections and not points:
         found.append("The source's Qdrant collection holds no points.")
     found.append(
@@ -80,6 +85,14 @@ def _without_vectors(resources: list[PlannedResource]) -> list[str]:
         for item in resources
         if item.kind == "collection"
         and item.document.get("lifecycle_state") in ("cold", "archived")
+    ]
+
+
+def _sharing_vector_index(resources: list[PlannedResource]) -> list[str]:
+    return [
+        item.name
+        for item in resources
+        if item.kind == "collection" and item.document.get("s3_vector_index")
     ]
 
 

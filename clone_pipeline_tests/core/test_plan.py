@@ -244,3 +244,30 @@ def test_a_source_without_points_is_told(stores: Stores) -> None:
     with stores.vectors() as vectors:
         vectors.delete_points("ns_acme000001_store", range(5))
     assert any("holds no points" in one for one in plan(stores, "ns_acme000001").warnings)
+
+
+def with_collections(stores: Stores, **fields: Any) -> None:
+    """Gives every collection of the catalog these fields."""
+    table = schema.collections
+    with stores.catalog.write() as connection:
+        for row in connection.execute(select(table)).mappings().all():
+            mine = [table.c[key.name] == row[key.name] for key in table.primary_key]
+            document = {**row["document"], **fields}
+            connection.execute(update(table).where(*mine).values(document=document))
+
+
+@pytest.mark.parametrize("state", ["cold", "archived"])
+def test_a_collection_without_its_vectors_is_told_or_refused(stores: Stores, state: str) -> None:
+    with_collections(stores, lifecycle_state=state)
+    told = [text for text in plan(stores, "ns_acme000001").warnings if "cold or archived" in text]
+    assert len(told) == 1
+    with pytest.raises(DanglingReferences, match="is cold or archived"):
+        plan(stores, "ns_acme000001", on_dangling="fail")
+
+
+def test_preserved_ids_share_the_s3_vector_index_and_the_plan_says_so(stores: Stores) -> None:
+    with_collections(stores, s3_vector_index="col_of_somewhere")
+    said = "the same S3 vector index"
+    kept = plan(stores, "ns_acme000001", preserve_resource_ids=True)
+    assert any(said in text for text in kept.warnings)
+    assert not any(said in text for text in plan(stores, "ns_acme000001").warnings)
