@@ -246,13 +246,14 @@ def test_a_source_without_points_is_told(stores: Stores) -> None:
     assert any("holds no points" in one for one in plan(stores, "ns_acme000001").warnings)
 
 
-def with_collections(stores: Stores, **fields: Any) -> None:
-    """Gives every collection of the catalog these fields."""
+def with_collections(stores: Stores, **fields: str) -> None:
+    """Gives every collection of the catalog these fields; `{collection_id}` is its own."""
     table = schema.collections
     with stores.catalog.write() as connection:
         for row in connection.execute(select(table)).mappings().all():
             mine = [table.c[key.name] == row[key.name] for key in table.primary_key]
-            document = {**row["document"], **fields}
+            given = {name: value.format(**row) for name, value in fields.items()}
+            document = {**row["document"], **given}
             connection.execute(update(table).where(*mine).values(document=document))
 
 
@@ -266,7 +267,7 @@ def test_a_collection_without_its_vectors_is_told_or_refused(stores: Stores, sta
 
 
 def test_preserved_ids_share_the_s3_vector_index_and_the_plan_says_so(stores: Stores) -> None:
-    with_collections(stores, s3_vector_index="col_of_somewhere")
+    with_collections(stores, s3_vector_index="col_{collection_id}")
     said = "the same S3 vector index"
     kept = plan(stores, "ns_acme000001", preserve_resource_ids=True)
     assert any(said in text for text in kept.warnings)
