@@ -5,7 +5,8 @@ from typing import Any
 import dagster as dg
 
 from clone_pipeline.config import CloneConfig
-from clone_pipeline.core import reserve
+from clone_pipeline.core import ledger, reserve
+from clone_pipeline.core.ledger import Lease
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import parse_request
 from clone_pipeline.resources import StoresResource
@@ -24,6 +25,8 @@ def plan_clone(
             stores.stores, request, stores.principal, context.run_id, started_by(context)
         )
         told.clone_id = clone.clone_id
+        if not stores.process_goes_on:
+            ledger.step_out(Lease(stores.stores, clone.clone_id, clone.token))
         context.instance.add_run_tags(
             context.run_id,
             {

@@ -37,9 +37,15 @@ CANCELLED = "The run was cancelled; resume the clone, or delete it."
 
 
 def started_by(context: dg.OpExecutionContext) -> frozenset[str]:
-    """The runs that this one repeats: the one it was re-executed from, and the first of them."""
+    """The runs that this one repeats because they did not end well: the one it was re-executed
+    from, and the first of them. To repeat a good one is to ask for another clone."""
     run = context.run
-    return frozenset(filter(None, (run.root_run_id, run.parent_run_id)))
+    before = (
+        context.instance.get_run_by_id(one) for one in (run.root_run_id, run.parent_run_id) if one
+    )
+    return frozenset(
+        one.run_id for one in before if one and one.status != dg.DagsterRunStatus.SUCCESS
+    )
 
 
 @dataclass

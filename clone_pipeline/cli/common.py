@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
@@ -124,6 +124,7 @@ def exit_code_of(error: CloneError) -> int:
 def end(sentence: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
     sentence = " ".join(sentence.split())
     if as_json:
-        print_json({"error": {"code": code, "message": sentence}})
+        with suppress(OSError):  # a stdout that cannot be written is what we may be telling of
+            print_json({"error": {"code": code, "message": sentence}})
     click.echo(f"Error: {sentence}", err=True)
     sys.exit(exit_code)

@@ -58,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Whoever read the output has had enough; the interpreter must not try again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
+    except OSError as error:
+        click.echo(f"Error: The output cannot be written: {error.strerror or error}.", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
 
 
 def _sentence(error: click.ClickException) -> str:

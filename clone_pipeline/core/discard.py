@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, update
 
 from . import ledger
 from .catalog import namespaces as catalog
@@ -12,6 +12,9 @@ from .errors import Conflict, InProgress
 from .ledger import Clone, Lease
 from .process import Holder
 from .stores import Stores
+
+# What a clone whose points are gone has to do again.
+AFTER_POINTS = ("copy_points", "verify_clone", "publish_clone")
 
 
 def discard(stores: Stores, clone: Clone) -> None:
@@ -46,7 +49,7 @@ def _take(stores: Stores, clone: Clone) -> Lease | None:
     and nobody takes them over meanwhile."""
     now = stores.clock()
     with stores.catalog.write() as connection:
-        current = ledger.get(connection, clone.clone_id)
+        current = ledger.get(connection, clone.clone_id, lock=True)
         if current.status not in ledger.UNFINISHED:
             return None
         if current.is_held(now):
@@ -57,11 +60,14 @@ def _take(stores: Stores, clone: Clone) -> Lease | None:
             .values(
                 token=current.token + 1,
                 status="failed",
+                qdrant_created=False,
                 **ledger.holder_values(Holder.current(), now),
             )
         )
         if taken.rowcount == 0:
             raise InProgress(f"Somebody else has just taken {clone.namespace_name!r} over.")
+        # Should this end half-way and the clone be resumed, its points are copied and proven anew.
+        ledger.forget_reports(connection, clone.clone_id, AFTER_POINTS)
     return Lease(stores, clone.clone_id, current.token + 1)
 
 
@@ -77,17 +83,29 @@ def delete_clone(stores: Stores, organization_id: str | None, identifier: str) -
         unfinished = ledger.unfinished(connection, live.organization_id, live.name)
     if unfinished is not None:
         discard(stores, unfinished)
+    with stores.catalog.write() as connection:
+        # Should this end half-way, nobody takes what is left for whole.
+        for generation in doomed:
+            connection.execute(
+                update(namespaces).where(_is(generation)).values(clone_status="failed")
+            )
     with stores.vectors() as vectors:
         for generation in doomed:
             vectors.delete(generation.qdrant_collection)
     with stores.catalog.write() as connection:
         for generation in doomed:
-            connection.execute(
-                delete(namespaces).where(namespaces.c.namespace_key == generation.key)
-            )
+            connection.execute(delete(namespaces).where(_is(generation)))
             if generation.clone_id is not None:
                 _forget(connection, stores, generation.clone_id)
     return doomed
+
+
+def _is(generation: Namespace) -> ColumnElement[bool]:
+    """This generation and no other: SQLite gives the key of a deleted row out again."""
+    return and_(
+        namespaces.c.namespace_key == generation.key,
+        namespaces.c.clone_id == generation.clone_id,
+    )
 
 
 def _check_deletable(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, or_, select, update
 
 from .catalog.schema import clone_slices, clone_steps, clones, namespaces
 from .errors import CloneError, Conflict, InProgress, LeaseLost, NotFound
@@ -76,9 +76,14 @@ class Clone:
         return now - self.heartbeat_at < timedelta(seconds=LEASE_SECONDS)
 
 
-def get(connection: Connection, clone_id: str) -> Clone:
-    """Raises NotFound."""
-    row = connection.execute(select(clones).where(clones.c.clone_id == clone_id)).mappings().first()
+def get(connection: Connection, clone_id: str, *, lock: bool = False) -> Clone:
+    """`lock` waits for whoever writes it, and keeps others from it: to decide by what it says.
+
+    Raises NotFound.
+    """
+    query = select(clones).where(clones.c.clone_id == clone_id)
+    query = query.with_for_update() if lock else query
+    row = connection.execute(query).mappings().first()
     if row is None:
         raise NotFound(f"The ledger has no clone {clone_id!r}.")
     return Clone.of(row)
@@ -114,6 +119,12 @@ def points_copied(connection: Connection, clone_id: str) -> int:
     """How many points are durable in the target, as far as the checkpoints say."""
     query = select(func.coalesce(func.sum(clone_slices.c.points), 0))
     return int(connection.execute(query.where(clone_slices.c.clone_id == clone_id)).scalar_one())
+
+
+def forget_reports(connection: Connection, clone_id: str, steps: tuple[str, ...]) -> None:
+    """These steps count as not done any more."""
+    mine = (clone_steps.c.clone_id == clone_id, clone_steps.c.step.in_(steps))
+    connection.execute(delete(clone_steps).where(*mine))
 
 
 def store_report(connection: Connection, report: StepReport, now: datetime) -> None:
@@ -196,6 +207,12 @@ class Lease:
             if held.rowcount == 0:
                 raise self._lost()
             yield connection
+            # A long transaction keeps our own heartbeats waiting for it.
+            connection.execute(
+                update(clones)
+                .where(clones.c.clone_id == self.clone_id, clones.c.token == self.token)
+                .values(heartbeat_at=self.stores.clock())
+            )
 
     def check(self) -> None:
         """To be called before each write outside the catalog. Raises LeaseLost."""
@@ -235,11 +252,12 @@ class Lease:
             thread.join()
 
     def _beat(self, holder: Holder) -> None:
+        mine = (clones.c.clone_id == self.clone_id, clones.c.token == self.token)
         with self.stores.catalog.write() as connection:
+            # The clock is read when the row is ours, which may be a while after we asked.
+            connection.execute(select(clones.c.token).where(*mine).with_for_update())
             connection.execute(
-                update(clones)
-                .where(clones.c.clone_id == self.clone_id, clones.c.token == self.token)
-                .values(holder_values(holder, self.stores.clock()))
+                update(clones).where(*mine).values(holder_values(holder, self.stores.clock()))
             )
 
 

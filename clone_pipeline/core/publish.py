@@ -168,11 +168,10 @@ def rollback(stores: Stores, organization_id: str | None, identifier: str) -> Na
 
 
 def _previous(connection: Connection, live: Namespace) -> Namespace | None:
-    """The one replaced last: the newest of those before the live one, else the newest of all."""
+    """The one that was live last: `updated_at` of a previous one says when it was replaced."""
     others = [
         namespace
         for namespace in catalog.generations(connection, live.organization_id, live.name)
-        if namespace.role == "previous"
+        if namespace.role == "previous" and namespace.is_ready
     ]
-    before = [namespace for namespace in others if namespace.generation < live.generation]
-    return next(iter(before or others), None)
+    return max(others, key=lambda namespace: namespace.updated_at, default=None)

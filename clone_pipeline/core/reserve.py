@@ -59,7 +59,7 @@ def begin(
     if found is None:
         return _plan_first(stores, request, principal, parties, run_id)
     # The same words may mean another source when another organization says them.
-    same_source = found.source_namespace_id == parties.source.namespace_id
+    same_source = found.source_namespace_key == parties.source.key
     if found.request_identity != request.identity() or not same_source:
         if found.is_held(stores.clock()):
             raise InProgress(
@@ -70,11 +70,22 @@ def begin(
         discard(stores, found)
         return begin(stores, request, principal, run_id, ancestors)
     with stores.catalog.write() as connection:
-        current = ledger.get(connection, found.clone_id)
+        current = ledger.get(connection, found.clone_id, lock=True)
         clone = ledger.take_over(connection, current, run_id, Holder.current(), stores.clock())
+        clone = _adopt_request(connection, clone, request)
     if clone.phase == "queued":
         return _plan_anew(stores, clone, request, principal, parties)
     return clone
+
+
+def _adopt_request(connection: Connection, clone: Clone, request: CloneRequest) -> Clone:
+    """The same clone may be asked for with another proof or pace: the last word counts."""
+    asked = request.model_dump()
+    if any(asked[field] != clone.request[field] for field in ("verify", "verify_objects")):
+        ledger.forget_reports(connection, clone.clone_id, ("verify_clone",))
+    mine = clones.c.clone_id == clone.clone_id
+    connection.execute(update(clones).where(mine).values(request=asked))
+    return replace(clone, request=asked)
 
 
 def plan_report(stores: Stores, clone: Clone, *, seconds: float) -> StepReport:
@@ -110,8 +121,10 @@ def plan_report(stores: Stores, clone: Clone, *, seconds: float) -> StepReport:
 def _published_by(
     stores: Stores, request: CloneRequest, principal: Principal, runs: frozenset[str]
 ) -> Clone | None:
-    """The clone that one of `runs` has published already: such a run died after its last write."""
-    query = select(clones).where(
+    """The live clone that one of `runs` has published: such a run died after its last write."""
+    query = select(clones).join(namespaces, namespaces.c.clone_id == clones.c.clone_id)
+    query = query.where(
+        namespaces.c.role == "live",
         clones.c.namespace_name == request.namespace_name,
         clones.c.request_identity == request.identity(),
         clones.c.status == "ready",

@@ -36,7 +36,7 @@ def run_step(
     """
     started = stores.clock()
     with stores.catalog.write() as connection:
-        clone = ledger.get(connection, clone_id)
+        clone = ledger.get(connection, clone_id, lock=True)
         reports = ledger.read_reports(connection, clone_id)
         if clone.status == "ready" and step in reports:
             return replace(reports[step], resumed=True)

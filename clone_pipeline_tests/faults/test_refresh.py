@@ -234,7 +234,8 @@ def test_rollback_brings_the_previous_generation_back(
     change_source(stores, "third")
     refresh(stores)
     assert read_through(stores, look_up(stores)) == "third"
-    assert rollback(stores, None, TARGET).generation == 2
+    # Not to the second, which had been rejected: to the one that the third has replaced.
+    assert rollback(stores, None, TARGET).generation == 1
 
 
 def test_a_refresh_that_stops_half_way_leaves_the_live_generation_to_its_readers(

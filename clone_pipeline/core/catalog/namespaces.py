@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +29,8 @@ CLONE_STATE = (
 )
 COUNTS = ("document_count", "bucket_count", "collection_count", "object_count")
 
-_SECRETS = ("qdrant_api_key",)
+_SECRETS = ("qdrant_api_key", "api_token", "token", "password")
+_LOGIN = re.compile(r"^(\w+://)[^/@]*@")
 
 
 @dataclass(frozen=True)
@@ -194,12 +196,7 @@ def count_records(connection: Connection, key: int, kind: str) -> int:
 def model(connection: Connection, namespace: Namespace) -> Document:
     """The namespace as a `NamespaceModel`: its document, live counts, clone state; no secrets."""
     document = namespace.raw
-    if isinstance(document.get("infrastructure"), dict):
-        document["infrastructure"] = {
-            key: value
-            for key, value in document["infrastructure"].items()
-            if key not in _SECRETS or value is None
-        }
+    document["infrastructure"] = _without_secrets(document.get("infrastructure"))
     document |= {
         "bucket_count": count_records(connection, namespace.key, "bucket"),
         "collection_count": count_records(connection, namespace.key, "collection"),
@@ -240,6 +237,19 @@ def _clone_state(connection: Connection, namespace: Namespace) -> Document:
         "clone_dispatched_at": _iso(clone["created_at"]),
         "source_namespace_id": clone["source_namespace_id"],
     }
+
+
+def _without_secrets(value: Any) -> Any:
+    """Keys and tokens left out, at any depth; URLs without who logs in."""
+    if isinstance(value, dict):
+        return {
+            key: _without_secrets(inner)
+            for key, inner in value.items()
+            if key not in _SECRETS or inner is None
+        }
+    if isinstance(value, list):
+        return [_without_secrets(inner) for inner in value]
+    return _LOGIN.sub(r"\1", value) if isinstance(value, str) else value
 
 
 def _storable(text: str) -> bool:

@@ -153,7 +153,8 @@ def _check_points(
 ) -> check_points.PointsFound:
     if not work.request.include_resources.collections or work.request.verify == "counts":
         return check_points.check_count(work, stores, copied)
-    if work.request.verify == "sample":
+    # No sample was put aside by a copy that was begun with another proof in mind.
+    if work.request.verify == "sample" and (copied.sample or not copied.digest.count):
         return check_points.check_sample(work, stores, equality, copied)
     return check_points.check_full(work, stores, equality, copied)
 
