@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from clone_pipeline.cli import main
+from clone_pipeline.cli import main, output
 
 
 @dataclass(frozen=True)
@@ -67,4 +67,7 @@ def at_width(monkeypatch: Any, columns: int) -> Iterator[None]:
     with monkeypatch.context() as changed:
         changed.setenv("FORCE_COLOR", "1")
         changed.setenv("COLUMNS", str(columns))
+        # A COLUMNS that was there at the start has fixed the console's width.
+        changed.setattr(output.stdout, "_width", columns)
+        changed.setenv("TERM", "xterm")  # a dumb one is 80 wide, whatever COLUMNS says
         yield
