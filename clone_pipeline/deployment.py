@@ -22,6 +22,7 @@ def open_stores(settings: Settings, on_wait: Callable[[str], None] | None = None
         vector_address=VectorAddress(
             folder=settings.vectors_folder,
             url=settings.qdrant_url,
+            grpc_port=settings.qdrant_grpc_port,
             api_key=_secret(settings.qdrant_api_key),
             source_api_key=_secret(settings.qdrant_source_api_key),
         ),

@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".clone_pipeline"), validation_alias="CLONE_PIPELINE_HOME")
     catalog_url: SecretStr | None = Field(None, validation_alias="CATALOG_URL")
     qdrant_url: str | None = Field(None, validation_alias="QDRANT_URL")
+    qdrant_grpc_port: int | None = Field(None, ge=1, le=65535, validation_alias="QDRANT_GRPC_PORT")
     qdrant_api_key: SecretStr | None = Field(None, validation_alias="QDRANT_API_KEY")
     qdrant_source_api_key: SecretStr | None = Field(None, validation_alias="QDRANT_SOURCE_API_KEY")
     s3_endpoint_url: str | None = Field(None, validation_alias="S3_ENDPOINT_URL")

@@ -12,6 +12,7 @@ from .errors import Conflict, InProgress
 from .ledger import Clone, Lease
 from .process import Holder
 from .stores import Stores
+from .vectors.port import VectorStore
 
 # What a clone whose points are gone has to do again.
 AFTER_POINTS = ("copy_points", "verify_clone", "publish_clone")
@@ -29,7 +30,7 @@ def discard(stores: Stores, clone: Clone) -> None:
         return
     try:
         with stores.vectors() as vectors:
-            vectors.delete(clone.qdrant_collection)
+            _remove_collection(vectors, clone)
         with lease.write() as connection:
             connection.execute(
                 delete(namespaces).where(
@@ -42,6 +43,17 @@ def discard(stores: Stores, clone: Clone) -> None:
         # Else nobody could touch the remains as long as this process lives.
         ledger.release(lease)
         raise
+
+
+def _remove_collection(vectors: VectorStore, clone: Clone) -> None:
+    from .vectors.native import remove_collection
+    from .vectors.server import ServerStore
+
+    if clone.plan["lane"] == "native" and isinstance(vectors, ServerStore):
+        # The server may still be filling it, and lets that end first.
+        remove_collection(vectors, clone.qdrant_collection)
+    else:
+        vectors.delete(clone.qdrant_collection)
 
 
 def _take(stores: Stores, clone: Clone) -> Lease | None:

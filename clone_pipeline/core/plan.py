@@ -7,7 +7,6 @@ plan holds exactly what will stand in the clone; objects and points are read whe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,17 +18,19 @@ from .catalog import namespaces as catalog
 from .catalog.documents import NAMESPACE_COLUMNS, RECORDS, Document, split
 from .catalog.namespaces import Namespace
 from .catalog.schema import objects
-from .errors import InvalidRequest
 from .ids import id_map_to_json
 from .kinds import KINDS
+from .lane import Situation, choose_lane, observe
 from .notices import refuse_dangling, warnings
 from .principal import Principal
 from .references import IdMap, Reference, Rewriter
 from .request import CloneRequest
 from .resolve import Parties
 from .stores import Stores
+from .vectors.catchup import mark
 from .vectors.equality import rule
 from .vectors.port import CollectionConfig, VectorStore
+from .vectors.slices import Slice, cut
 
 # Small on purpose: a first page tells the size of a point well enough for an estimate.
 _SAMPLED_POINTS = 100
@@ -76,11 +77,14 @@ class Plan:
     references: list[Reference]
     counts: dict[str, int]
     bytes: dict[str, int]
+    source_collection: str
     qdrant_config: CollectionConfig
     equality: str
     lane: str
     lane_reason: str
     warnings: list[str]
+    slices: list[Slice] = field(default_factory=lambda: [Slice(0)])
+    source_mark: str = ""
     target_only: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -96,7 +100,7 @@ class Plan:
                 "organization_id": self.source.organization_id,
                 "namespace_id": self.source.namespace_id,
                 "namespace_name": self.source.name,
-                "qdrant_collection": self.source.qdrant_collection,
+                "qdrant_collection": self.source_collection,
             },
             "target": {
                 "organization_id": self.target_organization_id,
@@ -124,6 +128,8 @@ class Plan:
             "references": [asdict(reference) for reference in self.references],
             "ids": id_map_to_json(self.id_map),
             "qdrant_config": self.qdrant_config,
+            "slices": len(self.slices),
+            "source_mark": self.source_mark,
             "warnings": self.warnings,
         }
 
@@ -140,7 +146,6 @@ def make_plan(
 
 def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
     """The plan without the points: what the catalog alone tells. Raises what `make_plan` does."""
-    lane, lane_reason = _choose_lane(stores, request)
     with stores.catalog.read() as connection:
         # Read again in this snapshot, so that the configuration and the resources fit together.
         source = catalog.by_key(connection, parties.source.key)
@@ -149,6 +154,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         resources, references = _rewrite(connection, stores, request, source, id_map, rewriter)
         counts, sizes = _measure_objects(connection, source.key)
         target_only = _target_only(connection, parties.replaces, resources)
+    lane = choose_lane(request.lane, _situation(stores, request, source, id_map))
     if request.on_dangling == "fail":
         refuse_dangling(resources, references)
     return Plan(
@@ -162,10 +168,11 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         references=references,
         counts={**_count(resources), **counts, "points": 0},
         bytes={**sizes, "points": 0, "disk_needed": sizes["objects"]},
+        source_collection=source.qdrant_collection,
         qdrant_config={},
         equality="",
-        lane=lane,
-        lane_reason=lane_reason,
+        lane=lane.name,
+        lane_reason=lane.reason,
         warnings=[],
         target_only=target_only,
     )
@@ -181,46 +188,68 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
         stores.vectors() as target,
         stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key) as store,
     ):
-        config = Rewriter(draft.id_map).rewrite_qdrant_config(read_config(store, source))
-        points, point_bytes = _measure_points(store, source, request)
+        # An alias may be switched to another collection while this one is copied.
+        collection = store.resolve(source.qdrant_collection)
+        stored = read_config(store, source, collection)
+        config = Rewriter(draft.id_map).rewrite_qdrant_config(stored)
+        # Before anything is read: what is written from now on is seen by comparing with it.
+        source_mark = mark(store, collection)
+        points, point_bytes = _measure_points(store, collection, request)
+        slices = cut(store, collection, points)
         equality = rule(target.embedded, config)
-    if equality.refused and request.include_resources.collections:
-        raise InvalidRequest(
-            f"The vectors {', '.join(equality.refused)} are stored lossily: what is read is not "
-            "what was written, so a copy through the stream lane cannot be proven; leave "
-            "collections out, or wait for the native lane."
-        )
+        known = _situation(stores, request, source, draft.id_map)
+        known = replace(known, lossy=tuple(equality.refused))
+        lane = choose_lane(request.lane, _observe(request, known, target, collection, draft.id_map))
+        notes = [*lane.warnings, *_alias_warnings(store.aliases(collection))]
     needed = draft.bytes["disk_needed"] + point_bytes
     return replace(
         draft,
         counts={**draft.counts, "points": points},
         bytes={**draft.bytes, "points": point_bytes, "disk_needed": needed},
         qdrant_config=config,
+        source_collection=collection,
         equality=equality.sentence,
-        warnings=warnings(request, draft.resources, draft.references, points),
+        lane=lane.name,
+        lane_reason=lane.reason,
+        slices=slices,
+        source_mark=source_mark,
+        warnings=[*notes, *warnings(request, draft.resources, draft.references, points)],
     )
 
 
-def read_config(store: VectorStore, source: Namespace) -> CollectionConfig:
-    """The source's Qdrant configuration: the server's word; embedded, what was once asked for."""
+def read_config(
+    store: VectorStore, source: Namespace, collection: str | None = None
+) -> CollectionConfig:
+    """The source's Qdrant configuration: the server's word; embedded, what was once asked for.
+
+    `collection` where the namespace names an alias of it.
+    """
     if store.embedded and source.qdrant_config is not None:
         return source.qdrant_config
-    return store.read_config(source.qdrant_collection)
+    return store.read_config(collection or source.qdrant_collection)
 
 
-def _choose_lane(stores: Stores, request: CloneRequest) -> tuple[str, str]:
-    if stores.vector_address.url is None:
-        if request.lane == "native":
-            raise InvalidRequest(
-                "lane: `native` needs a Qdrant server, because the embedded Qdrant has no "
-                "snapshots; use `auto` or `stream`, or set QDRANT_URL."
-            )
-        return "stream", "the embedded Qdrant has no snapshots"
-    if request.lane == "native":
-        raise InvalidRequest(
-            "lane: `native` is not available in this version; use `auto` or `stream`."
-        )
-    return "stream", "points are rewritten on the way"
+def _situation(stores: Stores, request: CloneRequest, source: Namespace, ids: IdMap) -> Situation:
+    """What the request and the deployment alone tell of the lane."""
+    address = stores.vector_address
+    return Situation(
+        collections=request.include_resources.collections,
+        embedded=address.url is None,
+        same_server=source.qdrant_url in (None, address.url),
+        one_organization=ids.organization[0] == ids.organization[1],
+        preserves_ids=request.preserve_resource_ids,
+        read_only_source_key=address.source_api_key is not None,
+    )
+
+
+def _observe(
+    request: CloneRequest, known: Situation, target: VectorStore, collection: str, ids: IdMap
+) -> Situation:
+    from .vectors.server import ServerStore
+
+    if not isinstance(target, ServerStore):
+        return known
+    return observe(request.lane, known, target, collection, ids)
 
 
 def _rewrite(
@@ -307,27 +336,22 @@ def _measure_objects(connection: Connection, key: int) -> tuple[dict[str, int], 
     return {"objects": int(count)}, {"objects": int(size)}
 
 
-def _measure_points(
-    store: VectorStore, source: Namespace, request: CloneRequest
-) -> tuple[int, int]:
+def _measure_points(store: VectorStore, collection: str, request: CloneRequest) -> tuple[int, int]:
     if not request.include_resources.collections:
         return 0, 0
-    count = store.count(source.qdrant_collection)
-    sample = store.scroll(source.qdrant_collection, _SAMPLED_POINTS).points if count else []
+    count = store.count(collection)
+    sample = store.read(collection, _SAMPLED_POINTS).points if count else []
     if not sample:
         return count, 0
-    size = sum(len(str(point.payload)) + _vector_bytes(point.vectors) for point in sample)
-    return count, count * size // len(sample)
+    return count, count * sum(len(point.encoded) for point in sample) // len(sample)
 
 
-def _vector_bytes(vectors: Mapping[str, Any]) -> int:
-    total = 0
-    for vector in vectors.values():
-        if isinstance(vector, dict):
-            total += 8 * len(vector["values"])
-        else:
-            total += sum(4 * len(row) if isinstance(row, list) else 4 for row in vector)
-    return total
+def _alias_warnings(aliases: list[str]) -> list[str]:
+    return [
+        f"The alias {alias!r} points at the source's Qdrant collection; what searches through it "
+        "goes on searching the source."
+        for alias in aliases
+    ]
 
 
 def _target_only(

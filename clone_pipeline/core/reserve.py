@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from . import ledger
+from .catalog.documents import Document
 from .catalog.schema import clone_resources, clone_slices, clones, namespaces
 from .discard import discard
 from .errors import Conflict, InProgress, WorkError
@@ -23,9 +24,6 @@ from .report import LISTED, StepReport
 from .request import CloneRequest
 from .resolve import Parties, require_writer, resolve_parties
 from .stores import Stores
-
-# The whole id space in one slice: the embedded store reads in one order, page by page.
-_WHOLE: list[dict[str, Any]] = [{}]
 
 
 def plan(stores: Stores, request: CloneRequest, principal: Principal) -> Plan:
@@ -179,13 +177,7 @@ def _reserve(stores: Stores, made: Plan, principal: Principal, run_id: str) -> C
                 )
             )
             _insert_resources(connection, made, clone_id)
-            connection.execute(
-                insert(clone_slices),
-                [
-                    {"clone_id": clone_id, "slice": index, "bounds": bounds, "progress": {}}
-                    for index, bounds in enumerate(_WHOLE)
-                ],
-            )
+            _insert_slices(connection, made, clone_id)
             return ledger.get(connection, clone_id)
     except IntegrityError:
         raise Conflict(
@@ -199,11 +191,7 @@ def _insert_namespace(connection: Connection, stores: Stores, made: Plan, clone_
     newest = select(func.coalesce(func.max(namespaces.c.generation), 0)).where(
         namespaces.c.namespace_id == made.target_namespace_id
     )
-    document = dict(planned.document)
-    document["infrastructure"] = {
-        **(document.get("infrastructure") or {}),
-        "qdrant_collection": _collection_name(made, clone_id),
-    }
+    document = _in_collection(planned.document, _collection_name(made, clone_id))
     inserted = connection.execute(
         insert(namespaces)
         .values(
@@ -228,14 +216,51 @@ def _insert_namespace(connection: Connection, stores: Stores, made: Plan, clone_
 def _insert_resources(connection: Connection, made: Plan, clone_id: str) -> None:
     rows = [resource.to_row(clone_id) for resource in made.resources]
     # What the ledger has of the namespace is what it will be, its own collection included.
-    document = rows[0]["document"]
-    rows[0]["document"] = document | {
-        "infrastructure": {
-            **(document.get("infrastructure") or {}),
-            "qdrant_collection": _collection_name(made, clone_id),
-        }
-    }
+    rows[0]["document"] = _in_collection(rows[0]["document"], _collection_name(made, clone_id))
     connection.execute(insert(clone_resources), rows)
+
+
+def _insert_slices(connection: Connection, made: Plan, clone_id: str) -> None:
+    connection.execute(
+        insert(clone_slices),
+        [
+            {
+                "clone_id": clone_id,
+                "slice": part.index,
+                "bounds": part.to_json(),
+                "points": 0,
+                "progress": {},
+                "done": False,
+            }
+            for part in made.slices
+        ],
+    )
+
+
+def rename_collection(lease: Lease, clone: Clone) -> Clone:
+    """Gives an unfinished clone's Qdrant collection, which is not made yet, another name."""
+    stem, _, attempt = clone.qdrant_collection.partition(".")
+    name = f"{stem}.{int(attempt or 1) + 1}"
+    planned, mine = clone_resources.c, namespaces.c.namespace_key == clone.namespace_key
+    is_planned = (planned.clone_id == clone.clone_id, planned.kind == "namespace")
+    with lease.write() as connection:
+        connection.execute(
+            update(clones)
+            .where(clones.c.clone_id == clone.clone_id)
+            .values(qdrant_collection=name, qdrant_created=False)
+        )
+        for table, where in ((clone_resources, is_planned), (namespaces, (mine,))):
+            document = connection.execute(select(table.c.document).where(*where)).scalar_one()
+            connection.execute(
+                update(table).where(*where).values(document=_in_collection(document, name))
+            )
+        return ledger.get(connection, clone.clone_id)
+
+
+def _in_collection(document: Document, name: str) -> Document:
+    """A namespace's document that names its Qdrant collection."""
+    infrastructure = document.get("infrastructure") or {}
+    return document | {"infrastructure": {**infrastructure, "qdrant_collection": name}}
 
 
 def _collection_name(made: Plan, clone_id: str) -> str:
@@ -258,9 +283,10 @@ def _plan_anew(
         made = replace(made, warnings=[f"Planned anew: {changes}.", *made.warnings])
     lease = Lease(stores, clone.clone_id, clone.token)
     with lease.write() as connection:
-        mine = clone_resources.c.clone_id == clone.clone_id
-        connection.execute(delete(clone_resources).where(mine))
+        for table in (clone_resources, clone_slices):
+            connection.execute(delete(table).where(table.c.clone_id == clone.clone_id))
         _insert_resources(connection, made, clone.clone_id)
+        _insert_slices(connection, made, clone.clone_id)
         connection.execute(
             update(clones)
             .where(clones.c.clone_id == clone.clone_id)

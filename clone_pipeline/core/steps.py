@@ -11,11 +11,11 @@ from . import ledger
 from .catalog.schema import clones, namespaces
 from .kinds import KINDS, ResourceKind
 from .ledger import Lease
+from .points import copy_points
 from .process import Holder
 from .publish import publish
 from .report import StepReport
 from .stores import Stores
-from .vectors.stream import copy_points
 from .verify import verify_clone
 from .work import Work
 

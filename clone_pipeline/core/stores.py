@@ -26,10 +26,11 @@ def _new_id() -> str:
 @dataclass(frozen=True)
 class VectorAddress:
     """Where vectors are: a server with its keys for writing and for reading sources, or, without
-    a `url`, the embedded store in `folder`."""
+    a `url`, the embedded store in `folder`. No `grpc_port` is the one after the URL's."""
 
     folder: Path
     url: str | None = None
+    grpc_port: int | None = None
     api_key: str | None = None
     source_api_key: str | None = None
 
@@ -51,7 +52,7 @@ class Stores:
         where = self.vector_address
         store: VectorStore
         if where.url is not None:
-            store = _open_server(where.url, where.api_key)
+            store = _open_server(where.url, where.api_key, where.grpc_port)
         else:
             store = _open_embedded(where.folder, self.on_wait)
         try:
@@ -73,7 +74,8 @@ class Stores:
             yield target
             return
         key = where.source_api_key or (qdrant_api_key if elsewhere else where.api_key)
-        store = _open_server(qdrant_url or str(where.url), key)
+        port = None if elsewhere else where.grpc_port
+        store = _open_server(qdrant_url or str(where.url), key, port)
         try:
             yield store
         finally:
@@ -86,10 +88,10 @@ class Stores:
 # The client takes most of a second to import, which commands without vectors need not wait for.
 
 
-def _open_server(url: str, api_key: str | None) -> VectorStore:
+def _open_server(url: str, api_key: str | None, grpc_port: int | None) -> VectorStore:
     from .vectors.server import ServerStore
 
-    return ServerStore.open(url, api_key)
+    return ServerStore.open(url, api_key, grpc_port=grpc_port)
 
 
 def _open_embedded(folder: Path, on_wait: Callable[[str], None] | None) -> VectorStore:

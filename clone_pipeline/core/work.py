@@ -37,6 +37,19 @@ class Work:
     def rewriter(self) -> Rewriter:
         return Rewriter(id_map_from_json(self.clone.plan["ids"]))
 
+    def new_rewriter(self) -> Rewriter | None:
+        """One more, for another thread. None where points stay as they are: in the native lane."""
+        return None if self.is_native else Rewriter(self.rewriter.ids)
+
+    @property
+    def is_native(self) -> bool:
+        return bool(self.clone.plan["lane"] == "native")
+
+    @property
+    def source_collection(self) -> str:
+        """The source's Qdrant collection, as the plan found it: no alias that may be switched."""
+        return str(self.clone.plan["source"]["qdrant_collection"])
+
     @cached_property
     def source(self) -> Namespace:
         """The source's own row."""

@@ -36,7 +36,7 @@ from clone_pipeline import step as job_step
 from clone_pipeline.cli.main import main
 from clone_pipeline.core import reserve, steps
 from clone_pipeline.core.catalog.engine import Catalog
-from clone_pipeline.core.vectors import stream
+from clone_pipeline.core.vectors import slices
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.server import ServerStore
 
@@ -100,9 +100,12 @@ def install(ticks: Ticks) -> None:
     """Puts the ticks around all that a clone does to a store, and around Dagster's events."""
     _wrap_catalog(ticks)
     for store in (EmbeddedStore, ServerStore):
-        _wrap_upsert(store, ticks)
+        _wrap_upsert(store, "upsert", ticks)
         for name in ("create", "delete", "scroll", "close"):
             _around(store, name, name, ticks)
+    # The embedded store's do no more than to call those.
+    _wrap_upsert(ServerStore, "write", ticks)
+    _around(ServerStore, "read", "scroll", ticks)
     _around(DagsterInstance, "handle_new_event", "dagster event", ticks)
     _around(reserve, "make_plan", "plan", ticks)
     _around(reserve, "measure_points", "plan", ticks)
@@ -145,8 +148,8 @@ def _wrap_catalog(ticks: Ticks) -> None:
     Catalog.write = wrapped  # type: ignore[method-assign]
 
 
-def _wrap_upsert(store: Any, ticks: Ticks) -> None:
-    upsert = store.upsert
+def _wrap_upsert(store: Any, name: str, ticks: Ticks) -> None:
+    upsert = getattr(store, name)
 
     def wrapped(self: Any, collection: str, points: Sequence[Any]) -> None:
         if ticks.dies_next("upsert:half"):
@@ -155,7 +158,7 @@ def _wrap_upsert(store: Any, ticks: Ticks) -> None:
         upsert(self, collection, points)
         ticks.tick("upsert:after")
 
-    store.upsert = wrapped
+    setattr(store, name, wrapped)
 
 
 def _retry_at_once(gate: str | None, *_: Any) -> float:
@@ -167,7 +170,7 @@ def _retry_at_once(gate: str | None, *_: Any) -> float:
 
 def run() -> None:
     faults = json.loads(os.environ.get(VARIABLE, "{}"))
-    stream.EMBEDDED_PAGE = stream.SERVER_PAGE = faults.get("page", 25)
+    slices.EMBEDDED_PAGE = slices.FIRST_PAGE = slices.LARGEST_PAGE = faults.get("page", 25)
     job_step._wait = partial(_retry_at_once, faults.get("retry"))
     install(Ticks(faults))
     sys.argv[0] = "clone-pipeline"

@@ -21,7 +21,7 @@ from clone_pipeline.core.ledger import LEASE_SECONDS, Clone, Lease
 from clone_pipeline.core.process import Holder
 from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.stores import Stores
-from clone_pipeline.core.vectors import stream
+from clone_pipeline.core.vectors import slices
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.port import Point
 from clone_pipeline.core.work import Work
@@ -167,7 +167,7 @@ def test_a_writer_that_loses_its_lease_in_the_middle_stops_with_the_page(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = clone(stores, "first", until="copy_points")
-    monkeypatch.setattr(stream, "EMBEDDED_PAGE", 3)
+    monkeypatch.setattr(slices, "EMBEDDED_PAGE", 3)
     pages = []
     upsert = EmbeddedStore.upsert
 

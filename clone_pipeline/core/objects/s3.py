@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from botocore.exceptions import (
@@ -20,11 +23,14 @@ from botocore.exceptions import (
 )
 
 from ..errors import CloneError, InvalidRequest, StoreUnavailable
+from .heads import Credentials, Heads, NotAnswered, Route
 
 NAMED = 100  # how many missing and how many unreadable files are named; the rest is counted
 
 _MOST_CONCURRENT = 64
 _ATTEMPTS = 4
+_TIMEOUTS = (5.0, 30.0)
+_PLAIN = (200, 403, 404)  # the answers that need no second look
 _BUSY = (429, 500, 502, 503, 504)
 
 
@@ -48,6 +54,7 @@ class ObjectCheck:
 
 
 class _Head(NamedTuple):
+    number: int
     label: str
     url: str
     status: int  # 200, 404, or what else the store refused with
@@ -73,12 +80,22 @@ def _location(blob: dict[str, Any]) -> str | None:
     return key if isinstance(key, str) and key else None
 
 
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
 class ObjectStore:
     """One S3, by the usual AWS variables. Safe to use from several threads."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, clock: Callable[[], datetime] = _now) -> None:
         self._client = client
+        self._clock = clock
         self._endpoint: str = client.meta.endpoint_url
+        self._heads = Heads(_tls_context(client), _TIMEOUTS)
+        self._routes: dict[str, Route | None] = {}
+        self._learning = threading.Lock()
+        self._sent = threading.local()
+        client.meta.events.register("before-send.s3.HeadObject", self._remember)
 
     @classmethod
     def open(cls, endpoint_url: str | None) -> ObjectStore:
@@ -93,8 +110,8 @@ class ObjectStore:
         config = Config(
             signature_version="s3v4",
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-            connect_timeout=5,
-            read_timeout=30,
+            connect_timeout=_TIMEOUTS[0],
+            read_timeout=_TIMEOUTS[1],
             max_pool_connections=_MOST_CONCURRENT,
         )
         try:
@@ -103,9 +120,10 @@ class ObjectStore:
             raise _unusable(error) from error
 
     def close(self) -> None:
+        self._heads.close()
         self._client.close()
 
-    def check(self, files: Iterable[tuple[str, str]], concurrency: int = 16) -> ObjectCheck:
+    def check(self, files: Iterable[tuple[str, str]], concurrency: int = 32) -> ObjectCheck:
         """Asks for every (label, location) whether it exists, `concurrency` (up to 64) at a time.
 
         `files` is drawn as the answers come in, so it may be of any length.
@@ -115,31 +133,52 @@ class ObjectStore:
         """
         workers = max(1, min(concurrency, _MOST_CONCURRENT))
         report = ObjectCheck()
-        pending: deque[Future[_Head]] = deque()
-        with ThreadPoolExecutor(workers, thread_name_prefix="s3-head") as pool:
-            try:
-                for label, url in files:
-                    if not _is_s3(url, report):
-                        continue
-                    if len(pending) >= 2 * workers:
-                        _count(report, pending.popleft().result())
-                    pending.append(pool.submit(self._head, label, url))
-                while pending:
-                    _count(report, pending.popleft().result())
-            except BaseException:
-                # Leaving the pool waits for what runs; what only waits in it need not start.
-                for future in pending:
-                    future.cancel()
-                raise
+        ready: dict[int, _Head] = {}  # answers that wait for an earlier one
+        drawn = 0
+        with _Crew(workers, self._head) as crew:
+            for label, url in files:
+                if not _is_s3(url, report):
+                    continue
+                if drawn - report.checked - len(ready) >= 2 * workers:
+                    _count_next(report, ready, crew.answer())
+                crew.ask(drawn, label, url)
+                drawn += 1
+            while report.checked < drawn:
+                _count_next(report, ready, crew.answer())
         return report
 
-    def _head(self, label: str, url: str) -> _Head:
+    def _head(self, number: int, label: str, url: str) -> _Head:
         # Keys may hold ?, # and %: an S3 location is no URL to be parsed.
         bucket, _, key = url.removeprefix("s3://").partition("/")
+        status, size = self._ask(bucket, key)
+        return _Head(number, label, url, status, size)
+
+    def _ask(self, bucket: str, key: str) -> tuple[int, int]:
+        """Status and size of a file: by the bucket's route, or by the client, which learns it."""
+        if bucket not in self._routes:
+            with self._learning:
+                if bucket not in self._routes:
+                    self._sent.request = None
+                    answer = self._ask_client(bucket, key)
+                    self._routes[bucket] = _route(self._sent.request, key)
+                    return answer
+        route = self._routes[bucket]
+        if route is not None and key:
+            try:
+                request = route.request(key, self._credentials(), self._clock())
+                status, size = self._heads.ask(route, request)
+            except (NotAnswered, UnicodeEncodeError):
+                return self._ask_client(bucket, key)
+            if status in _PLAIN:
+                return status, size
+        # What is busy, moved or broken: the client knows whether to try again, and where.
+        return self._ask_client(bucket, key)
+
+    def _ask_client(self, bucket: str, key: str) -> tuple[int, int]:
         try:
             answer = self._client.head_object(Bucket=bucket, Key=key)
         except ParamValidationError:
-            return _Head(label, url, 404, 0)  # nothing can exist under such a name
+            return 404, 0  # nothing can exist under such a name
         except ClientError as error:
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
             if status in _BUSY:
@@ -147,10 +186,17 @@ class ObjectStore:
                     f"The object store {self._endpoint} is busy: it answered {status} to "
                     f"{_ATTEMPTS} attempts."
                 ) from error
-            return _Head(label, url, status, 0)
+            return status, 0
         except BotoCoreError as error:
             raise self._translated(error) from error
-        return _Head(label, url, 200, int(answer["ContentLength"]))
+        return 200, int(answer["ContentLength"])
+
+    def _credentials(self) -> Credentials:
+        # Asked for each time: those of a role are renewed while we work.
+        return Credentials(*self._client._request_signer._credentials.get_frozen_credentials()[:3])
+
+    def _remember(self, request: Any, **_: Any) -> None:
+        self._sent.request = request
 
     def _translated(self, error: BotoCoreError) -> CloneError:
         if isinstance(error, NoCredentialsError | PartialCredentialsError):
@@ -163,6 +209,74 @@ class ObjectStore:
                 f"The object store {self._endpoint} cannot be reached: {_sentence(error)}."
             )
         return _unusable(error)
+
+
+class _Crew:
+    """Threads that ask. Lighter than futures, of which one costs as much as a question."""
+
+    def __init__(self, workers: int, head: Callable[[int, str, str], _Head]) -> None:
+        self._head = head
+        self._questions: SimpleQueue[tuple[int, str, str] | None] = SimpleQueue()
+        self._answers: SimpleQueue[_Head | BaseException] = SimpleQueue()
+        self._stopping = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"s3-head-{number}", daemon=True)
+            for number in range(workers)
+        ]
+
+    def __enter__(self) -> _Crew:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # What runs ends; what only waits need not start.
+        self._stopping = True
+        for _thread in self._threads:
+            self._questions.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def ask(self, number: int, label: str, url: str) -> None:
+        self._questions.put((number, label, url))
+
+    def answer(self) -> _Head:
+        """The next answer, whichever it is. Raises what asking has raised."""
+        answer = self._answers.get()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _work(self) -> None:
+        while (question := self._questions.get()) is not None and not self._stopping:
+            try:
+                self._answers.put(self._head(*question))
+            except BaseException as error:
+                self._answers.put(error)
+
+
+def _route(sent: Any, key: str) -> Route | None:
+    """What the client has sent, if the rest of the bucket can be asked for in the same way."""
+    from botocore.utils import get_environ_proxies
+
+    if sent is None or get_environ_proxies(sent.url):
+        return None
+    return Route.learned(sent.url, sent.headers, key)
+
+
+def _tls_context(client: Any) -> ssl.SSLContext | None:
+    """Trusts whom the client trusts; None where that cannot be told."""
+    from botocore.httpsession import get_cert_path
+
+    trusted = get_cert_path(client._endpoint.http_session._verify)
+    if not isinstance(trusted, str):
+        return None
+    try:
+        if Path(trusted).is_dir():
+            return ssl.create_default_context(capath=trusted)
+        return ssl.create_default_context(cafile=trusted)
+    except OSError:
+        return None
 
 
 def _unusable(error: Exception) -> InvalidRequest:
@@ -180,6 +294,13 @@ def _is_s3(url: str, report: ObjectCheck) -> bool:
     else:
         report.without_bucket += 1
     return False
+
+
+def _count_next(report: ObjectCheck, ready: dict[int, _Head], answer: _Head) -> None:
+    """Counts what has come, in the order of the files."""
+    ready[answer.number] = answer
+    while (head := ready.pop(report.checked, None)) is not None:
+        _count(report, head)
 
 
 def _count(report: ObjectCheck, head: _Head) -> None:

@@ -137,8 +137,7 @@ class RecordRewriter:
     def _object(self, place: _Place, old: Json, found: list[int]) -> Json:
         new = old
         for key, ids, rewritten, kept in place.ids:
-            value = old.get(key)
-            if type(value) is str:
+            if key in old and type(value := old[key]) is str:
                 swapped = ids.get(value)
                 if swapped is None:
                     found.append(kept)
@@ -148,8 +147,7 @@ class RecordRewriter:
                         new = old.copy()
                     new[key] = swapped
         for key, kind, below in place.inner:
-            value = old.get(key)
-            if value and type(value) is kind:
+            if key in old and (value := old[key]) and isinstance(value, kind):
                 walk: Any = self._object if kind is dict else self._list
                 inner = walk(below, value, found)
                 if inner is not value:
@@ -180,7 +178,7 @@ class RecordRewriter:
         new = old
         for index, value in enumerate(old):
             swapped = value
-            if type(value) is dict:
+            if isinstance(value, dict):
                 swapped = self._object(place, value, found)
             elif type(value) is str and place.item is not None:
                 swapped = place.item.ids.get(value, value)
@@ -206,8 +204,7 @@ class RecordRewriter:
 
     def _joined(self, leaf: _Leaf, old: Json, new: Json, found: list[int]) -> Json:
         """Ids joined by `/`."""
-        value = old.get(leaf.key)
-        if type(value) is not str:
+        if leaf.key not in old or type(value := old[leaf.key]) is not str:
             return new
         swapped = self._paths.get(value)
         if swapped is None:
@@ -234,7 +231,9 @@ class RecordRewriter:
                 value = self._node(place.nodes, old[key], found)
                 if value is not old[key]:
                     new = _set(old, new, key, value)
-        return new if renaming.keys == keys else dict(zip(renaming.keys, new.values(), strict=True))
+        if renaming.keys == keys:
+            return new
+        return type(new)(zip(renaming.keys, new.values(), strict=True))
 
     def _renaming(self, place: _Place, keys: tuple[str, ...]) -> _Renaming:
         spelling = [key for key in keys if key.startswith("_taxonomy_")]
@@ -262,7 +261,7 @@ class RecordRewriter:
         if type(value) is list:
             items = [self._node(leaf, item, found) for item in value]
             return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
-        if type(value) is dict:
+        if isinstance(value, dict):
             new = value
             for key in _NODE_KEYS:
                 inner = value.get(key)
@@ -275,7 +274,7 @@ class RecordRewriter:
 def _set(old: Json, new: Json, key: str, value: Any) -> Json:
     """`new` with the value, a copy first where it is still the old object."""
     if new is old:
-        new = dict(old)
+        new = old.copy()
     new[key] = value
     return new
 

@@ -26,6 +26,7 @@ from qdrant_client.local.qdrant_local import QdrantLocal
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from ..errors import CloneError, NotFound, StoreUnavailable, WorkError
+from .encoded import EncodedPage, EncodedPoint
 from .faults import one_line, translated
 from .ids import canonical_id
 from .lock import FolderLock
@@ -44,6 +45,7 @@ class EmbeddedStore:
     """Safe for threads, not for forked processes. Close it: others wait for it."""
 
     embedded = True
+    transport = "in this process"
 
     def __init__(self, folder: Path, lock: FolderLock, client: QdrantLocal) -> None:
         self._folder = folder
@@ -93,6 +95,12 @@ class EmbeddedStore:
         with self._operation():
             return collection in self._client.collections
 
+    def resolve(self, name: str) -> str:
+        return name
+
+    def aliases(self, collection: str) -> list[str]:
+        return []
+
     def read_config(self, collection: str) -> CollectionConfig:
         with self._operation(collection):
             config = self._client.get_collection(collection).config
@@ -105,7 +113,9 @@ class EmbeddedStore:
         vectors, sparse = vectors_models(config), sparse_models(config)
         return _kept(vectors, sparse, config.get("metadata"))
 
-    def create(self, collection: str, config: CollectionConfig) -> None:
+    def create(
+        self, collection: str, config: CollectionConfig, *, for_loading: bool = False
+    ) -> None:
         vectors, sparse = vectors_models(config), sparse_models(config)
         indexes = text_indexes(config)
         with self._operation():
@@ -125,6 +135,12 @@ class EmbeddedStore:
                 )
             self._sync(collection)
 
+    def finish_loading(self, collection: str, config: CollectionConfig) -> None:
+        """It has no index to build."""
+
+    def create_index(self, collection: str, field: str, schema: Any) -> None:
+        """It remembers none, see above."""
+
     def delete(self, collection: str) -> None:
         with self._operation():
             if self._remove(collection):
@@ -133,6 +149,20 @@ class EmbeddedStore:
     def count(self, collection: str) -> int:
         with self._operation(collection):
             return int(self._client.count(collection).count)
+
+    def last_write(self, collection: str) -> str | None:
+        return None
+
+    def split(self, collection: str, parts: int) -> list[PointId]:
+        """It sorts all ids for every page: parts would only do that more often."""
+        return []
+
+    def read(self, collection: str, limit: int, offset: PointId | None = None) -> EncodedPage:
+        page = self.scroll(collection, limit, offset)
+        return EncodedPage([EncodedPoint.of(point) for point in page.points], page.next)
+
+    def write(self, collection: str, points: Sequence[EncodedPoint]) -> None:
+        self.upsert(collection, [point.plain() for point in points])
 
     def scroll(self, collection: str, limit: int, offset: PointId | None = None) -> Page:
         with self._operation(collection):

@@ -6,7 +6,9 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import grpc
 import httpx
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
@@ -14,6 +16,13 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from ..errors import CloneError, NotFound, StorageFailed, StoreUnavailable, WorkError
 
 _TRY_AGAIN = {408, 429, 502, 503, 504}
+_RPC_TRY_AGAIN = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.ABORTED,
+)
+# A server that dies in the middle of an answer.
+_LOST_WORDS = ("rst_stream", "stream removed", "socket closed", "connection reset", "goaway")
 _DISK_WORDS = ("no space left", "read-only file system", "disk quota", "disk full")
 # SQLite says these in words only; Python 3.10 does not pass its result codes on.
 _SQLITE_DISK_WORDS = ("readonly", "read-only", "disk is full", "disk i/o error", "unable to open")
@@ -43,6 +52,8 @@ def _translate(error: Exception, where: str) -> CloneError:
         return _refusal(error, where)
     if isinstance(error, ResponseHandlingException):
         return _transport(error.source, where)
+    if isinstance(error, grpc.RpcError):
+        return _rpc(error, where)
     if isinstance(error, sqlite3.Error):
         return _sqlite(error, where)
     if isinstance(error, OSError):
@@ -81,6 +92,29 @@ def _transport(source: object, where: str) -> CloneError:
     if isinstance(source, httpx.TransportError):
         return StoreUnavailable(f"{where} cannot be reached: {one_line(source)}.")
     return WorkError(f"{where} gave an answer that cannot be understood: {one_line(source)}.")
+
+
+def _rpc(error: Any, where: str) -> CloneError:
+    code, reason = error.code(), one_line(error.details() or error.code())
+    words = reason.lower()
+    if any(word in words for word in _DISK_WORDS):
+        return StorageFailed(f"{where} cannot store: {reason}.")
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return StoreUnavailable(
+            f"{where} did not answer in time; whether the operation was done is not known."
+        )
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        wait = dict(error.trailing_metadata() or ()).get("retry-after", "")
+        return StoreUnavailable(
+            f"{where} is busy: {reason}.", retry_after=float(wait) if wait.isdigit() else None
+        )
+    if code in _RPC_TRY_AGAIN or any(word in words for word in _LOST_WORDS):
+        return StoreUnavailable(f"{where} cannot be reached: {reason}.")
+    if code is grpc.StatusCode.NOT_FOUND:
+        return NotFound(f"{where}: {reason}.")
+    if code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED):
+        return WorkError(f"{where} does not let this API key do that: {reason}.")
+    return WorkError(f"{where} refused the operation: {reason}.")
 
 
 def _sqlite(error: sqlite3.Error, where: str) -> CloneError:

@@ -15,7 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from .encoded import EncodedPage, EncodedPoint
 
 PointId = int | str  # an unsigned 64-bit integer, or a UUID in its canonical lower-case form
 Vector = list[float] | list[list[float]] | dict[str, list[Any]]
@@ -46,9 +49,22 @@ class VectorStore(Protocol):
 
     embedded: bool
 
+    @property
+    def transport(self) -> str:
+        """How points travel, for people: `gRPC`, or what stands in for it and why."""
+        ...
+
     def close(self) -> None: ...
 
     def exists(self, collection: str) -> bool: ...
+
+    def resolve(self, name: str) -> str:
+        """The collection that an alias stands for; any other name as it is."""
+        ...
+
+    def aliases(self, collection: str) -> list[str]:
+        """The aliases that stand for a collection."""
+        ...
 
     def read_config(self, collection: str) -> CollectionConfig:
         """The configuration as the store knows it (the embedded store has forgotten most)."""
@@ -58,8 +74,22 @@ class VectorStore(Protocol):
         """What `read_config` tells of a collection that was created with this configuration."""
         ...
 
-    def create(self, collection: str, config: CollectionConfig) -> None:
-        """Makes the collection with its payload indexes, empty, whatever was left of that name."""
+    def create(
+        self, collection: str, config: CollectionConfig, *, for_loading: bool = False
+    ) -> None:
+        """Makes the collection with its payload indexes, empty, whatever was left of that name.
+
+        `for_loading`: vectors are not indexed until `finish_loading`, so that a graph is not built
+        again and again while its points come in.
+        """
+        ...
+
+    def finish_loading(self, collection: str, config: CollectionConfig) -> None:
+        """Lets the vectors be indexed, as the configuration says. Does not wait for it."""
+        ...
+
+    def create_index(self, collection: str, field: str, schema: Any) -> None:
+        """Makes one payload index, in the form in which `payload_schema` has it."""
         ...
 
     def delete(self, collection: str) -> None:
@@ -67,6 +97,28 @@ class VectorStore(Protocol):
         ...
 
     def count(self, collection: str) -> int: ...
+
+    def last_write(self, collection: str) -> str | None:
+        """A text that changes with every write to the collection; None where the store has none.
+
+        Equal before and after means that nothing was written in between.
+        """
+        ...
+
+    def split(self, collection: str, parts: int) -> list[PointId]:
+        """Up to `parts - 1` ids, ascending, that cut the collection into parts of about one size.
+
+        Each is the first id of a part. Nothing where the store is not read in parts.
+        """
+        ...
+
+    def read(self, collection: str, limit: int, offset: PointId | None = None) -> EncodedPage:
+        """As `scroll`, without decoding anything."""
+        ...
+
+    def write(self, collection: str, points: Sequence[EncodedPoint]) -> None:
+        """As `upsert`."""
+        ...
 
     def scroll(self, collection: str, limit: int, offset: PointId | None = None) -> Page:
         """A page that starts at `offset` (inclusive), vectors and payload included.

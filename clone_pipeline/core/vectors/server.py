@@ -1,4 +1,4 @@
-"""A Qdrant server over REST.
+"""A Qdrant server: points over gRPC where it can be reached, everything else over REST.
 
 JSON goes through as it is, not through the client's models: they drop fields that a newer server
 has, and check every component of every vector. The client still does the connection, the key and
@@ -8,6 +8,7 @@ the server's answers.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -15,15 +16,26 @@ from urllib.parse import urlsplit
 
 from qdrant_client import QdrantClient
 
-from ..errors import InvalidRequest, NotFound, WorkError
+from ..errors import InvalidRequest, NotFound, StoreUnavailable, WorkError
+from .channel import Channel, TooLarge
+from .encoded import EncodedPage, EncodedPoint, decode_id, received
 from .faults import translated
-from .ids import canonical_id
+from .ids import canonical_id, id_order
 from .models import checked, create_body, index_params, plain_point, point_json, reported_config
 from .port import CollectionConfig, Page, Point, PointId
 
 # Qdrant Cloud and proxies before a server take no more in one request.
 _MAX_REQUEST_BYTES = 16 * 1024 * 1024
 _MAX_IDS = 10_000
+_MOST_OVERHEAD = 512  # of a request, of a point in it
+
+_REST_PORT = 6333
+_PROBE_SECONDS = 3.0
+# Since then vectors have the same encoding in answers and in upserts.
+_ENCODED_SINCE = (1, 17)
+
+_SHARDS_IN_TELEMETRY = 3
+_SAMPLED_PER_PART = 16
 
 
 class ServerStore:
@@ -31,16 +43,26 @@ class ServerStore:
 
     embedded = False
 
-    def __init__(self, client: QdrantClient, where: str) -> None:
+    def __init__(self, client: QdrantClient, channel: Channel, where: str) -> None:
         self._client = client
         self._where = where
         self._limits: dict[str, tuple[int | None, int | None]] = {}
+        self._channel = channel
+        self._probing = threading.Lock()
+        self._fallback: str | None = None  # why points go over REST; "" is: they do not
 
     @classmethod
-    def open(cls, url: str, api_key: str | None = None, timeout_seconds: int = 60) -> ServerStore:
+    def open(
+        cls,
+        url: str,
+        api_key: str | None = None,
+        timeout_seconds: int = 60,
+        grpc_port: int | None = None,
+    ) -> ServerStore:
         """The server at `url`, which is not spoken to yet. Raises InvalidRequest for no URL.
 
         A write that is not answered within `timeout_seconds` may have been done all the same.
+        `grpc_port`: None is the one after the port of the URL, as Qdrant has it.
         """
         try:
             parts = urlsplit(url)
@@ -49,20 +71,65 @@ class ServerStore:
             usable = False
         if not usable:
             raise InvalidRequest("The Qdrant URL is not usable; write e.g. http://localhost:6333.")
+        # Compressing vectors costs the server ten times what it saves.
+        headers = {"Accept-Encoding": "identity"}
         # As a header: the client's own argument warns of a key over http at every start.
-        headers = {} if api_key is None else {"api-key": api_key}
+        headers |= {} if api_key is None else {"api-key": api_key}
         where = f"Qdrant at {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         with translated(where):
             client = QdrantClient(
                 url=url, headers=headers, timeout=timeout_seconds, check_compatibility=False
             )
-        return cls(client, where)
+        channel = Channel(
+            f"{parts.hostname}:{grpc_port or (parts.port or _REST_PORT) + 1}",
+            tls=parts.scheme == "https",
+            api_key=api_key,
+            where=where,
+            timeout_seconds=timeout_seconds,
+        )
+        return cls(client, channel, where)
 
     def close(self) -> None:
+        self._channel.close()
         self._client.close()
+
+    @property
+    def transport(self) -> str:
+        why = self._why_rest()
+        return f"REST, because {why}" if why else "gRPC"
+
+    def version(self) -> str:
+        with translated(self._where):
+            return str(
+                self._client.http.client.request(type_=dict, method="GET", url="/")["version"]
+            )
+
+    @property
+    def where(self) -> str:
+        """The server at the start of a sentence, without anything secret."""
+        return self._where
+
+    def address(self) -> tuple[str, str | None]:
+        """The URL of the REST interface, port included, and the API key."""
+        api = self._client.http.client
+        return api.host, api._client.headers.get("api-key")
 
     def exists(self, collection: str) -> bool:
         return bool(self._request("GET", "/exists", collection)["exists"])
+
+    def resolve(self, name: str) -> str:
+        """A key for one collection may not see the aliases; then the name is taken as it is."""
+        try:
+            known = self._get("/aliases", {})["aliases"]
+        except StoreUnavailable:
+            raise
+        except WorkError:
+            return name
+        return next((one["collection_name"] for one in known if one["alias_name"] == name), name)
+
+    def aliases(self, collection: str) -> list[str]:
+        known = self._request("GET", "/aliases", collection)["aliases"]
+        return sorted(one["alias_name"] for one in known)
 
     def read_config(self, collection: str) -> CollectionConfig:
         return reported_config(self._request("GET", "", collection))
@@ -70,15 +137,29 @@ class ServerStore:
     def kept_config(self, config: CollectionConfig) -> CollectionConfig:
         return config
 
-    def create(self, collection: str, config: CollectionConfig) -> None:
+    def create(
+        self, collection: str, config: CollectionConfig, *, for_loading: bool = False
+    ) -> None:
         self.delete(collection)
-        self._request("PUT", "", collection, _encoded(create_body(config)))
+        body = create_body(config)
+        if for_loading:
+            optimizers = body.get("optimizers_config") or {}
+            body["optimizers_config"] = optimizers | {"max_optimization_threads": 0}
+        self._request("PUT", "", collection, _encoded(body))
         for field, schema in (config.get("payload_schema") or {}).items():
-            body = {"field_name": field, "field_schema": index_params(schema)}
-            self._request("PUT", "/index", collection, _encoded(body), wait=True)
+            self.create_index(collection, field, schema)
         left = self.count(collection)
         if left:
             raise WorkError(f"{self._where}: the new collection {collection} holds {left} points.")
+
+    def finish_loading(self, collection: str, config: CollectionConfig) -> None:
+        threads = (config.get("optimizers_config") or {}).get("max_optimization_threads")
+        wanted = {"max_optimization_threads": "auto" if threads is None else threads}
+        self._request("PATCH", "", collection, _encoded({"optimizers_config": wanted}))
+
+    def create_index(self, collection: str, field: str, schema: Any) -> None:
+        body = {"field_name": field, "field_schema": index_params(schema)}
+        self._request("PUT", "/index", collection, _encoded(body), wait=True)
 
     def delete(self, collection: str) -> None:
         self._limits.pop(collection, None)
@@ -91,6 +172,72 @@ class ServerStore:
         return int(
             self._request("POST", "/points/count", collection, _encoded({"exact": True}))["count"]
         )
+
+    def last_write(self, collection: str) -> str | None:
+        """The number of the last operation of each shard, from the telemetry of v1.17 and later.
+
+        None where some shards are on other nodes, where writes are waiting to be applied, and
+        where this key may not see it.
+        """
+        try:
+            known = self._get("/telemetry", {"details_level": _SHARDS_IN_TELEMETRY})
+            told = next(
+                one for one in known["collections"]["collections"] if one["id"] == collection
+            )
+            queues = [(shard["id"], shard["local"]["update_queue"]) for shard in told["shards"]]
+            if any(queue["length"] for _, queue in queues):
+                return None
+            return json.dumps(sorted((shard, queue["op_num"]) for shard, queue in queues))
+        except (LookupError, TypeError, StopIteration, WorkError):
+            return None
+
+    def split(self, collection: str, parts: int) -> list[PointId]:
+        """By a random sample of the ids."""
+        if parts < 2:
+            return []
+        most, _ = self._strict_limits(collection)
+        wanted = min(parts * _SAMPLED_PER_PART, most or _MAX_IDS)
+        body = {"query": {"sample": "random"}, "limit": wanted, "with_payload": False}
+        found = self._request("POST", "/points/query", collection, _encoded(body))["points"]
+        ids = sorted({canonical_id(item["id"]) for item in found}, key=id_order)
+        firsts = [ids[len(ids) * part // parts] for part in range(1, parts)] if ids else []
+        return list(dict.fromkeys(firsts))
+
+    def read(self, collection: str, limit: int, offset: PointId | None = None) -> EncodedPage:
+        if self._why_rest():
+            return self._read_json(collection, limit, offset)
+        most, _ = self._strict_limits(collection)
+        limit = limit if most is None else min(limit, most)
+        try:
+            answer, size = self._channel.scroll(collection, limit, offset)
+        except TooLarge:
+            if limit == 1:
+                return self._read_json(collection, 1, offset)
+            return self.read(collection, max(1, limit // 8), offset)
+        points = [received(point) for point in answer.result]
+        uncertain = [point.id for point in points if point.only_json]
+        if uncertain:
+            exact = {
+                point.id: EncodedPoint.of(point) for point in self.retrieve(collection, uncertain)
+            }
+            points = [exact.get(point.id, point) if point.only_json else point for point in points]
+        following = answer.next_page_offset
+        return EncodedPage(points, decode_id(following) if following else None, size)
+
+    def _read_json(self, collection: str, limit: int, offset: PointId | None) -> EncodedPage:
+        page = self.scroll(collection, limit, offset)
+        return EncodedPage([EncodedPoint.of(point) for point in page.points], page.next)
+
+    def write(self, collection: str, points: Sequence[EncodedPoint]) -> None:
+        if self._why_rest():
+            self.upsert(collection, [point.plain() for point in points])
+            return
+        _, most = self._strict_limits(collection)
+        encoded = (point.encoded for point in points if not point.only_json)
+        for some in in_requests(encoded, _MAX_REQUEST_BYTES, most):
+            self._channel.upsert(collection, some)
+        if rest := [point.plain() for point in points if point.only_json]:
+            self.upsert(collection, rest)
 
     def scroll(self, collection: str, limit: int, offset: PointId | None = None) -> Page:
         """May give fewer points than `limit` where strict mode says so."""
@@ -164,6 +311,21 @@ class ServerStore:
             )
         return self._limits[collection]
 
+    def _why_rest(self) -> str:
+        """Why points cannot go over gRPC; "" where they can. Asked of the server once."""
+        with self._probing:
+            if self._fallback is None:
+                over_rest = self.version()
+                over_grpc = self._channel.version(_PROBE_SECONDS)
+                self._fallback = _reason(over_rest, over_grpc, self._channel.address)
+            return self._fallback
+
+    def _get(self, url: str, params: dict[str, Any]) -> Any:
+        with translated(self._where):
+            return self._client.http.client.request(
+                type_=dict, method="GET", url=url, params=params
+            )["result"]
+
     def _request(
         self,
         method: str,
@@ -184,6 +346,36 @@ class ServerStore:
                 **options,
             )
             return answer["result"]
+
+
+def _reason(over_rest: str, over_grpc: str | None, address: str) -> str:
+    if over_grpc is None:
+        return f"no Qdrant answers over gRPC at {address}; set QDRANT_GRPC_PORT if it is elsewhere"
+    if over_grpc != over_rest:
+        return (
+            f"another Qdrant ({over_grpc}, not {over_rest}) answers over gRPC at {address}; set "
+            "QDRANT_GRPC_PORT"
+        )
+    if tuple(int(part) for part in over_rest.split(".")[:2]) < _ENCODED_SINCE:
+        return f"Qdrant {over_rest} gives vectors out in an older encoding than it takes them in"
+    return ""
+
+
+def in_requests(
+    points: Iterable[bytes], max_bytes: int, max_points: int | None = None
+) -> Iterator[list[bytes]]:
+    """As many encoded points as fit into one request; one at least."""
+    held: list[bytes] = []
+    size = 0
+    for point in points:
+        length = len(point) + _MOST_OVERHEAD
+        if held and (size + length > max_bytes - _MOST_OVERHEAD or len(held) == max_points):
+            yield held
+            held, size = [], 0
+        held.append(point)
+        size += length
+    if held:
+        yield held
 
 
 def upsert_bodies(

@@ -6,206 +6,162 @@ page is written once more, over itself: points keep their ids.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import RowMapping, select, update
 
-from ..catalog.schema import clone_resources, clone_slices, clones
-from ..report import LISTED, StepReport
+from ..catalog.schema import clone_slices
+from ..references import Rewriter
 from ..work import Work
-from .digest import Digest, point_digest
+from .encoded import EncodedPage, EncodedPoint
 from .equality import rule
-from .port import Page, Point, PointId, VectorStore
-
-# The embedded store sorts all ids for each page, so its pages are large; a server's are of the
-# size Qdrant advises for upserts.
-EMBEDDED_PAGE = 1000
-SERVER_PAGE = 256
-
-# How many points of a collection `verify: sample` looks at: those with the lowest digests.
-SAMPLED = 100
-
-
-def page_size(store: VectorStore) -> int:
-    return EMBEDDED_PAGE if store.embedded else SERVER_PAGE
-
-
-@dataclass
-class Progress:
-    """What a slice has copied so far, as its checkpoint stores it."""
-
-    digest: Digest = field(default_factory=Digest)
-    collections: Counter[str] = field(default_factory=Counter)
-    references: Counter[tuple[str, str]] = field(default_factory=Counter)
-    sample: dict[str, list[tuple[int, PointId]]] = field(default_factory=dict)
-
-    def add(self, point: Point, digest: int, *, sampled: bool) -> None:
-        self.digest.add(digest)
-        collection = collection_of(point.payload)
-        self.collections[collection] += 1
-        if sampled:
-            lowest = self.sample.setdefault(collection, [])
-            lowest.append((digest, point.id))
-            lowest.sort()
-            del lowest[SAMPLED:]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "digest": self.digest.to_json(),
-            "collections": dict(self.collections),
-            "references": [[*key, count] for key, count in self.references.items()],
-            "sample": {
-                name: [[str(digest), id] for digest, id in lowest]
-                for name, lowest in self.sample.items()
-            },
-        }
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Progress:
-        if not values:
-            return cls()
-        return cls(
-            digest=Digest.from_json(values["digest"]),
-            collections=Counter(values["collections"]),
-            references=Counter({(path, what): n for path, what, n in values["references"]}),
-            sample={
-                name: [(int(digest), id) for digest, id in lowest]
-                for name, lowest in values["sample"].items()
-            },
-        )
-
-    def merge(self, other: Progress) -> None:
-        self.digest.merge(other.digest)
-        self.collections += other.collections
-        self.references += other.references
-        for name, lowest in other.sample.items():
-            self.sample[name] = sorted(self.sample.get(name, []) + lowest)[:SAMPLED]
+from .patience import Patience
+from .port import PointId, VectorStore
+from .progress import Progress
+from .slices import CONCURRENT, Slice, for_each, read_slice
 
 
 def collection_of(payload: dict[str, Any]) -> str:
     """The collection a point belongs to, in either payload layout; "" where it says none."""
-    internal = payload.get("_internal")
-    inner = internal.get("collection_id") if isinstance(internal, dict) else None
-    return str(payload.get("collection_id") or inner or "")
+    collection = payload.get("collection_id")
+    if not collection:
+        internal = payload.get("_internal")
+        collection = internal.get("collection_id") if isinstance(internal, dict) else None
+    return str(collection or "")
 
 
-def copy_points(work: Work) -> StepReport:
-    """Makes the target's Qdrant collection and copies the points of every slice that is not done.
+def rewrite(
+    rewriter: Rewriter | None, point: EncodedPoint
+) -> tuple[dict[str, Any], Counter[tuple[str, str]]]:
+    """Makes it the clone's point. Returns its payload and its references by (path, outcome).
 
-    Raises LeaseLost when another run has taken over, StoreUnavailable, StorageFailed.
+    No rewriter: the point stays as it is.
     """
-    with work.stores.vectors() as target:
-        _ensure_collection(work, target)
-        if not work.request.include_resources.collections:
-            return work.skip("copy_points", {"points": 0})
-        with work.source_vectors(target) as store:
-            copier = _Copier(work, store, work.source.qdrant_collection, target)
-            for row in _read_slices(work):
-                if not row["done"]:
-                    copier.copy_slice(row)
-        return _report(work, copier)
+    before = point.payload
+    if rewriter is None:
+        return before, Counter()
+    after, references = rewriter.rewrite_payload(before)
+    if after is not before:
+        point.replace_payload(after)
+    return after, references
 
 
-def read_progress(work: Work) -> Progress:
-    """What all slices together have copied."""
-    total = Progress()
-    for row in _read_slices(work):
-        total.merge(Progress.from_json(row["progress"]))
-    return total
+class Throttle:
+    """Keeps all workers together below so many points a second. Safe for threads."""
 
-
-class _Copier:
-    def __init__(self, work: Work, source: VectorStore, name: str, target: VectorStore) -> None:
-        self.work = work
-        self.source = source
-        self.name = name
-        self.target = target
-        self.exact = rule(target.embedded, work.clone.plan["qdrant_config"]).exact
-        self.sampled = work.request.verify == "sample"
-        self.copied = 0
-        self.started = work.stores.clock()
-
-    def copy_slice(self, row: RowMapping) -> None:
-        progress = Progress.from_json(row["progress"])
-        offset: PointId | None = row["cursor"]
-        done = False
-        while not done:
-            page = self.source.scroll(self.name, page_size(self.source), offset)
-            self._write(page, progress)
-            offset, done = page.next, page.next is None
-            self._checkpoint(row["slice"], offset, progress, done=done)
-            self._throttle()
-
-    def _write(self, page: Page, progress: Progress) -> None:
-        rewritten = []
-        for point in page.points:
-            payload, references = self.work.rewriter.rewrite_payload(point.payload)
-            point = point._replace(payload=payload)
-            progress.references.update(references)
-            progress.add(point, point_digest(point, vectors=self.exact), sampled=self.sampled)
-            rewritten.append(point)
-        if rewritten:
-            self.work.lease.check()
-            self.target.upsert(self.work.clone.qdrant_collection, rewritten)
-        self.copied += len(rewritten)
-
-    def _checkpoint(
-        self, index: int, offset: PointId | None, progress: Progress, *, done: bool
-    ) -> None:
-        with self.work.lease.write() as connection:
-            connection.execute(
-                update(clone_slices)
-                .where(
-                    clone_slices.c.clone_id == self.work.clone.clone_id,
-                    clone_slices.c.slice == index,
-                )
-                .values(
-                    cursor=offset,
-                    points=progress.digest.count,
-                    progress=progress.to_json(),
-                    done=done,
-                )
-            )
-
-    def _throttle(self) -> None:
-        limit = self.work.request.max_points_per_second
-        if limit is None:
-            return
-        ahead = self.copied / limit - self.seconds
-        while ahead > 0:
-            # Short sleeps, so that a cancel is heard.
-            self.work.stores.sleep(min(ahead, 0.5))
-            ahead = self.copied / limit - self.seconds
+    def __init__(self, work: Work, patience: Patience) -> None:
+        self._limit = work.request.max_points_per_second
+        self._clock = work.stores.clock
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._started = self._clock()
+        self.points = 0
 
     @property
     def seconds(self) -> float:
-        return (self.work.stores.clock() - self.started).total_seconds()
+        return (self._clock() - self._started).total_seconds()
+
+    def add(self, points: int) -> None:
+        """So many were copied: waits until more are due."""
+        with self._lock:
+            self.points += points
+            ahead = 0.0 if self._limit is None else self.points / self._limit - self.seconds
+        self._patience.nap(ahead)
 
 
-def _ensure_collection(work: Work, target: VectorStore) -> None:
-    """Creates the collection unless this clone has; payload indexes stand before the load."""
-    name = work.clone.qdrant_collection
-    if work.clone.qdrant_created and target.exists(name):
-        return
-    work.lease.check()
-    target.create(name, work.clone.plan["qdrant_config"])
-    with work.lease.write() as connection:
-        connection.execute(
-            update(clones)
-            .where(clones.c.clone_id == work.clone.clone_id)
-            .values(qdrant_created=True)
-        )
-        # Had it been there and vanished, nothing of the slices is true any more.
-        connection.execute(
-            update(clone_slices)
-            .where(clone_slices.c.clone_id == work.clone.clone_id)
-            .values(cursor=None, points=0, progress={}, done=False)
-        )
+class Copier:
+    """Copies the slices of one clone; `target` is None where they are only read, for what the
+    proof has to compare with."""
+
+    def __init__(
+        self, work: Work, source: VectorStore, target: VectorStore | None, patience: Patience
+    ) -> None:
+        self._work = work
+        self._source = source
+        self._target = target
+        self._patience = patience
+        self._exact = rule(source.embedded, work.clone.plan["qdrant_config"]).exact
+        self._sampled = work.request.verify == "sample"
+        self.throttle = Throttle(work, patience)
+
+    def copy_all(self) -> None:
+        """Every slice that is not done. Raises LeaseLost, StoreUnavailable, StorageFailed."""
+        left = [row for row in read_slices(self._work) if not row["done"]]
+        for_each(left, self._copy, workers(self._work, self._source), self._patience)
+
+    def _copy(self, row: RowMapping) -> None:
+        part = slice_of(row)
+        progress = Progress.from_json(row["progress"])
+        rewriter = self._work.new_rewriter()
+        name = self._work.source_collection
+        for page in read_slice(self._source, name, part, self._patience, row["cursor"]):
+            self._copy_page(page, progress, rewriter)
+            store_slice(self._work, self._patience, part, progress, page.next)
+            self.throttle.add(len(page.points))
+
+    def _copy_page(self, page: EncodedPage, progress: Progress, rewriter: Rewriter | None) -> None:
+        for point in page.points:
+            add(progress, point, rewriter, exact=self._exact, sampled=self._sampled)
+        target = self._target
+        if target is None or not page.points:
+            return
+        self._work.lease.check()
+        self._patience(lambda: target.write(self._work.clone.qdrant_collection, page.points))
 
 
-def _read_slices(work: Work) -> list[RowMapping]:
+def add(
+    progress: Progress,
+    point: EncodedPoint,
+    rewriter: Rewriter | None,
+    *,
+    exact: bool,
+    sampled: bool = False,
+) -> int:
+    """Rewrites a point of the source and counts it. Returns its digest.
+
+    `exact`: the vectors belong to the digest.
+    """
+    payload, references = rewrite(rewriter, point)
+    for reference, count in references.items():
+        progress.references[reference] += count
+    digest = point.digest(vectors=exact)
+    progress.digest.add(digest)
+    collection = collection_of(payload)
+    progress.collections[collection] += 1
+    if sampled:
+        progress.put_aside(collection, digest, point.id)
+    return digest
+
+
+def store_slice(
+    work: Work, patience: Patience, part: Slice, progress: Progress, cursor: PointId | None
+) -> None:
+    """The checkpoint: what is durable in the target, and where to go on (None: it is done)."""
+
+    def store() -> None:
+        with work.lease.write() as connection:
+            connection.execute(
+                update(clone_slices)
+                .where(
+                    clone_slices.c.clone_id == work.clone.clone_id,
+                    clone_slices.c.slice == part.index,
+                )
+                .values(
+                    cursor=cursor,
+                    points=progress.digest.count,
+                    progress=progress.to_json(),
+                    done=cursor is None,
+                )
+            )
+
+    patience(store)
+
+
+def read_slices(work: Work) -> list[RowMapping]:
+    """The clone's rows of `clone_slices`, in the order of their ids."""
     query = (
         select(clone_slices)
         .where(clone_slices.c.clone_id == work.clone.clone_id)
@@ -215,70 +171,25 @@ def _read_slices(work: Work) -> list[RowMapping]:
         return list(connection.execute(query).mappings())
 
 
-def _report(work: Work, copier: _Copier) -> StepReport:
-    total = read_progress(work)
-    collections = _collections(work)
-    rate = round(copier.copied / copier.seconds) if copier.seconds > 0 else None
-    report = StepReport(
-        clone_id=work.clone.clone_id,
-        step="copy_points",
-        counts={"points": total.digest.count},
-        bytes=work.clone.plan["bytes"]["points"],
-        resources=_resources(total, collections),
-        warnings=_warnings(total, collections),
-        details={
-            "points_per_second": rate,
-            "points_in_this_run": copier.copied,
-            "payload_references": [
-                {"path": path, "outcome": outcome, "count": count}
-                for (path, outcome), count in sorted(total.references.items())
-            ],
-        },
-    )
-    with work.lease.write() as connection:
-        return work.store(connection, report)
+def slice_of(row: RowMapping) -> Slice:
+    return Slice(row["slice"], row["bounds"].get("first"), row["bounds"].get("until"))
 
 
-def _collections(work: Work) -> dict[str, RowMapping]:
-    """The planned collections by their new id, in the order of their names."""
-    planned = clone_resources.c
-    query = (
-        select(planned.source_id, planned.target_id, planned.name, planned.document)
-        .where(planned.clone_id == work.clone.clone_id, planned.kind == "collection")
-        .order_by(planned.name)
-    )
-    with work.stores.catalog.read() as connection:
-        return {row["target_id"]: row for row in connection.execute(query).mappings()}
+def read_progress(work: Work) -> Progress:
+    """What all slices together have copied."""
+    total = Progress()
+    for row in read_slices(work):
+        total.merge(Progress.from_json(row["progress"]))
+    return total
 
 
-def _unknown(total: Progress, collections: dict[str, RowMapping]) -> list[tuple[str, int]]:
-    return [item for item in sorted(total.collections.items()) if item[0] not in collections]
+def workers(work: Work, store: VectorStore) -> int:
+    """How many slices are worked on at once."""
+    return 1 if store.embedded else work.request.concurrent_slices or CONCURRENT
 
 
-def _resources(total: Progress, collections: dict[str, RowMapping]) -> list[dict[str, Any]]:
-    """The points of each collection, also of those that the catalog does not have."""
-    columns = ("name", "source_id", "target_id")
-    listed = [
-        {column: row[column] for column in columns} | {"points": total.collections[key]}
-        for key, row in collections.items()
-    ]
-    listed += [
-        dict(zip(columns, ("(no such collection)", None, key), strict=True)) | {"points": count}
-        for key, count in _unknown(total, collections)
-    ]
-    return listed[:LISTED]
-
-
-def _warnings(total: Progress, collections: dict[str, RowMapping]) -> list[str]:
-    found = [
-        f"{count} points belong to {key or 'no collection'}, which the catalog does not have."
-        for key, count in _unknown(total, collections)
-    ]
-    for key, row in collections.items():
-        claimed = row["document"].get("document_count")
-        if isinstance(claimed, int) and claimed != total.collections[key]:
-            found.append(
-                f"Collection {row['name']!r} claims {claimed} documents; {total.collections[key]} "
-                "points of it are in Qdrant."
-            )
-    return found
+def per_slice(
+    work: Work, store: VectorStore, patience: Patience, function: Callable[[RowMapping], None]
+) -> None:
+    """Calls the function for every slice, several at once."""
+    for_each(read_slices(work), function, workers(work, store), patience)

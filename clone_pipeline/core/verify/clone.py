@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -13,21 +14,27 @@ from sqlalchemy import Connection, update
 from .. import ledger
 from ..catalog import namespaces as catalog
 from ..catalog.schema import clones
+from ..difference import Differences, differing_fields
 from ..errors import VerificationFailed
 from ..kinds import KINDS
 from ..kinds.buckets import read_target
 from ..objects.s3 import ObjectCheck, locations
 from ..plan import read_config
+from ..points import sides
 from ..report import StepReport
+from ..vectors.catchup import mark
+from ..vectors.compare import Sides
 from ..vectors.digest import Digest, canonical
-from ..vectors.equality import EqualityRule, rule
+from ..vectors.equality import EqualityRule
+from ..vectors.patience import Patience
 from ..vectors.port import CollectionConfig
-from ..vectors.stream import Progress, read_progress
+from ..vectors.progress import Progress
+from ..vectors.slices import Slice
+from ..vectors.stream import read_progress
 from ..work import Work
 from . import points as check_points
 from . import records
-from .difference import Differences, differing_fields
-from .drift import WasRead, find_drift
+from .drift import SourceNow, WasRead, find_drift
 
 # `verify_objects: sample` asks for the files of this many objects.
 SAMPLED_OBJECTS = 1000
@@ -59,7 +66,7 @@ def verify_clone(work: Work) -> StepReport:
     expected_objects = Digest.from_json(reports["clone_buckets"].details["objects_digest"])
     _check_records(work, expected_objects, findings)
     records.source_ids_left(work, findings.left)
-    points, equality, config = _check_vectors(work, copied, findings)
+    points, equality, source_now = _check_vectors(work, copied, findings)
     files = _check_files(work)
     if findings.left:
         raise VerificationFailed(
@@ -70,8 +77,13 @@ def verify_clone(work: Work) -> StepReport:
     with work.stores.catalog.read() as connection:
         namespace = catalog.by_key(connection, work.clone.namespace_key)
         sealed = records.read_records(connection, namespace)
-        read = WasRead(expected_objects, copied, work.clone.plan["qdrant_config"])
-        drift = find_drift(connection, work, read, points, config)
+        read = WasRead(
+            objects=expected_objects,
+            points=copied.digest.count,
+            mark=_mark(reports["copy_points"]),
+            qdrant_config=work.clone.plan["qdrant_config"],
+        )
+        drift = find_drift(connection, work, read, source_now)
     report = StepReport(
         clone_id=work.clone.clone_id,
         step="verify_clone",
@@ -103,6 +115,12 @@ def _reports(work: Work) -> dict[str, StepReport]:
         return ledger.read_reports(connection, work.clone.clone_id)
 
 
+def _mark(copied: StepReport) -> str | None:
+    """What the source's last write was when its points had been read; None: they were not."""
+    consistency: dict[str, Any] = copied.details.get("consistency", {})
+    return consistency.get("mark")
+
+
 def _check_records(work: Work, objects_digest: Digest, findings: _Findings) -> None:
     for kind in KINDS:
         found = records.check_small(work, kind, repair=True)
@@ -129,46 +147,66 @@ def _check_namespace(work: Work, findings: _Findings) -> None:
 
 def _check_vectors(
     work: Work, copied: Progress, findings: _Findings
-) -> tuple[check_points.PointsFound, EqualityRule, CollectionConfig]:
-    """What was found, the rule it was found by, and the source's configuration as it is now."""
+) -> tuple[check_points.PointsFound, EqualityRule, SourceNow]:
+    """What was found, the rule it was found by, and what the source's collection is like now."""
+    patience = Patience(work.stores, work.lease)
     with work.stores.vectors() as target, work.source_vectors(target) as source:
-        stores = check_points.Pair(target, source, work.source.qdrant_collection)
-        equality = rule(target.embedded, work.clone.plan["qdrant_config"])
-        result = _check_points(work, stores, equality, copied)
-        _check_config(work, stores, findings.left)
-        config = work.rewriter.rewrite_qdrant_config(read_config(source, work.source))
-    if result.repaired and result.seal is not None:
+        both = sides(work, source, target, patience)
+        _check_config(work, both, findings)
+        result = _check_points(work, both, copied)
+        now = SourceNow(
+            config=work.rewriter.rewrite_qdrant_config(
+                read_config(source, work.source, work.source_collection)
+            ),
+            mark=patience(lambda: mark(source, work.source_collection)),
+            points=result.source_count,
+        )
+    if result.repaired and result.seal is not None and both.target.embedded:
         # The embedded store reads differently in the session that wrote: seal a fresh one.
         with work.stores.vectors() as target:
-            result.seal = check_points.digest_target(work, target, result)
+            digests = check_points.digest_all(
+                target, work.clone.qdrant_collection, [Slice(0)], Patience(work.stores, work.lease)
+            )
+        result.seal = digests[0]
         result.count = result.seal.count
     findings.repaired += result.repaired
     findings.found.extend(result.found)
     findings.left.extend(result.left)
-    return result, equality, config
+    return result, both.rule, now
 
 
-def _check_points(
-    work: Work, stores: check_points.Pair, equality: EqualityRule, copied: Progress
-) -> check_points.PointsFound:
+def _check_points(work: Work, both: Sides, copied: Progress) -> check_points.PointsFound:
     if not work.request.include_resources.collections or work.request.verify == "counts":
-        return check_points.check_count(work, stores, copied)
+        return check_points.check_count(both, copied)
     # No sample was put aside by a copy that was begun with another proof in mind.
     if work.request.verify == "sample" and (copied.sample or not copied.digest.count):
-        return check_points.check_sample(work, stores, equality, copied)
-    return check_points.check_full(work, stores, equality, copied)
+        return check_points.check_sample(work, both, copied)
+    return check_points.check_full(work, both)
 
 
-def _check_config(work: Work, stores: check_points.Pair, left: Differences) -> None:
-    """The Qdrant collection's configuration and payload schema: the store's word, the catalog's."""
-    name = work.clone.qdrant_collection
+def _check_config(work: Work, both: Sides, findings: _Findings) -> None:
+    """The Qdrant collection's configuration and payload schema: the store's word, the catalog's.
+
+    A payload index that is gone is made again.
+    """
+    name, target = both.target_name, both.target
     asked = work.clone.plan["qdrant_config"]
-    kept = stores.target.kept_config(asked)
-    left.add("qdrant config", name, *differing_fields(kept, stores.target.read_config(name)))
+    kept = target.kept_config(asked)
+    there = target.read_config(name)
+    wanted, indexes = kept["payload_schema"], there["payload_schema"]
+    gone = [path for path in wanted if path not in indexes]
+    for path in gone:
+        findings.found.add("qdrant config", name, f"payload_schema.{path} is missing")
+        work.lease.check()
+        both.patience(partial(target.create_index, name, path, wanted[path]))
+        findings.repaired += 1
+    if gone:
+        there = target.read_config(name)
+    findings.left.add("qdrant config", name, *differing_fields(kept, there))
     with work.stores.catalog.read() as connection:
-        target = catalog.by_key(connection, work.clone.namespace_key)
-    fields = differing_fields(asked, target.qdrant_config)
-    left.add("qdrant config", f"{name} in the catalog", *fields)
+        namespace = catalog.by_key(connection, work.clone.namespace_key)
+    fields = differing_fields(asked, namespace.qdrant_config)
+    findings.left.add("qdrant config", f"{name} in the catalog", *fields)
 
 
 def _check_files(work: Work) -> ObjectCheck | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +9,13 @@ from sqlalchemy import Connection, func, select
 
 from ..catalog.documents import RECORDS
 from ..catalog.schema import objects
+from ..difference import Differences
 from ..kinds import KINDS, ResourceKind
-from ..kinds.buckets import copying, object_digest, read_rewritten
+from ..kinds.buckets import digest_source
 from ..vectors.digest import Digest
 from ..vectors.port import CollectionConfig
-from ..vectors.stream import Progress
 from ..work import Work
 from . import records
-from .difference import Differences
-from .points import PointsFound
 
 
 @dataclass(frozen=True)
@@ -26,17 +23,25 @@ class WasRead:
     """What was read of the source, rewritten."""
 
     objects: Digest
-    points: Progress
+    points: int
+    mark: str | None
     qdrant_config: CollectionConfig
 
 
-def find_drift(
-    connection: Connection, work: Work, was: WasRead, points: PointsFound, config: CollectionConfig
-) -> dict[str, Any]:
-    """`moving` with numbers, or `quiet`. `points` and `config` tell of the source as it is now.
+@dataclass(frozen=True)
+class SourceNow:
+    """The source's Qdrant collection when the proof is done; `mark` changes with every write."""
 
-    Objects are read again for `verify: full`, else counted. Points are counted where the proof
-    has not read the source's again.
+    config: CollectionConfig
+    mark: str
+    points: int
+
+
+def find_drift(connection: Connection, work: Work, was: WasRead, now: SourceNow) -> dict[str, Any]:
+    """`moving` with numbers, or `quiet`.
+
+    Objects are read again for `verify: full`, else counted. Of points is told how many more or
+    fewer there are; 1 where the count is the same and something was written all the same.
     """
     moved = {
         kind.plural: _count_changed(connection, work, kind)
@@ -45,12 +50,17 @@ def find_drift(
     }
     moved["objects"] = _count_objects(connection, work, was.objects)
     if work.request.include_resources.collections:
-        moved["points"] = abs(points.source_count - was.points.digest.count)
-        if points.source not in (None, was.points.digest):
-            moved["points"] = max(1, moved["points"])
-    moved["qdrant_config"] = int(config != was.qdrant_config)
+        moved["points"] = _count_points(was, now)
+    moved["qdrant_config"] = int(now.config != was.qdrant_config)
     moved = {name: number for name, number in moved.items() if number}
     return {"state": "moving" if moved else "quiet", "at_least": moved}
+
+
+def _count_points(was: WasRead, now: SourceNow) -> int:
+    apart = abs(now.points - was.points)
+    written = was.mark is not None and now.mark != was.mark
+    # To make or drop a payload index is a write, too.
+    return max(1, apart) if written and now.config == was.qdrant_config else apart
 
 
 def _count_changed(connection: Connection, work: Work, kind: ResourceKind) -> int:
@@ -69,7 +79,4 @@ def _count_objects(connection: Connection, work: Work, was: Digest) -> int:
     apart = abs(int(connection.execute(count).scalar_one()) - was.count)
     if apart or work.request.verify != "full":
         return apart
-    now = Digest()
-    for row, text, _ in read_rewritten(connection, copying(work), Counter()):
-        now.add(object_digest(row["object_id"], row["bucket_id"], text))
-    return int(now != was)
+    return int(digest_source(connection, work) != was)

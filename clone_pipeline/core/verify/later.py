@@ -6,12 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from .. import ledger
 from ..catalog import namespaces as catalog
 from ..catalog.documents import RECORDS
 from ..catalog.namespaces import Namespace
+from ..catalog.schema import clone_slices
+from ..difference import Differences, differing_fields
 from ..errors import Conflict
 from ..ids import id_map_from_json
 from ..kinds import KINDS
@@ -21,15 +23,16 @@ from ..plan import read_config, rewrite_namespace
 from ..references import Rewriter
 from ..request import CloneRequest, parse_request
 from ..stores import Stores
-from ..vectors.digest import Digest, point_digest
-from ..vectors.equality import differences, rule
-from ..vectors.paging import pages, pairs
+from ..vectors.compare import Sides, compare
+from ..vectors.digest import Digest
+from ..vectors.equality import rule
+from ..vectors.patience import Patience
 from ..vectors.port import VectorStore
-from ..vectors.stream import page_size
+from ..vectors.slices import Slice
+from ..vectors.stream import slice_of
 from . import records
 from .clone import config_digest
-from .difference import Differences, differing_fields
-from .points import rewritten_pages
+from .points import digest_all
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def verify_pair(
     with stores.catalog.read() as connection:
         _compare_records(connection, request, rewriter, source, namespace, found)
     if request.include_resources.collections:
-        _compare_points(stores, rewriter, source, namespace, found)
+        _compare_points(stores, clone, rewriter, source, namespace, found)
     return Verdict(namespace.name, not changed, not found, changed, compared, found)
 
 
@@ -164,17 +167,33 @@ def _changed_parts(
             return [*changed, "points (the Qdrant collection is gone)"], now.counts
         if _is_configured_otherwise(store, namespace, clone) and "qdrant config" not in changed:
             changed.append("qdrant config")
-        points = Digest()
-        if seal["points"]["digest"] is None:
-            points.count = store.count(namespace.qdrant_collection)
-        else:
-            for page in pages(store, namespace.qdrant_collection, page_size(store)):
-                for point in page:
-                    points.add(point_digest(point))
+        points = _digest_points(stores, store, namespace, clone)
     sealed = seal["points"]
     if points.count != sealed["count"] or sealed["digest"] not in (None, points.hexdigest()):
         changed.append("points")
     return changed, now.counts | {"points": points.count}
+
+
+def _digest_points(
+    stores: Stores, store: VectorStore, namespace: Namespace, clone: Clone
+) -> Digest:
+    """Of all points as they are now; without a digest where none was sealed."""
+    seal: dict[str, Any] = clone.seal or {}
+    patience, points = Patience(stores), Digest()
+    if seal["points"]["digest"] is None:
+        points.count = patience(lambda: store.count(namespace.qdrant_collection))
+        return points
+    parts = _slices(stores, clone)
+    for digest in digest_all(store, namespace.qdrant_collection, parts, patience):
+        points.merge(digest)
+    return points
+
+
+def _slices(stores: Stores, clone: Clone) -> list[Slice]:
+    query = select(clone_slices).where(clone_slices.c.clone_id == clone.clone_id)
+    with stores.catalog.read() as connection:
+        rows = connection.execute(query.order_by(clone_slices.c.slice)).mappings()
+        return [slice_of(row) for row in rows]
 
 
 def _is_configured_otherwise(store: VectorStore, namespace: Namespace, clone: Clone) -> bool:
@@ -235,7 +254,12 @@ def _compare_records(
 
 
 def _compare_points(
-    stores: Stores, rewriter: Rewriter, source: Namespace, target: Namespace, found: Differences
+    stores: Stores,
+    clone: Clone,
+    rewriter: Rewriter,
+    source: Namespace,
+    target: Namespace,
+    found: Differences,
 ) -> None:
     name = target.qdrant_collection
     with (
@@ -250,12 +274,14 @@ def _compare_points(
             return
         kept = there.kept_config(config)
         found.add("qdrant config", name, *differing_fields(kept, there.read_config(name)))
-        equality = rule(there.embedded, config)
-        expected = rewritten_pages(rewriter, store, source.qdrant_collection)
-        for before, after in pairs(expected, pages(there, name, page_size(there))):
-            if before is None and after is not None:
-                found.add("point", after.id, "is extra")
-            elif before is not None and after is None:
-                found.add("point", before.id, "is missing")
-            elif before is not None and after is not None:
-                found.add("point", before.id, *differences(before, after, equality))
+        sides = Sides(
+            source=store,
+            source_name=source.qdrant_collection,
+            target=there,
+            target_name=name,
+            rewriter=None if clone.plan["lane"] == "native" else rewriter,
+            rule=rule(there.embedded, config),
+            patience=Patience(stores),
+        )
+        for part in _slices(stores, clone):
+            compare(sides, part, found, found)

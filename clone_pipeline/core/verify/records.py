@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
@@ -15,14 +16,25 @@ from ..catalog import namespaces as catalog
 from ..catalog.documents import RECORDS, Document, RecordTable, assemble
 from ..catalog.namespaces import Namespace
 from ..catalog.schema import clone_resources, objects
+from ..difference import Differences, differing_fields
 from ..kinds import KINDS, ResourceKind
-from ..kinds.buckets import copying, object_digest, read_rewritten, read_target
-from ..references import OBJECT_KEYS, Rewriter
+from ..kinds.buckets import (
+    ObjectRow,
+    copying,
+    digest_of,
+    digest_target,
+    insert_objects,
+    read_rewritten,
+    read_target,
+    read_touched,
+)
+from ..references import Rewriter
 from ..vectors.digest import Digest, canonical
 from ..work import Work
-from .difference import Differences, differing_fields
 
 Key = tuple[str, int]
+
+_BATCH = 1000  # of objects that are repaired in one transaction
 
 
 @dataclass(frozen=True)
@@ -161,105 +173,78 @@ def check_objects(work: Work, expected: Digest, *, repair: bool) -> tuple[Differ
     """
     found = Differences()
     with work.stores.catalog.read() as connection:
-        actual = digest_objects(connection, work.clone.namespace_key)
-    if actual == expected:
-        return found, expected
+        if digest_target(connection, work.clone.namespace_key) == expected:
+            return found, expected
+    now = Digest()
     with work.stores.catalog.read() as connection:
-        now, differing = _compare_objects(connection, work, found)
-    if repair and differing:
-        _repair_objects(work, differing)
+        differing = _compare_objects(connection, work, now, found)
+        while batch := dict(islice(differing, _BATCH)):
+            if repair:
+                _repair_objects(work, batch)
     return found, now
 
 
-def digest_objects(connection: Connection, namespace_key: int) -> Digest:
-    digest = Digest()
-    for object_id, bucket_id, text in read_target(connection, namespace_key):
-        digest.add(object_digest(object_id, bucket_id, text))
-    return digest
-
-
 def _compare_objects(
-    connection: Connection, work: Work, found: Differences
-) -> tuple[Digest, dict[str, dict[str, Any] | None]]:
-    """Both sides in one order, merged. Returns what must be there, and each that is not so."""
-    digest = Digest()
-    differing: dict[str, dict[str, Any] | None] = {}
+    connection: Connection, work: Work, now: Digest, found: Differences
+) -> Iterator[tuple[str, ObjectRow | None]]:
+    """Both sides in one order, merged: each object that is not what it must be, and that (None: it
+    must not be there). Adds to `now` what must be there."""
     source = read_rewritten(connection, copying(work), Counter())
     target = read_target(connection, work.clone.namespace_key)
     for expected, actual in merge_objects(source, target):
         if expected is not None:
-            row, text, _ = expected
-            digest.add(object_digest(row["object_id"], row["bucket_id"], text))
-        if expected is None and actual is not None:
+            now.merge(digest_of([expected]))
+            if not same_object(expected, actual, found):
+                yield expected[0], expected
+        elif actual is not None:
             found.add("object", actual[0], "is extra")
-            differing[actual[0]] = None
-        elif expected is not None and not same_object(expected, actual, found):
-            row, text, _ = expected
-            differing[row["object_id"]] = row | {"document": json.loads(text)}
-    return digest, differing
+            yield actual[0], None
 
 
 def same_object(
-    expected: tuple[dict[str, Any], str, bool],
-    actual: tuple[str, str, str] | None,
-    found: Differences,
+    expected: ObjectRow, actual: tuple[str, str, str] | None, found: Differences
 ) -> bool:
     """Whether an object stands in the target as it must; names what differs."""
-    row, text, _ = expected
     if actual is None:
-        found.add("object", row["object_id"], "is missing")
+        found.add("object", expected[0], "is missing")
         return False
-    if (actual[1], actual[2]) == (row["bucket_id"], text):
+    if actual == expected[:3]:
         return True
-    before = {"bucket_id": row["bucket_id"], **json.loads(text)}
-    fields = list(differing_fields(before, {"bucket_id": actual[1], **json.loads(actual[2])}))
-    found.add("object", row["object_id"], *(fields or ["differs in how its JSON is written"]))
+    before, after = (
+        {"bucket_id": bucket_id, **json.loads(text)}
+        for _, bucket_id, text in (expected[:3], actual)
+    )
+    fields = list(differing_fields(before, after))
+    found.add("object", expected[0], *(fields or ["differs in how its JSON is written"]))
     return False
 
 
 def merge_objects(
-    source: Iterator[tuple[dict[str, Any], str, bool]], target: Iterator[tuple[str, str, str]]
-) -> Iterator[tuple[tuple[dict[str, Any], str, bool] | None, tuple[str, str, str] | None]]:
-    """Pairs of the same object id; both sides come in the order of the database."""
+    source: Iterator[ObjectRow], target: Iterator[tuple[str, str, str]]
+) -> Iterator[tuple[ObjectRow | None, tuple[str, str, str] | None]]:
+    """Pairs of the same object id; both sides come by object id."""
     left, right = next(source, None), next(target, None)
-    # The databases' orders may differ from Python's, so only equality is relied on: an id that is
-    # on one side only is told by what the other side still has to come.
-    pending_left: dict[str, tuple[dict[str, Any], str, bool]] = {}
-    pending_right: dict[str, tuple[str, str, str]] = {}
     while left is not None or right is not None:
-        if left is not None:
-            pending_left[left[0]["object_id"]] = left
-        if right is not None:
-            pending_right[right[0]] = right
-        for key in [k for k in _keys(left, right) if k in pending_left and k in pending_right]:
-            yield pending_left.pop(key), pending_right.pop(key)
-        left, right = next(source, None), next(target, None)
-    for rest in pending_left.values():
-        yield rest, None
-    for other in pending_right.values():
-        yield None, other
+        if right is None or (left is not None and left[0] < right[0]):
+            yield left, None
+            left = next(source, None)
+        elif left is None or right[0] < left[0]:
+            yield None, right
+            right = next(target, None)
+        else:
+            yield left, right
+            left, right = next(source, None), next(target, None)
 
 
-def _keys(
-    left: tuple[dict[str, Any], str, bool] | None, right: tuple[str, str, str] | None
-) -> list[str]:
-    keys = [] if left is None else [left[0]["object_id"]]
-    if right is not None and right[0] not in keys:
-        keys.append(right[0])
-    return keys
-
-
-def _repair_objects(work: Work, differing: Mapping[str, dict[str, Any] | None]) -> None:
+def _repair_objects(work: Work, differing: Mapping[str, ObjectRow | None]) -> None:
     key = work.clone.namespace_key
     with work.lease.write() as connection:
-        for object_id, row in differing.items():
-            connection.execute(
-                delete(objects).where(
-                    objects.c.namespace_key == key, objects.c.object_id == object_id
-                )
+        connection.execute(
+            delete(objects).where(
+                objects.c.namespace_key == key, objects.c.object_id.in_(differing)
             )
-            if row is not None:
-                connection.execute(insert(objects).values(row | {"namespace_key": key}))
+        )
+        insert_objects(connection, key, [row for row in differing.values() if row is not None])
 
 
 def source_ids_left(work: Work, found: Differences) -> None:
@@ -272,10 +257,9 @@ def source_ids_left(work: Work, found: Differences) -> None:
             actual = read_actual(connection, work.clone.namespace_key, kind.name)
             for key, document in actual.items():
                 _left(rewriter, kind.name, key[0], document, found)
-        for object_id, bucket_id, text in read_target(connection, work.clone.namespace_key):
-            if any(f'"{name}"' in text for name in OBJECT_KEYS):
-                document = {"object_id": object_id, "bucket_id": bucket_id, **json.loads(text)}
-                _left(rewriter, "object", object_id, document, found)
+        for object_id, bucket_id, text in read_touched(connection, work.clone.namespace_key):
+            document = {"object_id": object_id, "bucket_id": bucket_id, **json.loads(text)}
+            _left(rewriter, "object", object_id, document, found)
 
 
 def _left(rewriter: Rewriter, kind: str, id: str, document: Document, found: Differences) -> None:
@@ -295,7 +279,7 @@ def read_records(connection: Connection, namespace: Namespace) -> Records:
     own = Digest()
     own.add(_hash([namespace.name, namespace.document]))
     digests["namespace"] = own.to_json()
-    objects_digest = digest_objects(connection, namespace.key)
+    objects_digest = digest_target(connection, namespace.key)
     digests["object"] = objects_digest.to_json()
     counts["objects"] = objects_digest.count
     return Records(counts, digests)

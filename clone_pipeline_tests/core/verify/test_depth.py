@@ -11,7 +11,7 @@ from sqlalchemy import update
 from clone_pipeline.core.catalog.namespaces import by_key
 from clone_pipeline.core.catalog.schema import namespaces
 from clone_pipeline.core.stores import Stores, VectorAddress
-from clone_pipeline.core.vectors import stream
+from clone_pipeline.core.vectors import progress
 from clone_pipeline.core.vectors.port import VectorStore
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 
@@ -43,7 +43,7 @@ def test_counts_looks_at_no_point(stores_on_each_qdrant: Stores) -> None:
 def test_sample_looks_at_a_number_of_each_collection(
     stores_on_each_qdrant: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "SAMPLED", 2)
+    monkeypatch.setattr(progress, "SAMPLED", 2)
     making = Making.until_copied(stores_on_each_qdrant, verify="sample")
     spoil(making, *range(1, 10))
     proof = making.prove()

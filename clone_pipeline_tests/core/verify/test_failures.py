@@ -157,10 +157,6 @@ CONFIG_CHANGES: dict[str, tuple[Callable[[Any, str], Any], str]] = {
         lambda store, name: _patch(store, name, {"vectors": {"image": {"on_disk": False}}}),
         "vectors.image.on_disk differs",
     ),
-    "a missing index": (
-        lambda store, name: store._request("DELETE", "/index/count", name, wait=True),
-        "payload_schema.count is missing",
-    ),
     "an extra index": (
         lambda store, name: _index(store, name, "other", "bool"),
         "payload_schema.other is extra",
@@ -190,6 +186,20 @@ def test_a_qdrant_collection_that_is_configured_otherwise(
     with making.target() as (vectors, collection):
         configure(vectors, collection)
     assert ("qdrant config", making.clone.qdrant_collection, field) in refused(making)
+
+
+def test_a_payload_index_that_was_dropped_is_made_again(stores_on_a_server: Stores) -> None:
+    making = Making.until_copied(stores_on_a_server)
+    with making.target() as (vectors, collection):
+        before = vectors.read_config(collection)
+        vectors._request("DELETE", "/index/count", collection, wait=True)  # type: ignore[attr-defined]
+    report = making.step("verify_clone")
+    assert report.details["repaired"] == 1
+    assert [one["field"] for one in report.details["differences_first"]] == [
+        "payload_schema.count is missing"
+    ]
+    with making.target() as (vectors, collection):
+        assert vectors.read_config(collection) == before
 
 
 def test_a_failed_proof_is_made_again_by_the_next_run(stores: Stores) -> None:

@@ -1,0 +1,1 @@
+"""Copying points, measured from outside: ours, the official tools, and Qdrant's own snapshots."""

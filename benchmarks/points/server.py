@@ -1,0 +1,146 @@
+"""The Qdrant server that is measured, and the few bare REST calls the benchmark makes itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+# Every collection the benchmark makes has this prefix, so that it can clean up after itself.
+PREFIX = "clone_pipeline_benchmark_"
+
+_START_SECONDS = 60.0
+_CALL_SECONDS = 3600.0
+
+# The server is on loopback or named by the user: never through a proxy.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Refused(Exception):
+    """The server's own words, with the HTTP status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"HTTP {status}: {text[:300]}")
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    grpc_port: int
+
+    @property
+    def grpc_url(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.hostname}:{self.grpc_port}"
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """The `result` of the answer. Raises Refused."""
+        request = urllib.request.Request(
+            f"{self.url}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with _opener.open(request, timeout=_CALL_SECONDS) as answer:
+                return json.load(answer)["result"]
+        except urllib.error.HTTPError as error:
+            raise Refused(error.code, error.read().decode(errors="replace")) from None
+
+    def version(self) -> str:
+        with _opener.open(self.url, timeout=_CALL_SECONDS) as answer:
+            return str(json.load(answer)["version"])
+
+    def count(self, collection: str) -> int:
+        path = f"/collections/{collection}/points/count"
+        return int(self.call("POST", path, {"exact": True})["count"])
+
+    def delete(self, collection: str) -> None:
+        self.call("DELETE", f"/collections/{collection}")
+
+    def delete_leftovers(self) -> None:
+        """Removes what this benchmark, or one that was killed, has made under its own names."""
+        for one in self.call("GET", "/collections")["collections"]:
+            if one["name"].startswith(PREFIX):
+                self.delete(one["name"])
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """The server at QDRANT_URL, else one of our own in a temporary folder, stopped afterwards."""
+    if url := os.environ.get("QDRANT_URL"):
+        server = Server(url.rstrip("/"), (urlsplit(url).port or 6333) + 1)
+        server.delete_leftovers()
+        try:
+            yield server
+        finally:
+            server.delete_leftovers()
+        return
+    with TemporaryDirectory(prefix="clone-pipeline-benchmark-") as folder:
+        with _started(Path(folder)) as server:
+            yield server
+
+
+@contextmanager
+def _started(folder: Path) -> Iterator[Server]:
+    binary = shutil.which("qdrant")
+    if binary is None:
+        raise SystemExit("There is no `qdrant` on the PATH; install one, or set QDRANT_URL.")
+    http, grpc = _free_ports()
+    settings = {
+        "QDRANT__SERVICE__HOST": "127.0.0.1",
+        "QDRANT__SERVICE__HTTP_PORT": str(http),
+        "QDRANT__SERVICE__GRPC_PORT": str(grpc),
+        "QDRANT__STORAGE__STORAGE_PATH": str(folder / "storage"),
+        "QDRANT__STORAGE__SNAPSHOTS_PATH": str(folder / "snapshots"),
+        "QDRANT__TELEMETRY_DISABLED": "true",
+    }
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [binary],
+            cwd=folder,
+            env={"PATH": os.environ.get("PATH", ""), **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url = f"http://127.0.0.1:{http}"
+        _wait_until_ready(url, process, folder / "log")
+        yield Server(url, grpc)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _free_ports() -> tuple[int, int]:
+    """Neighbours, as Qdrant's own 6333 and 6334 are: clients guess the second from the first."""
+    for _ in range(100):
+        with socket.socket() as one, socket.socket() as other, suppress(OSError, OverflowError):
+            one.bind(("127.0.0.1", 0))
+            http = int(one.getsockname()[1])
+            other.bind(("127.0.0.1", http + 1))
+            return http, http + 1
+    raise SystemExit("No two neighbouring ports are free on loopback.")
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(urllib.error.URLError, OSError), _opener.open(f"{url}/readyz", timeout=5):
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"Qdrant did not start: {log.read_text(errors='replace')}")

@@ -1,0 +1,120 @@
+"""A Qdrant server's gRPC interface: as much of it as points need, at the level of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from qdrant_client.grpc import (
+    HealthCheckReply,
+    HealthCheckRequest,
+    ScrollPoints,
+    WithPayloadSelector,
+    WithVectorsSelector,
+)
+from qdrant_client.grpc import (
+    PointId as QdrantPointId,
+)
+
+from ..errors import WorkError
+from . import wire
+from .faults import translated
+from .port import PointId
+
+_MAX_RECEIVED = 64 * 1024 * 1024
+
+_OPTIONS = [
+    # A client that says that it understands gzip is sent gzip, which costs the server ten times as
+    # much as everything else it does for a page.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
+    ("grpc.max_receive_message_length", _MAX_RECEIVED),
+    ("grpc.max_send_message_length", -1),
+    # Pages of megabytes: less waiting for the window to open.
+    ("grpc.http2.lookahead_bytes", 4 * 1024 * 1024),
+    # Two stores may talk to one address with two keys.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+class TooLarge(WorkError):
+    """An answer is larger than is read at once; ask for fewer points."""
+
+
+class Channel:
+    """Safe for threads, not for forked processes."""
+
+    def __init__(
+        self, address: str, *, tls: bool, api_key: str | None, where: str, timeout_seconds: int
+    ) -> None:
+        self.address = address
+        self._where = where
+        self._timeout = timeout_seconds
+        self._metadata = () if api_key is None else (("api-key", api_key),)
+        self._channel = (
+            grpc.secure_channel(address, grpc.ssl_channel_credentials(), _OPTIONS)
+            if tls
+            else grpc.insecure_channel(address, _OPTIONS)
+        )
+        self._health_check = self._channel.unary_unary(
+            "/qdrant.Qdrant/HealthCheck",
+            HealthCheckRequest.SerializeToString,
+            HealthCheckReply.FromString,
+        )
+        self._scroll = self._channel.unary_unary(
+            "/qdrant.Points/Scroll", ScrollPoints.SerializeToString
+        )
+        self._upsert = self._channel.unary_unary(
+            "/qdrant.Points/Upsert", wire.UpsertPoints.SerializeToString
+        )
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def version(self, timeout_seconds: float) -> str | None:
+        """The server's version; None where nothing answers that is a Qdrant."""
+        try:
+            reply = self._health_check(
+                HealthCheckRequest(), timeout=timeout_seconds, metadata=self._metadata
+            )
+        except grpc.RpcError:
+            return None
+        return str(reply.version)
+
+    def scroll(self, collection: str, limit: int, offset: PointId | None) -> tuple[Any, int]:
+        """A `wire.ScrollResponse` that starts at `offset`, and its size in bytes.
+
+        Raises TooLarge, and StoreUnavailable, NotFound or WorkError as every store does.
+        """
+        request = ScrollPoints(
+            collection_name=collection,
+            limit=limit,
+            offset=_point_id(offset),
+            with_payload=WithPayloadSelector(enable=True),
+            with_vectors=WithVectorsSelector(enable=True),
+        )
+        with translated(self._where):
+            try:
+                answer = self._scroll(request, timeout=self._timeout, metadata=self._metadata)
+            except grpc.RpcError as error:
+                if "message larger than max" in (error.details() or ""):
+                    raise TooLarge(
+                        f"{self._where} sent more than {_MAX_RECEIVED} bytes for {limit} points of "
+                        f"{collection}."
+                    ) from error
+                raise
+            return wire.ScrollResponse.FromString(answer), len(answer)
+
+    def upsert(self, collection: str, points: Sequence[bytes]) -> None:
+        """Writes `PointStruct`s; they are durable when it returns."""
+        request = wire.UpsertPoints(collection_name=collection, wait=True, points=points)
+        with translated(self._where):
+            self._upsert(request, timeout=self._timeout, metadata=self._metadata)
+
+
+def _point_id(point_id: PointId | None) -> QdrantPointId | None:
+    if point_id is None:
+        return None
+    if isinstance(point_id, int):
+        return QdrantPointId(num=point_id)
+    return QdrantPointId(uuid=point_id)

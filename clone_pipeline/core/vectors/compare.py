@@ -1,0 +1,187 @@
+"""One slice of the source and of the target, side by side: what differs is named and put right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..references import Rewriter
+from ..work import Work
+from .digest import Digest
+from .encoded import EncodedPage, EncodedPoint
+from .equality import EqualityRule, differences
+from .ids import id_order
+from .patience import Patience
+from .port import PointId, VectorStore
+from .progress import Progress
+from .slices import Slice, read_slice
+from .stream import add, rewrite
+
+if TYPE_CHECKING:
+    from ..difference import Differences
+
+# So many points that differ are written at once.
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Two collections and what makes points of one into points of the other."""
+
+    source: VectorStore
+    source_name: str
+    target: VectorStore
+    target_name: str
+    rewriter: Rewriter | None
+    rule: EqualityRule
+    patience: Patience
+
+
+@dataclass
+class Compared:
+    """`progress` is what the source holds now, rewritten; `sealed` digests the target as it was
+    read. `repaired` counts the points that were written again or removed."""
+
+    progress: Progress = field(default_factory=Progress)
+    sealed: Digest = field(default_factory=Digest)
+    compared: int = 0
+    repaired: int = 0
+
+
+Pair = tuple[EncodedPoint | None, EncodedPoint | None]
+
+
+def compare(
+    sides: Sides,
+    part: Slice,
+    found: Differences,
+    left: Differences,
+    work: Work | None = None,
+    *,
+    sampled: bool = False,
+) -> Compared:
+    """Names in `found` every point of the slice that differs, and each field in which it does.
+
+    With `work`, each is written again as the source has it now (or removed, where the source has
+    it no more), and what differs still is named in `left`. Holds a page of either side.
+    """
+    result = Compared()
+    batch: list[Pair] = []
+    for before, after in _pairs(_pages(sides, part, True), _pages(sides, part, False)):
+        result.compared += 1
+        expected = actual = None
+        if before is not None:
+            expected = add(
+                result.progress, before, sides.rewriter, exact=sides.rule.exact, sampled=sampled
+            )
+        if after is not None:
+            actual = after.digest()
+            result.sealed.add(actual)
+            if sides.rule.exact and actual == expected:
+                look_for_source_ids(sides.rewriter, after, left)
+                continue
+        if note(before, after, sides.rule, found):
+            batch.append((before, after))
+        elif after is not None:
+            look_for_source_ids(sides.rewriter, after, left)
+        if work is not None and len(batch) >= _BATCH:
+            result.repaired += repair(work, sides, batch, left)
+            batch = []
+    if work is not None:
+        result.repaired += repair(work, sides, batch, left)
+    return result
+
+
+def note(
+    before: EncodedPoint | None,
+    after: EncodedPoint | None,
+    rule: EqualityRule,
+    found: Differences,
+) -> bool:
+    """Whether the target's point differs from the source's, rewritten; names the fields."""
+    if before is None:
+        if after is None:
+            return False
+        found.add("point", after.id, "is extra")
+        return True
+    fields = ["is missing"]
+    if after is not None:
+        fields = differences(before.plain(), after.plain(), rule)
+    found.add("point", before.id, *fields)
+    return bool(fields)
+
+
+def look_for_source_ids(rewriter: Rewriter | None, point: EncodedPoint, left: Differences) -> None:
+    """Names every id of the source that a point of the target holds at a mapped place."""
+    if rewriter is None:
+        return
+    _, references = rewriter.rewrite_payload(point.payload)
+    if any(outcome == "rewritten" for _, outcome in references):
+        for path, old in rewriter.source_ids_left("payload", point.plain().payload):
+            left.add("point", point.id, f"payload.{path} still holds the source's {old}")
+
+
+def repair(work: Work, sides: Sides, batch: list[Pair], left: Differences) -> int:
+    """Writes them again, reads them back, and keeps what differs still."""
+    if not batch:
+        return 0
+    work.lease.check()
+    name, target = sides.target_name, sides.target
+    wanted = [before for before, _ in batch if before is not None]
+    if wanted:
+        sides.patience(lambda: target.write(name, wanted))
+    gone = [after.id for before, after in batch if before is None and after is not None]
+    if gone:
+        sides.patience(lambda: target.delete_points(name, gone))
+    written = retrieve(sides, [point.id for point in wanted] + gone)
+    for before, after in batch:
+        point = before or after
+        now = None if point is None else written.get(point.id)
+        note(before, now, sides.rule, left)
+        if now is not None:
+            look_for_source_ids(sides.rewriter, now, left)
+    return len(batch)
+
+
+def retrieve(sides: Sides, ids: list[PointId]) -> dict[PointId, EncodedPoint]:
+    """The target's points of these ids, as far as they are there."""
+    points = sides.patience(lambda: sides.target.retrieve(sides.target_name, ids))
+    return {point.id: EncodedPoint.of(point) for point in points}
+
+
+def rewritten(sides: Sides, ids: list[PointId]) -> dict[PointId, EncodedPoint]:
+    """The source's points of these ids as they must stand in the target."""
+    points = sides.patience(lambda: sides.source.retrieve(sides.source_name, ids))
+    found = {point.id: EncodedPoint.of(point) for point in points}
+    for point in found.values():
+        rewrite(sides.rewriter, point)
+    return found
+
+
+def _pages(sides: Sides, part: Slice, of_source: bool) -> Iterator[EncodedPage]:
+    store, name = (
+        (sides.source, sides.source_name) if of_source else (sides.target, sides.target_name)
+    )
+    return read_slice(store, name, part, sides.patience)
+
+
+def _pairs(expected: Iterable[EncodedPage], actual: Iterable[EncodedPage]) -> Iterator[Pair]:
+    """Matches two page streams in id order by id; None stands for a point that one side lacks."""
+    left, right = _flat(expected), _flat(actual)
+    a, b = next(left, None), next(right, None)
+    while a is not None or b is not None:
+        if b is None or (a is not None and id_order(a.id) < id_order(b.id)):
+            yield a, None
+            a = next(left, None)
+        elif a is None or id_order(b.id) < id_order(a.id):
+            yield None, b
+            b = next(right, None)
+        else:
+            yield a, b
+            a, b = next(left, None), next(right, None)
+
+
+def _flat(stream: Iterable[EncodedPage]) -> Iterator[EncodedPoint]:
+    for page in stream:
+        yield from page.points

@@ -1,0 +1,89 @@
+"""Waiting for what passes by itself, within a step: a busy server, a rate limit, a lost connection.
+
+Interruptible: a cancel, a lost lease or another worker's failure ends the wait within a second.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+from tenacity.wait import wait_random_exponential
+
+from ..errors import StoreUnavailable
+from ..ledger import Lease
+from ..stores import Stores
+
+T = TypeVar("T")
+
+# Waiting more than this in a row for one page, without having been asked to, is for people.
+_LONGEST_SECONDS = 120.0
+_LONGEST_STEP = 10.0
+_NAP_SECONDS = 0.5
+
+_backoff = wait_random_exponential(multiplier=0.2, max=_LONGEST_STEP)
+
+
+class Stopped(Exception):
+    """Another worker has failed: this one has nothing to say."""
+
+
+class Patience:
+    """Runs operations that may be repeated, again and again while the store is unavailable.
+
+    Safe for threads. `stop` ends all waits. Raises StoreUnavailable after two minutes in a row
+    without an answer (longer where the store asks for it), LeaseLost, Stopped.
+    """
+
+    def __init__(self, stores: Stores, lease: Lease | None = None) -> None:
+        self._stores = stores
+        self._lease = lease
+        self.stop = threading.Event()
+        self.waits = 0
+        self.seconds_waited = 0.0
+
+    def __call__(self, operation: Callable[[], T]) -> T:
+        retrying = Retrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=_wait,
+            stop=_gives_up,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        self.go_on()
+        return retrying(operation)
+
+    def go_on(self) -> None:
+        """Raises Stopped where the work has been given up."""
+        if self.stop.is_set():
+            raise Stopped
+
+    def nap(self, seconds: float) -> None:
+        """Sleeps in short parts. Raises Stopped."""
+        while seconds > 0:
+            self.go_on()
+            self._stores.sleep(min(seconds, _NAP_SECONDS))
+            seconds -= _NAP_SECONDS
+        self.go_on()
+
+    def _sleep(self, seconds: float) -> None:
+        self.waits += 1
+        self.seconds_waited += seconds
+        self.nap(seconds)
+        if self._lease is not None:
+            self._lease.check()
+
+
+def _asked(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome is not None else None
+    return (error.retry_after or 0.0) if isinstance(error, StoreUnavailable) else 0.0
+
+
+def _wait(state: RetryCallState) -> float:
+    return max(_backoff(state), _asked(state))
+
+
+def _gives_up(state: RetryCallState) -> bool:
+    return state.idle_for >= _LONGEST_SECONDS + _asked(state)

@@ -1,0 +1,62 @@
+"""What has been copied of a slice, as its checkpoint stores it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from .digest import Digest
+from .port import PointId
+
+# How many points of a collection `verify: sample` looks at: those with the lowest digests.
+SAMPLED = 100
+
+
+@dataclass
+class Progress:
+    """Points as they must stand in the target: how many, their digest, of which collections, and
+    the references in their payloads by (path, outcome)."""
+
+    digest: Digest = field(default_factory=Digest)
+    collections: Counter[str] = field(default_factory=Counter)
+    references: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sample: dict[str, list[tuple[int, PointId]]] = field(default_factory=dict)
+
+    def put_aside(self, collection: str, digest: int, point_id: PointId) -> None:
+        lowest = self.sample.setdefault(collection, [])
+        lowest.append((digest, point_id))
+        lowest.sort()
+        del lowest[SAMPLED:]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "digest": self.digest.to_json(),
+            "collections": dict(self.collections),
+            "references": [[*key, count] for key, count in self.references.items()],
+            "sample": {
+                name: [[str(digest), id] for digest, id in lowest]
+                for name, lowest in self.sample.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Progress:
+        if not values:
+            return cls()
+        return cls(
+            digest=Digest.from_json(values["digest"]),
+            collections=Counter(values["collections"]),
+            references=Counter({(path, what): n for path, what, n in values["references"]}),
+            sample={
+                name: [(int(digest), id) for digest, id in lowest]
+                for name, lowest in values["sample"].items()
+            },
+        )
+
+    def merge(self, other: Progress) -> None:
+        self.digest.merge(other.digest)
+        self.collections += other.collections
+        self.references += other.references
+        for name, lowest in other.sample.items():
+            self.sample[name] = sorted(self.sample.get(name, []) + lowest)[:SAMPLED]
