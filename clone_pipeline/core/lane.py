@@ -53,7 +53,7 @@ class Row:
 
     situation: str
     fits: Callable[[Situation], bool]
-    auto: Name
+    auto: Name | Literal["refused"]
     allowed: bool
     reason: str
 
@@ -75,6 +75,12 @@ TABLE = (
         "stream", False, "it needs a Qdrant server: the embedded Qdrant has no snapshots",
     ),
     Row(
+        "the collection has custom sharding", lambda it: it.custom_sharding,
+        "refused", False,
+        "Qdrant loses the points of custom shards under a new name (qdrant#10135), and the stream "
+        "lane does not write to shard keys",
+    ),
+    Row(
         "the source is on another Qdrant server", lambda it: not it.same_server,
         "stream", False, "the source and the clone are on different Qdrant servers",
     ),
@@ -85,11 +91,6 @@ TABLE = (
     Row(
         "the Qdrant cluster has several nodes", lambda it: it.several_nodes,
         "stream", False, "snapshots of several nodes are not of one moment",
-    ),
-    Row(
-        "the collection has custom sharding", lambda it: it.custom_sharding,
-        "stream", False,
-        "Qdrant loses the points of custom shards under a new name (qdrant#10135)",
     ),
     Row(
         "shards are being moved, split or repaired", lambda it: it.unsettled,
@@ -133,6 +134,11 @@ def choose_lane(asked: Asked, it: Situation) -> Lane:
                 "`stream`."
             )
         return Lane("native", "asked for", _kept(it))
+    if row.auto == "refused":
+        raise InvalidRequest(
+            f"The points cannot be copied, because {row.reason}; leave collections out "
+            "(`include_resources.collections`)."
+        )
     if asked == "auto" and row.auto == "native":
         return Lane("native", row.reason)
     if it.lossy and it.collections:

@@ -198,7 +198,11 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
         slices = cut(store, collection, points)
         equality = rule(target.embedded, config)
         known = _situation(stores, request, source, draft.id_map)
-        known = replace(known, lossy=tuple(equality.refused))
+        known = replace(
+            known,
+            lossy=tuple(equality.refused),
+            custom_sharding=config.get("sharding_method") == "custom",
+        )
         lane = choose_lane(request.lane, _observe(request, known, target, collection, draft.id_map))
         notes = [*lane.warnings, *_alias_warnings(store.aliases(collection))]
     needed = draft.bytes["disk_needed"] + point_bytes

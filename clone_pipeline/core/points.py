@@ -33,15 +33,13 @@ def copy_points(work: Work) -> StepReport:
             work = _ensure_collection(work, target)
             return work.skip("copy_points", {"points": 0})
         work = _ensure_collection(work, target)
-        copier = Copier(work, source, None if work.is_native else target, patience)
+        name = work.clone.qdrant_collection
+        if work.is_native:
+            return _native_report(work, patience(lambda: target.count(name)))
+        copier = Copier(work, source, target, patience)
         copier.copy_all()
         consistency = catch_up(work, sides(work, source, target, patience))
-        if not work.is_native:
-            patience(
-                lambda: target.finish_loading(
-                    work.clone.qdrant_collection, work.clone.plan["qdrant_config"]
-                )
-            )
+        patience(lambda: target.finish_loading(name, work.clone.plan["qdrant_config"]))
         how = {
             "transport": source.transport,
             "slices_at_once": workers(work, source),
@@ -50,6 +48,14 @@ def copy_points(work: Work) -> StepReport:
             "consistency": consistency,
         }
         return _report(work, copier.throttle, how)
+
+
+def read_natively_copied(work: Work, both: Sides) -> tuple[dict[str, Any], list[str]]:
+    """For the proof of a native copy: reads the source, which the copy itself did not, and copies
+    what has changed there since. Returns how consistent that was, and warnings."""
+    Copier(work, both.source, None, both.patience).copy_all()
+    consistency = catch_up(work, both)
+    return consistency, _warnings(read_progress(work), _collections(work), consistency)
 
 
 def sides(work: Work, source: VectorStore, target: VectorStore, patience: Patience) -> Sides:
@@ -116,6 +122,27 @@ def _copy_inside(work: Work, target: VectorStore) -> Work:
     return work
 
 
+def _native_report(work: Work, points: int) -> StepReport:
+    seconds = (work.stores.clock() - work.started).total_seconds()
+    report = StepReport(
+        clone_id=work.clone.clone_id,
+        step="copy_points",
+        counts={"points": points},
+        bytes=work.clone.plan["bytes"]["points"],
+        resources=[
+            {"name": row["name"], "source_id": row["source_id"], "target_id": row["target_id"]}
+            for row in _collections(work).values()
+        ][:LISTED],
+        details={
+            "lane": "native",
+            "points_per_second": round(points / seconds) if seconds > 0 else None,
+            "transport": "inside Qdrant",
+        },
+    )
+    with work.lease.write() as connection:
+        return work.store(connection, report)
+
+
 def _report(work: Work, throttle: Throttle, how: dict[str, Any]) -> StepReport:
     total = read_progress(work)
     collections = _collections(work)
@@ -126,7 +153,10 @@ def _report(work: Work, throttle: Throttle, how: dict[str, Any]) -> StepReport:
         counts={"points": total.digest.count},
         bytes=work.clone.plan["bytes"]["points"],
         resources=_resources(total, collections),
-        warnings=_warnings(total, collections, how),
+        warnings=[
+            *_slow(how["transport"]),
+            *_warnings(total, collections, how["consistency"]),
+        ],
         details={
             "lane": work.clone.plan["lane"],
             "points_per_second": round(throttle.points / seconds) if seconds > 0 else None,
@@ -173,8 +203,12 @@ def _resources(total: Progress, collections: dict[str, RowMapping]) -> list[dict
     return listed[:LISTED]
 
 
+def _slow(transport: str) -> list[str]:
+    return [f"Points went the slow way: {transport}."] if transport.startswith("REST") else []
+
+
 def _warnings(
-    total: Progress, collections: dict[str, RowMapping], how: dict[str, Any]
+    total: Progress, collections: dict[str, RowMapping], consistency: dict[str, Any]
 ) -> list[str]:
     found = [
         f"{count} points belong to {key or 'no collection'}, which the catalog does not have."
@@ -187,8 +221,6 @@ def _warnings(
                 f"Collection {row['name']!r} claims {claimed} documents; {total.collections[key]} "
                 "points of it are in Qdrant."
             )
-    if how["transport"].startswith("REST"):
-        found.append(f"Points went the slow way: {how['transport']}.")
-    if how["consistency"]["state"] == "moving":
-        found.append(f"The source is being written to: {how['consistency']['outcome']}.")
+    if consistency["state"] == "moving":
+        found.append(f"The source is being written to: {consistency['outcome']}.")
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -30,10 +30,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "lanes.md"
 SITUATIONS = [
     Situation(collections=False),
     Situation(embedded=True),
+    Situation(custom_sharding=True),
     Situation(same_server=False),
     Situation(outdated=True),
     Situation(several_nodes=True),
-    Situation(custom_sharding=True),
     Situation(unsettled=True),
     Situation(one_organization=False),
     Situation(preserves_ids=False),
@@ -44,6 +44,8 @@ SITUATIONS = [
 ]
 CASES = list(zip(TABLE, SITUATIONS, strict=True))
 IDS = [row.situation for row in TABLE]
+POSSIBLE = [case for case in CASES if case[0].auto != "refused"]
+POSSIBLE_IDS = [row.situation for row, _ in POSSIBLE]
 
 IDMAP = IdMap(
     namespace=("ns_old", "ns_new"),
@@ -81,7 +83,7 @@ def test_each_row_fits_its_situation_alone(row: Row, it: Situation) -> None:
     )
 
 
-@pytest.mark.parametrize(("row", "it"), CASES, ids=IDS)
+@pytest.mark.parametrize(("row", "it"), POSSIBLE, ids=POSSIBLE_IDS)
 def test_auto_takes_what_the_row_says(row: Row, it: Situation) -> None:
     assert choose_lane("auto", it) == Lane(row.auto, row.reason)
 
@@ -96,12 +98,21 @@ def test_native_on_request_is_done_or_refused_with_the_reason(row: Row, it: Situ
         assert row.reason in refused.value.message
 
 
-@pytest.mark.parametrize("it", SITUATIONS, ids=IDS)
-def test_stream_on_request_is_always_done(it: Situation) -> None:
+@pytest.mark.parametrize(("row", "it"), POSSIBLE, ids=POSSIBLE_IDS)
+def test_stream_on_request_is_done(row: Row, it: Situation) -> None:
     assert choose_lane("stream", it) == Lane("stream", "asked for")
 
 
-@pytest.mark.parametrize(("row", "it"), CASES, ids=IDS)
+@pytest.mark.parametrize("asked", ["auto", "stream"])
+def test_custom_shards_are_refused_unless_no_points_are_asked_for(
+    asked: Literal["auto", "stream"],
+) -> None:
+    with pytest.raises(InvalidRequest, match=r"custom shards .* leave collections out"):
+        choose_lane(asked, Situation(custom_sharding=True))
+    assert choose_lane(asked, Situation(custom_sharding=True, collections=False)).name == "stream"
+
+
+@pytest.mark.parametrize(("row", "it"), POSSIBLE, ids=POSSIBLE_IDS)
 def test_lossy_vectors_are_never_streamed(row: Row, it: Situation) -> None:
     lossy = replace(it, lossy=("text", ""))
     if not it.collections:

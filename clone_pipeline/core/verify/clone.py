@@ -20,7 +20,7 @@ from ..kinds import KINDS
 from ..kinds.buckets import read_target
 from ..objects.s3 import ObjectCheck, locations
 from ..plan import read_config
-from ..points import sides
+from ..points import read_natively_copied, sides
 from ..report import StepReport
 from ..vectors.catchup import mark
 from ..vectors.compare import Sides
@@ -61,12 +61,11 @@ def verify_clone(work: Work) -> StepReport:
             .values(phase="verifying", updated_at=work.stores.clock())
         )
     reports = _reports(work)
-    copied = read_progress(work)
     findings = _Findings()
     expected_objects = Digest.from_json(reports["clone_buckets"].details["objects_digest"])
     _check_records(work, expected_objects, findings)
     records.source_ids_left(work, findings.left)
-    points, equality, source_now = _check_vectors(work, copied, findings)
+    points, equality, source_now = _check_vectors(work, reports["copy_points"], findings)
     files = _check_files(work)
     if findings.left:
         raise VerificationFailed(
@@ -77,12 +76,7 @@ def verify_clone(work: Work) -> StepReport:
     with work.stores.catalog.read() as connection:
         namespace = catalog.by_key(connection, work.clone.namespace_key)
         sealed = records.read_records(connection, namespace)
-        read = WasRead(
-            objects=expected_objects,
-            points=copied.digest.count,
-            mark=_mark(reports["copy_points"]),
-            qdrant_config=work.clone.plan["qdrant_config"],
-        )
+        read = WasRead(expected_objects, work.clone.plan["qdrant_config"])
         drift = find_drift(connection, work, read, source_now)
     report = StepReport(
         clone_id=work.clone.clone_id,
@@ -100,7 +94,7 @@ def verify_clone(work: Work) -> StepReport:
             "seal": _seal(sealed, points, work.clone.plan["qdrant_config"]),
             **_files_details(work, files),
         },
-        warnings=_file_warnings(files),
+        warnings=[*source_now.warnings, *_file_warnings(files)],
     )
     with work.lease.write() as connection:
         # What a repair has put right was copied all the same: the steps' counts stay the sum.
@@ -113,12 +107,6 @@ def verify_clone(work: Work) -> StepReport:
 def _reports(work: Work) -> dict[str, StepReport]:
     with work.stores.catalog.read() as connection:
         return ledger.read_reports(connection, work.clone.clone_id)
-
-
-def _mark(copied: StepReport) -> str | None:
-    """What the source's last write was when its points had been read; None: they were not."""
-    consistency: dict[str, Any] = copied.details.get("consistency", {})
-    return consistency.get("mark")
 
 
 def _check_records(work: Work, objects_digest: Digest, findings: _Findings) -> None:
@@ -146,13 +134,19 @@ def _check_namespace(work: Work, findings: _Findings) -> None:
 
 
 def _check_vectors(
-    work: Work, copied: Progress, findings: _Findings
+    work: Work, copied_report: StepReport, findings: _Findings
 ) -> tuple[check_points.PointsFound, EqualityRule, SourceNow]:
     """What was found, the rule it was found by, and what the source's collection is like now."""
     patience = Patience(work.stores, work.lease)
     with work.stores.vectors() as target, work.source_vectors(target) as source:
         both = sides(work, source, target, patience)
         _check_config(work, both, findings)
+        consistency, warnings = copied_report.details.get("consistency", {}), list[str]()
+        if work.is_native and work.request.verify != "counts":
+            consistency, warnings = read_natively_copied(work, both)
+        copied = read_progress(work)
+        if work.is_native and work.request.verify == "counts":
+            copied.digest.count = copied_report.counts["points"]
         result = _check_points(work, both, copied)
         now = SourceNow(
             config=work.rewriter.rewrite_qdrant_config(
@@ -160,6 +154,9 @@ def _check_vectors(
             ),
             mark=patience(lambda: mark(source, work.source_collection)),
             points=result.source_count,
+            points_read=copied.digest.count,
+            mark_read=consistency.get("mark"),
+            warnings=warnings,
         )
     if result.repaired and result.seal is not None and both.target.embedded:
         # The embedded store reads differently in the session that wrote: seal a fresh one.

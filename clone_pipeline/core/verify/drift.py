@@ -23,18 +23,23 @@ class WasRead:
     """What was read of the source, rewritten."""
 
     objects: Digest
-    points: int
-    mark: str | None
     qdrant_config: CollectionConfig
 
 
 @dataclass(frozen=True)
 class SourceNow:
-    """The source's Qdrant collection when the proof is done; `mark` changes with every write."""
+    """The source's Qdrant collection when the proof is done; a mark changes with every write.
+
+    `points` is how many points there are now, `points_read` and `mark_read` belong to what was read
+    of it (no mark: nothing was).
+    """
 
     config: CollectionConfig
     mark: str
     points: int
+    points_read: int
+    mark_read: str | None
+    warnings: list[str]
 
 
 def find_drift(connection: Connection, work: Work, was: WasRead, now: SourceNow) -> dict[str, Any]:
@@ -50,17 +55,17 @@ def find_drift(connection: Connection, work: Work, was: WasRead, now: SourceNow)
     }
     moved["objects"] = _count_objects(connection, work, was.objects)
     if work.request.include_resources.collections:
-        moved["points"] = _count_points(was, now)
+        moved["points"] = _count_points(now, configured=now.config == was.qdrant_config)
     moved["qdrant_config"] = int(now.config != was.qdrant_config)
     moved = {name: number for name, number in moved.items() if number}
     return {"state": "moving" if moved else "quiet", "at_least": moved}
 
 
-def _count_points(was: WasRead, now: SourceNow) -> int:
-    apart = abs(now.points - was.points)
-    written = was.mark is not None and now.mark != was.mark
-    # To make or drop a payload index is a write, too.
-    return max(1, apart) if written and now.config == was.qdrant_config else apart
+def _count_points(now: SourceNow, *, configured: bool) -> int:
+    """`configured`: as it was read. To make or drop a payload index is a write, too."""
+    apart = abs(now.points - now.points_read)
+    written = now.mark_read is not None and now.mark != now.mark_read
+    return max(1, apart) if written and configured else apart
 
 
 def _count_changed(connection: Connection, work: Work, kind: ResourceKind) -> int:
