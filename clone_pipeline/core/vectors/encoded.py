@@ -17,8 +17,8 @@ from . import wire
 from .digest import float32_bytes
 from .port import Point, PointId, Vector
 from .values import (
+    NOT_SURE,
     Fields,
-    decode_entry,
     encode,
     encode_entries,
     fields_of,
@@ -26,6 +26,7 @@ from .values import (
     may_be_large,
     needs_json,
     plain,
+    read_entries,
     read_varint,
     varint,
 )
@@ -34,6 +35,7 @@ from .values import (
 _ID, _RETRIEVED_PAYLOAD, _PAYLOAD, _VECTORS = 0x0A, 0x12, 0x1A, 0x22
 # Of what is in vectors: one without a name, or those that have one.
 _UNNAMED, _NAMED = 0x0A, 0x12
+_ENTRY = b"\x0a"
 
 # Hashing more at once hands the interpreter to another thread and has to get it back.
 _HASHED_AT_ONCE = 2047
@@ -128,16 +130,14 @@ def received(retrieved: bytes) -> EncodedPoint:
     """
     id = vectors = b""
     payload = Fields()
-    uncertain = False
-    for tag, contents in fields_of(retrieved):
-        if tag == _RETRIEVED_PAYLOAD:
-            key, value = decode_entry(contents)
-            payload[key] = value
-            uncertain = uncertain or may_be_large(value)
-        elif tag == _ID:
+    for tag, contents in read_entries(retrieved, 0, _RETRIEVED_PAYLOAD, payload):
+        if tag == _ID:
             id = contents
         elif tag == _VECTORS:
             vectors = contents
+    uncertain = any(
+        may_be_large(value) for value in payload.values() if value and value[0] in NOT_SURE
+    )
     if vectors[:1] != b"\x0a":
         vectors = _one_spelling(vectors)
     return EncodedPoint(id, payload, vectors, only_json=uncertain)
@@ -154,7 +154,7 @@ def _one_spelling(vectors: bytes) -> bytes:
 def _join_named(named: dict[str, bytes]) -> bytes:
     parts: list[bytes] = []
     for name in sorted(named):
-        join_entry(parts, _UNNAMED, name, named[name])
+        join_entry(parts, _ENTRY, name, named[name])
     body = b"".join(parts)
     return bytes((_NAMED,)) + varint(len(body)) + body
 
@@ -166,7 +166,7 @@ def _vectors_of(vectors: bytes) -> dict[str, bytes]:
         if tag == _UNNAMED:
             found[""] = contents
         else:
-            found |= dict(decode_entry(entry) for _, entry in fields_of(contents))
+            read_entries(contents, 0, _UNNAMED, found)
     return found
 
 

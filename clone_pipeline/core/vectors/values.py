@@ -19,15 +19,19 @@ from google.protobuf.message import DecodeError
 from . import wire
 
 _NULL, _DOUBLE, _INTEGER, _STRING, _BOOL, _STRUCT, _LIST = 0x08, 0x11, 0x18, 0x22, 0x28, 0x32, 0x3A
-# An integer from 2**63: JSON has it, Qdrant's `Value` has not. This field, which no `Value` uses,
-# stands for it in digests; the integer itself has to travel as JSON.
-_LARGE = 0x78
+# An integer beyond 64 bits with a sign: JSON has it, Qdrant's `Value` has not. This field, which no
+# `Value` uses, holds its digits for digests; the integer itself has to travel as JSON.
+_LARGE = 0x7A
 _NULL_VALUE = bytes((_NULL, 0))
+_NESTED = frozenset((_STRUCT, _LIST))
+# Of these `may_be_large` may have something to say.
+NOT_SURE = frozenset((_DOUBLE, _STRUCT, _LIST))
 # Field 1 of a message, with a length: an entry of an object, an item of a list, a key.
 _FIRST, _SECOND = 0x0A, 0x12
 
-# The server gives such integers out as floats: one in that range may be one.
-_MAY_BE_LARGE = re.compile(rb"\x11.{6}[\xe0-\xef]\x43", re.DOTALL)
+# The server gives such integers out as floats, the last of them as 2.0**64: one from 2.0**63 to
+# that may be one.
+_MAY_BE_LARGE = re.compile(rb"\x11(?:.{6}[\xe0-\xef]|\0{6}\xf0)\x43", re.DOTALL)
 
 # Protobuf decoders take 100 messages within each other, and an object within an object is three.
 _DEEPEST = 30
@@ -91,8 +95,9 @@ def _encode_scalar(value: Any) -> bytes:
     if isinstance(value, bool):
         return bytes((_BOOL, value))
     if isinstance(value, int):
-        tag = _INTEGER if value < 2**63 else _LARGE
-        return bytes((tag,)) + varint(value & (2**64 - 1))
+        if _is_large(value):
+            return _sized(_LARGE, str(value).encode())
+        return bytes((_INTEGER,)) + varint(value & (2**64 - 1))
     if isinstance(value, float):
         return bytes((_DOUBLE,)) + struct.pack("<d", value)
     raise TypeError(f"not a JSON value: {value!r}")
@@ -103,18 +108,29 @@ def encode_entries(tag: int, fields: dict[str, Any]) -> bytes:
     parts: list[bytes] = []
     for key in sorted(fields):
         value = _raw(fields, key)
-        join_entry(parts, tag, key, canonical(value) if type(value) is bytes else encode(value))
+        if type(value) is not bytes:
+            value = encode(value)
+        elif not value or value[0] in _NESTED:
+            value = canonical(value)
+        join_entry(parts, _TAGS[tag], key, value)
     return b"".join(parts)
 
 
-def join_entry(parts: list[bytes], tag: int, key: str, value: bytes) -> None:
+def join_entry(parts: list[bytes], tag: bytes, key: str, value: bytes) -> None:
     """Adds one entry of a map, in parts."""
-    name = _names.get(key)
-    if name is None:
-        name = _sized(_FIRST, key.encode()) + _TAGS[_SECOND]
-        _remember(_names, key, name)
-    size = varint(len(value))
-    parts += (_TAGS[tag], varint(len(name) + len(size) + len(value)), name, size, value)
+    name = _names.get(key) or _name(key)
+    length = len(value)
+    size = _VARINTS[length] if length < _SHORT else _write_varint(length)
+    length += len(name) + len(size)
+    whole = _VARINTS[length] if length < _SHORT else _write_varint(length)
+    parts += (tag, whole, name, size, value)
+
+
+def _name(key: str) -> bytes:
+    """A key of a map, and the tag of the value that follows."""
+    name = _sized(_FIRST, key.encode()) + _TAGS[_SECOND]
+    _remember(_names, key, name)
+    return name
 
 
 def decode(encoded: bytes) -> Any:
@@ -123,9 +139,11 @@ def decode(encoded: bytes) -> Any:
     if kind == _STRING:
         return encoded[_start(encoded) :].decode()
     if kind == _STRUCT:
-        return Fields(decode_entry(entry) for _, entry in fields_of(encoded[_start(encoded) :]))
+        found = Fields()
+        read_entries(encoded, _start(encoded), _FIRST, found)
+        return found
     if kind == _LIST:
-        return [plain(item) for _, item in fields_of(encoded[_start(encoded) :])]
+        return [plain(item) for _, item in fields_of(encoded, _start(encoded))]
     if kind == _DOUBLE:
         return struct.unpack_from("<d", encoded, 1)[0]
     return _decode_integer(kind, encoded)
@@ -134,6 +152,8 @@ def decode(encoded: bytes) -> Any:
 def _decode_integer(kind: int, encoded: bytes) -> int | bool | None:
     if kind == _NULL:
         return None
+    if kind == _LARGE:
+        return int(encoded[_start(encoded) :])
     number, _ = read_varint(encoded, 1)
     if kind == _BOOL:
         return bool(number)
@@ -142,29 +162,40 @@ def _decode_integer(kind: int, encoded: bytes) -> int | bool | None:
     return number
 
 
-def decode_entry(entry: bytes) -> tuple[str, bytes]:
-    """Key and encoded value of an entry of a map; either may be left out where it is empty."""
-    size = entry[1] if entry else 0
-    if size < 0x80 and len(entry) > size + 3 and entry[0] == _FIRST:
-        at = size + 3
-        start = at + 1 if entry[at] < 0x80 else _end(entry, at)
-        return entry[2 : size + 2].decode(), entry[start:]
-    parts = dict(fields_of(entry))
-    return parts.get(_FIRST, b"").decode(), parts.get(_SECOND, b"")
+def read_entries(
+    message: bytes, at: int, tag: int, into: dict[str, bytes]
+) -> list[tuple[int, bytes]]:
+    """Reads a message from `at` on: the entries of the map that has this tag, into a dictionary.
 
-
-def fields_of(message: bytes) -> list[tuple[int, bytes]]:
-    """(tag, contents) of every field of a message, all of which have a length."""
-    found = []
-    at, end = 0, len(message)
+    Returns (tag, contents) of the other fields, all of which have a length. Written out, because
+    it is done for every object of every payload.
+    """
+    others = []
+    end = len(message)
     while at < end:
-        tag, size = message[at], message[at + 1]
+        kind, size = message[at], message[at + 1]
         at += 2
         if size > 0x7F:
             size, at = read_varint(message, at - 1)
-        found.append((tag, message[at : at + size]))
-        at += size
-    return found
+        until = at + size
+        if kind != tag:
+            others.append((kind, message[at:until]))
+        else:
+            length = message[at + 1] if size else 0
+            colon = at + 2 + length  # where the key ends
+            if length < 0x80 and colon + 1 < until and message[at] == _FIRST:
+                value = colon + 2 if message[colon + 1] < 0x80 else _end(message, colon + 1)
+                into[message[at + 2 : colon].decode()] = message[value:until]
+            else:  # an empty key or value may be left out
+                parts = dict(fields_of(message[at:until]))
+                into[parts.get(_FIRST, b"").decode()] = parts.get(_SECOND, b"")
+        at = until
+    return others
+
+
+def fields_of(message: bytes, at: int = 0) -> list[tuple[int, bytes]]:
+    """(tag, contents) of every field of a message from `at` on, all of which have a length."""
+    return read_entries(message, at, -1, {})
 
 
 def plain(value: Any) -> Any:
@@ -192,7 +223,7 @@ def may_be_large(encoded: bytes) -> bool:
     """Whether it may hold an integer that this encoding cannot tell from a float."""
     kind = encoded[0] if encoded else _NULL
     if kind == _DOUBLE:
-        return encoded[8] == 0x43 and encoded[7] >= 0xE0 and encoded[7] <= 0xEF
+        return _MAY_BE_LARGE.match(encoded) is not None
     return kind in (_STRUCT, _LIST) and _MAY_BE_LARGE.search(encoded) is not None
 
 
@@ -201,8 +232,12 @@ def needs_json(value: Any, depth: int = 0) -> bool:
     if isinstance(value, dict):
         value = value.values()
     elif not isinstance(value, list):
-        return isinstance(value, int) and value >= 2**63
+        return isinstance(value, int) and _is_large(value)
     return depth == _DEEPEST or any(needs_json(item, depth + 1) for item in value)
+
+
+def _is_large(number: int) -> bool:
+    return not -(2**63) <= number < 2**63
 
 
 def varint(number: int) -> bytes:
@@ -221,14 +256,18 @@ def _write_varint(number: int) -> bytes:
     return bytes(out)
 
 
-# Ids, names and field names come again and again. A memo that grows beyond this starts anew.
+# Ids, names and field names come again and again. A memo that grows beyond this starts anew, and
+# what is longer than any of them is somebody's text, of which thousands would fill the memory.
 _MEMO = 8192
+_LONGEST_KEPT = 256
 _texts: dict[bytes, str] = {}
 _encoded_texts: dict[str, bytes] = {}
 _names: dict[str, bytes] = {}
 
 
 def _remember(memo: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(key) > _LONGEST_KEPT:
+        return
     if len(memo) >= _MEMO:
         memo.clear()
     memo[key] = value
