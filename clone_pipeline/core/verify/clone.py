@@ -29,8 +29,7 @@ from ..vectors.equality import EqualityRule
 from ..vectors.patience import Patience
 from ..vectors.port import CollectionConfig
 from ..vectors.progress import Progress
-from ..vectors.slices import Slice
-from ..vectors.stream import read_progress
+from ..vectors.stream import read_progress, read_slices, slice_of
 from ..work import Work
 from . import points as check_points
 from . import records
@@ -161,11 +160,13 @@ def _check_vectors(
     if result.repaired and result.seal is not None and both.target.embedded:
         # The embedded store reads differently in the session that wrote: seal a fresh one.
         with work.stores.vectors() as target:
-            digests = check_points.digest_all(
-                target, work.clone.qdrant_collection, [Slice(0)], Patience(work.stores, work.lease)
+            result.seal = check_points.digest_all(
+                target,
+                work.clone.qdrant_collection,
+                [slice_of(row) for row in read_slices(work)],
+                Patience(work.stores, work.lease),
             )
-        result.seal = digests[0]
-        result.count = result.seal.count
+        result.count = sum(digest.count for digest in result.seal)
     findings.repaired += result.repaired
     findings.found.extend(result.found)
     findings.left.extend(result.left)
@@ -264,7 +265,7 @@ def _seal(
         "records": sealed.digests,
         "points": {
             "count": points.count,
-            "digest": None if points.seal is None else points.seal.hexdigest(),
+            "slices": None if points.seal is None else [one.hexdigest() for one in points.seal],
         },
         "qdrant_config": config_digest(config),
     }

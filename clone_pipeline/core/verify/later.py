@@ -24,7 +24,6 @@ from ..references import Rewriter
 from ..request import CloneRequest, parse_request
 from ..stores import Stores
 from ..vectors.compare import Sides, compare
-from ..vectors.digest import Digest
 from ..vectors.equality import rule
 from ..vectors.patience import Patience
 from ..vectors.port import VectorStore
@@ -96,9 +95,9 @@ def verify_sealed(stores: Stores, organization_id: str | None, identifier: str) 
     namespace, clone = _published(stores, organization_id, identifier)
     changed, compared = _changed_parts(stores, namespace, clone)
     found = Differences()
-    for part in changed:
-        found.add("sealed part", part, "differs from what was published")
-    return Verdict(namespace.name, not changed, None, changed, compared, found)
+    for part, where in changed.items():
+        found.add("sealed part", part, f"differs from what was published{where and f': {where}'}")
+    return Verdict(namespace.name, not changed, None, list(changed), compared, found)
 
 
 def verify_pair(
@@ -133,7 +132,7 @@ def verify_pair(
         _compare_records(connection, request, rewriter, source, namespace, found)
     if request.include_resources.collections:
         _compare_points(stores, clone, rewriter, source, namespace, found)
-    return Verdict(namespace.name, not changed, not found, changed, compared, found)
+    return Verdict(namespace.name, not changed, not found, list(changed), compared, found)
 
 
 def _published(
@@ -154,39 +153,53 @@ def _published(
 
 def _changed_parts(
     stores: Stores, namespace: Namespace, clone: Clone
-) -> tuple[list[str], dict[str, int]]:
-    """The sealed parts that are no longer what was published, and how much was looked at."""
+) -> tuple[dict[str, str], dict[str, int]]:
+    """The sealed parts that are no longer what was published, with where in them as far as that is
+    known, and how much was looked at."""
     seal: dict[str, Any] = clone.seal or {}
     with stores.catalog.read() as connection:
         now = records.read_records(connection, namespace)
-    changed = [kind for kind, digest in seal["records"].items() if now.digests[kind] != digest]
+    changed = {kind: "" for kind, digest in seal["records"].items() if now.digests[kind] != digest}
     if config_digest(namespace.qdrant_config) != seal["qdrant_config"]:
-        changed.append("qdrant config")
+        changed["qdrant config"] = ""
     with stores.vectors() as store:
         if not store.exists(namespace.qdrant_collection):
-            return [*changed, "points (the Qdrant collection is gone)"], now.counts
-        if _is_configured_otherwise(store, namespace, clone) and "qdrant config" not in changed:
-            changed.append("qdrant config")
-        points = _digest_points(stores, store, namespace, clone)
-    sealed = seal["points"]
-    if points.count != sealed["count"] or sealed["digest"] not in (None, points.hexdigest()):
-        changed.append("points")
-    return changed, now.counts | {"points": points.count}
+            return changed | {"points (the Qdrant collection is gone)": ""}, now.counts
+        if _is_configured_otherwise(store, namespace, clone):
+            changed["qdrant config"] = ""
+        points = _changed_points(stores, store, namespace, clone)
+        compared = now.counts | {"points": points.count}
+    if points.where:
+        changed["points"] = points.where
+    return changed, compared
 
 
-def _digest_points(
+@dataclass(frozen=True)
+class _Points:
+    """How many points there are, and where they differ from what was sealed; "" nowhere."""
+
+    count: int
+    where: str
+
+
+def _changed_points(
     stores: Stores, store: VectorStore, namespace: Namespace, clone: Clone
-) -> Digest:
-    """Of all points as they are now; without a digest where none was sealed."""
-    seal: dict[str, Any] = clone.seal or {}
-    patience, points = Patience(stores), Digest()
-    if seal["points"]["digest"] is None:
-        points.count = patience(lambda: store.count(namespace.qdrant_collection))
-        return points
+) -> _Points:
+    sealed: dict[str, Any] = (clone.seal or {})["points"]
+    patience, name = Patience(stores), namespace.qdrant_collection
+    if sealed["slices"] is None:
+        count = patience(lambda: store.count(name))
+        apart = count != sealed["count"]
+        return _Points(count, f"{sealed['count']} were published, {count} are there" * apart)
     parts = _slices(stores, clone)
-    for digest in digest_all(store, namespace.qdrant_collection, parts, patience):
-        points.merge(digest)
-    return points
+    digests = digest_all(store, name, parts, patience)
+    differing = [
+        str(part)
+        for part, digest, published in zip(parts, digests, sealed["slices"], strict=True)
+        if digest.hexdigest() != published
+    ]
+    more = f" and {len(differing) - 3} more slices" if len(differing) > 3 else ""
+    return _Points(sum(digest.count for digest in digests), "; ".join(differing[:3]) + more)
 
 
 def _slices(stores: Stores, clone: Clone) -> list[Slice]:

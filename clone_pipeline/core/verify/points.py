@@ -30,13 +30,14 @@ from ..work import Work
 
 @dataclass
 class PointsFound:
-    """`seal` digests the target as it reads after a fresh open, vectors included; None where not
-    every point was read. `source_count` is how many points the source holds now."""
+    """`seal` has the digests of the target's slices as they read after a fresh open, vectors
+    included; None where not every point was read. `source_count` is how many points the source
+    holds now."""
 
     compared: int = 0
     count: int = 0
     repaired: int = 0
-    seal: Digest | None = None
+    seal: list[Digest] | None = None
     source_count: int = 0
     found: Differences = field(default_factory=Differences)
     left: Differences = field(default_factory=Differences)
@@ -48,20 +49,21 @@ def check_full(work: Work, sides: Sides) -> PointsFound:
 
     What differs is written again once, as the source has it now; `left` is what differs still.
     """
-    result, sealed = PointsFound(), Digest()
+    result, sealed = PointsFound(), dict[int, Digest]()
     lock = Lock()
 
     def one(row: RowMapping) -> None:
         found, digest = _check_slice(work, sides, row)
         with lock:
-            sealed.merge(digest)
+            sealed[row["slice"]] = digest
             result.compared += found.compared
             result.repaired += found.repaired
             result.found.extend(found.found)
             result.left.extend(found.left)
 
     per_slice(work, sides.target, sides.patience, one)
-    result.seal, result.count = sealed, sealed.count
+    result.seal = [sealed[index] for index in sorted(sealed)]
+    result.count = sum(digest.count for digest in result.seal)
     result.source_count = _count(sides, sides.source, sides.source_name)
     return result
 

@@ -34,7 +34,7 @@ def test_counts_looks_at_no_point(stores_on_each_qdrant: Stores) -> None:
     spoil(making, 1, 2)
     proof = making.prove()
     assert (proof.details["proven"], proof.details["points_compared"]) == ("counts", 0)
-    assert proof.details["seal"]["points"] == {"count": 10, "digest": None}
+    assert proof.details["seal"]["points"] == {"count": 10, "slices": None}
     assert proof.details["differences"] == 0
     assert "spoilt" in titles(making)
     assert making.step("publish_clone").details["proven"] == "counts"
@@ -119,13 +119,13 @@ def test_on_a_server_a_source_is_read_once(
     with making.target() as (vectors, _):
         store: type[VectorStore] = type(vectors)
     read = []
-    scroll = store.scroll
+    inner = store.read
 
     def noted(self: VectorStore, collection: str, *rest: object) -> object:
         read.append(collection)
-        return scroll(self, collection, *rest)  # type: ignore[arg-type]
+        return inner(self, collection, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(store, "scroll", noted)
+    monkeypatch.setattr(store, "read", noted)
     making.prove()
     assert set(read) == {making.clone.qdrant_collection}
 
