@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..references import Rewriter
 from ..work import Work
 from .digest import Digest
-from .encoded import EncodedPage, EncodedPoint
+from .encoded import EncodedPoint
 from .equality import EqualityRule, differences
-from .ids import id_order
+from .paging import pairs
 from .patience import Patience
 from .port import PointId, VectorStore
 from .progress import Progress
@@ -68,7 +68,7 @@ def compare(
     """
     result = Compared()
     batch: list[Pair] = []
-    for before, after in _pairs(_pages(sides, part, True), _pages(sides, part, False)):
+    for before, after in pairs(_pages(sides, part, True), _pages(sides, part, False)):
         result.compared += 1
         expected = actual = None
         if before is not None:
@@ -130,7 +130,7 @@ def repair(work: Work, sides: Sides, batch: list[Pair], left: Differences) -> in
     name, target = sides.target_name, sides.target
     wanted = [before for before, _ in batch if before is not None]
     if wanted:
-        sides.patience(lambda: target.write(name, wanted))
+        target.write(name, wanted, sides.patience)
     gone = [after.id for before, after in batch if before is None and after is not None]
     if gone:
         sides.patience(lambda: target.delete_points(name, gone))
@@ -159,29 +159,9 @@ def rewritten(sides: Sides, ids: list[PointId]) -> dict[PointId, EncodedPoint]:
     return found
 
 
-def _pages(sides: Sides, part: Slice, of_source: bool) -> Iterator[EncodedPage]:
+def _pages(sides: Sides, part: Slice, of_source: bool) -> Iterator[list[EncodedPoint]]:
     store, name = (
         (sides.source, sides.source_name) if of_source else (sides.target, sides.target_name)
     )
-    return read_slice(store, name, part, sides.patience)
-
-
-def _pairs(expected: Iterable[EncodedPage], actual: Iterable[EncodedPage]) -> Iterator[Pair]:
-    """Matches two page streams in id order by id; None stands for a point that one side lacks."""
-    left, right = _flat(expected), _flat(actual)
-    a, b = next(left, None), next(right, None)
-    while a is not None or b is not None:
-        if b is None or (a is not None and id_order(a.id) < id_order(b.id)):
-            yield a, None
-            a = next(left, None)
-        elif a is None or id_order(b.id) < id_order(a.id):
-            yield None, b
-            b = next(right, None)
-        else:
-            yield a, b
-            a, b = next(left, None), next(right, None)
-
-
-def _flat(stream: Iterable[EncodedPage]) -> Iterator[EncodedPoint]:
-    for page in stream:
-        yield from page.points
+    for page in read_slice(store, name, part, sides.patience):
+        yield page.points

@@ -12,10 +12,9 @@ import sys
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
-from .port import Point, Vector
+from .port import Vector
 
 _MODULUS = 2**128
 
@@ -23,20 +22,6 @@ _MODULUS = 2**128
 def canonical(value: Any) -> bytes:
     """One spelling of a JSON value; equal bytes mean equal values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
-
-
-def point_digest(point: Point, vectors: bool = True) -> int:
-    """128 bits over id, payload and, if wanted, every vector."""
-    hasher = blake2b(digest_size=16)
-    parts = [canonical(point.id), canonical(point.payload)]
-    if vectors:
-        for name in sorted(point.vectors):
-            parts += [canonical(name), vector_bytes(point.vectors[name])]
-    for part in parts:
-        # With its length in front, no part can run into the next.
-        hasher.update(len(part).to_bytes(8, "little"))
-        hasher.update(part)
-    return int.from_bytes(hasher.digest(), "little")
 
 
 def vector_bytes(vector: Vector) -> bytes:

@@ -98,7 +98,8 @@ class EncodedPoint:
         """128 bits over id, payload and, if wanted, every vector."""
         encoded = self.encoded
         if not vectors:
-            encoded = encoded[: len(encoded) - len(self._vectors)]
+            behind = 1 + len(varint(len(self._vectors))) + len(self._vectors)
+            encoded = encoded[: len(encoded) - behind]
         hasher = blake2b(encoded[:_HASHED_AT_ONCE], digest_size=16)
         for at in range(_HASHED_AT_ONCE, len(encoded), _HASHED_AT_ONCE):
             hasher.update(encoded[at : at + _HASHED_AT_ONCE])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from .ids import id_order
 from .port import Point, PointId, VectorStore
@@ -21,9 +22,17 @@ def pages(
         offset = page.next
 
 
+class HasId(Protocol):
+    @property
+    def id(self) -> PointId: ...
+
+
+T = TypeVar("T", bound=HasId)
+
+
 def pairs(
-    expected: Iterable[list[Point]], actual: Iterable[list[Point]]
-) -> Iterator[tuple[Point | None, Point | None]]:
+    expected: Iterable[list[T]], actual: Iterable[list[T]]
+) -> Iterator[tuple[T | None, T | None]]:
     """Matches two page streams by id; None stands for a point that one side lacks.
 
     Both must be in id order. Holds one page of each side.
@@ -42,6 +51,6 @@ def pairs(
             a, b = next(left, None), next(right, None)
 
 
-def _flat(stream: Iterable[list[Point]]) -> Iterator[Point]:
+def _flat(stream: Iterable[list[T]]) -> Iterator[T]:
     for page in stream:
         yield from page

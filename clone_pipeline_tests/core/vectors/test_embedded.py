@@ -16,8 +16,8 @@ from qdrant_client.local.local_collection import LocalCollection
 from qdrant_client.local.qdrant_local import QdrantLocal
 
 from clone_pipeline.core.errors import StorageFailed, StoreUnavailable, WorkError
-from clone_pipeline.core.vectors.digest import point_digest
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline.core.vectors.encoded import EncodedPoint
 from clone_pipeline.core.vectors.equality import differences, rule
 from clone_pipeline.core.vectors.port import Point
 
@@ -149,7 +149,7 @@ def test_cosine_vectors_change_with_a_reopen_and_count_as_equal(folder: Path) ->
         fresh = store.scroll("c", 1).points[0]
     with opened(folder) as store:
         reopened = store.scroll("c", 1).points[0]
-    assert point_digest(fresh) != point_digest(reopened)
+    assert EncodedPoint.of(fresh).digest() != EncodedPoint.of(reopened).digest()
     how = rule(True, COSINE)
     assert not how.exact
     assert differences(fresh, reopened, how) == []

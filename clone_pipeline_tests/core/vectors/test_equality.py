@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clone_pipeline.core.vectors.digest import Digest, point_digest
+from clone_pipeline.core.vectors.digest import Digest
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline.core.vectors.encoded import EncodedPoint
 from clone_pipeline.core.vectors.equality import differences, rule
 from clone_pipeline.core.vectors.ids import id_order
 from clone_pipeline.core.vectors.paging import pages, pairs
@@ -137,7 +138,7 @@ def test_what_was_written_equals_what_is_read_before_and_after_a_reopen(
             _assert_equal(points, store, how)
             digest = Digest()
             for point in store.scroll("c", 10).points:
-                digest.add(point_digest(point))
+                digest.add(EncodedPoint.of(point).digest())
             digests.append(digest)
             store.close()
     assert digests[0] == digests[1]

@@ -20,7 +20,8 @@ from clone_pipeline.core.errors import (
     StoreUnavailable,
     WorkError,
 )
-from clone_pipeline.core.vectors.digest import Digest, point_digest
+from clone_pipeline.core.vectors.digest import Digest
+from clone_pipeline.core.vectors.encoded import EncodedPoint
 from clone_pipeline.core.vectors.equality import differences, rule
 from clone_pipeline.core.vectors.paging import pages
 from clone_pipeline.core.vectors.port import Point
@@ -104,8 +105,8 @@ def test_a_copy_is_equal_by_the_rule_whatever_the_storage(
         server.scroll(source, 500).points, server.scroll(target, 500).points, strict=True
     ):
         assert differences(ours, theirs, how) == []
-        before.add(point_digest(ours, vectors=how.exact))
-        after.add(point_digest(theirs, vectors=how.exact))
+        before.add(EncodedPoint.of(ours).digest(vectors=how.exact))
+        after.add(EncodedPoint.of(theirs).digest(vectors=how.exact))
     assert before == after
     assert before.count == 200
     assert how.exact == ((distance, datatype) != ("Cosine", "float16"))
