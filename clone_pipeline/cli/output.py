@@ -90,6 +90,7 @@ def print_plan(plan: Mapping[str, Any]) -> None:
     _print_left_out(len(plan["id_map"]) - LISTED)
     print_references(plan["reference_counts"], plan["references"])
     say(f"Lane: {plan['lane']} ({plan['lane_reason']})")
+    say(f"Points: {plan['transport']}, in {counted({'slices': plan['slices']})}")
     say(f"Proof: {plan['equality']}")
     say(f"Disk: about {_size(plan['bytes']['disk_needed'])}")
     print_warnings(plan["warnings"])

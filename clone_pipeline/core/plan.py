@@ -20,7 +20,7 @@ from .catalog.namespaces import Namespace
 from .catalog.schema import objects
 from .ids import id_map_to_json
 from .kinds import KINDS
-from .lane import Situation, choose_lane, observe
+from .lane import DISK, Situation, choose_lane, observe
 from .notices import refuse_dangling, warnings
 from .principal import Principal
 from .references import IdMap, Reference, Rewriter
@@ -83,6 +83,7 @@ class Plan:
     lane: str
     lane_reason: str
     warnings: list[str]
+    transport: str = ""
     slices: list[Slice] = field(default_factory=lambda: [Slice(0)])
     source_mark: str = ""
     target_only: dict[str, list[str]] = field(default_factory=dict)
@@ -128,6 +129,7 @@ class Plan:
             "references": [asdict(reference) for reference in self.references],
             "ids": id_map_to_json(self.id_map),
             "qdrant_config": self.qdrant_config,
+            "transport": self.transport,
             "slices": len(self.slices),
             "source_mark": self.source_mark,
             "warnings": self.warnings,
@@ -204,8 +206,11 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
             custom_sharding=config.get("sharding_method") == "custom",
         )
         lane = choose_lane(request.lane, _observe(request, known, target, collection, draft.id_map))
+        transport = "inside Qdrant" if lane.name == "native" else store.transport
         notes = [*lane.warnings, *_alias_warnings(store.aliases(collection))]
-    needed = draft.bytes["disk_needed"] + point_bytes
+    # At its peak; which way the native lane will take is not known before.
+    times = DISK["relayed"] if lane.name == "native" else 1
+    needed = draft.bytes["disk_needed"] + point_bytes * times
     return replace(
         draft,
         counts={**draft.counts, "points": points},
@@ -215,6 +220,7 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
         equality=equality.sentence,
         lane=lane.name,
         lane_reason=lane.reason,
+        transport=transport,
         slices=slices,
         source_mark=source_mark,
         warnings=[*notes, *warnings(request, draft.resources, draft.references, points)],

@@ -101,6 +101,8 @@ def plan_report(stores: Stores, clone: Clone, *, seconds: float) -> StepReport:
         details={
             "planned": stored["counts"],
             "lane": f"{stored['lane']}: {stored['lane_reason']}",
+            "transport": stored["transport"],
+            "slices": stored["slices"],
             "equality": stored["equality"],
             "references": stored["reference_counts"],
             "not_rewritten": [
