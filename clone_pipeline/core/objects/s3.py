@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from .heads import Credentials, Heads, NotAnswered, Route
 NAMED = 100  # how many missing and how many unreadable files are named; the rest is counted
 
 _MOST_CONCURRENT = 64
+_HANDFUL = 8  # of files that a thread is given at once
 _ATTEMPTS = 4
 _TIMEOUTS = (5.0, 30.0)
 _PLAIN = (200, 403, 404)  # the answers that need no second look
@@ -53,8 +55,10 @@ class ObjectCheck:
     without_bucket: int = 0
 
 
+_Files = list[tuple[str, str]]
+
+
 class _Head(NamedTuple):
-    number: int
     label: str
     url: str
     status: int  # 200, 404, or what else the store refused with
@@ -133,25 +137,17 @@ class ObjectStore:
         """
         workers = max(1, min(concurrency, _MOST_CONCURRENT))
         report = ObjectCheck()
-        ready: dict[int, _Head] = {}  # answers that wait for an earlier one
-        drawn = 0
         with _Crew(workers, self._head) as crew:
-            for label, url in files:
-                if not _is_s3(url, report):
-                    continue
-                if drawn - report.checked - len(ready) >= 2 * workers:
-                    _count_next(report, ready, crew.answer())
-                crew.ask(drawn, label, url)
-                drawn += 1
-            while report.checked < drawn:
-                _count_next(report, ready, crew.answer())
+            asked = ((label, url) for label, url in files if _is_s3(url, report))
+            for head in crew.answers(asked):
+                _count(report, head)
         return report
 
-    def _head(self, number: int, label: str, url: str) -> _Head:
+    def _head(self, label: str, url: str) -> _Head:
         # Keys may hold ?, # and %: an S3 location is no URL to be parsed.
         bucket, _, key = url.removeprefix("s3://").partition("/")
         status, size = self._ask(bucket, key)
-        return _Head(number, label, url, status, size)
+        return _Head(label, url, status, size)
 
     def _ask(self, bucket: str, key: str) -> tuple[int, int]:
         """Status and size of a file: by the bucket's route, or by the client, which learns it."""
@@ -212,12 +208,12 @@ class ObjectStore:
 
 
 class _Crew:
-    """Threads that ask. Lighter than futures, of which one costs as much as a question."""
+    """Threads that ask. Futures would cost more than the questions."""
 
-    def __init__(self, workers: int, head: Callable[[int, str, str], _Head]) -> None:
-        self._head = head
-        self._questions: SimpleQueue[tuple[int, str, str] | None] = SimpleQueue()
-        self._answers: SimpleQueue[_Head | BaseException] = SimpleQueue()
+    def __init__(self, workers: int, ask: Callable[[str, str], _Head]) -> None:
+        self._ask = ask
+        self._questions: SimpleQueue[tuple[int, _Files] | None] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[int, list[_Head] | BaseException]] = SimpleQueue()
         self._stopping = False
         self._threads = [
             threading.Thread(target=self._work, name=f"s3-head-{number}", daemon=True)
@@ -237,22 +233,45 @@ class _Crew:
         for thread in self._threads:
             thread.join()
 
-    def ask(self, number: int, label: str, url: str) -> None:
-        self._questions.put((number, label, url))
+    def answers(self, files: Iterator[tuple[str, str]]) -> Iterator[_Head]:
+        """In the order of the files, which are drawn as they come in. Raises what asking raised."""
+        most = 2 * len(self._threads)
+        early: dict[int, list[_Head]] = {}  # what waits for an earlier answer, which is under way
+        asked = handed_on = 0
+        for questions in _handfuls(files, 8 * most):
+            while asked - handed_on - len(early) == most or len(early) >= most:
+                handed_on += yield from self._receive(early, handed_on)
+            self._questions.put((asked, questions))
+            asked += 1
+        while handed_on < asked:
+            handed_on += yield from self._receive(early, handed_on)
 
-    def answer(self) -> _Head:
-        """The next answer, whichever it is. Raises what asking has raised."""
-        answer = self._answers.get()
+    def _receive(self, early: dict[int, list[_Head]], awaited: int) -> Generator[_Head, None, int]:
+        """Hands on what waits for no earlier answer, and says of how many handfuls it was."""
+        number, answer = self._answers.get()
         if isinstance(answer, BaseException):
             raise answer
-        return answer
+        early[number] = answer
+        first = awaited
+        while awaited in early:
+            yield from early.pop(awaited)
+            awaited += 1
+        return awaited - first
 
     def _work(self) -> None:
-        while (question := self._questions.get()) is not None and not self._stopping:
+        while (questions := self._questions.get()) is not None and not self._stopping:
+            number, files = questions
             try:
-                self._answers.put(self._head(*question))
+                self._answers.put((number, [self._ask(label, url) for label, url in files]))
             except BaseException as error:
-                self._answers.put(error)
+                self._answers.put((number, error))
+
+
+def _handfuls(files: Iterator[tuple[str, str]], singles: int) -> Iterator[_Files]:
+    """Of many files a handful is handed to a thread at once; of a few, one, so that all work."""
+    yield from ([file] for file in islice(files, singles))
+    while handful := list(islice(files, _HANDFUL)):
+        yield handful
 
 
 def _route(sent: Any, key: str) -> Route | None:
@@ -294,13 +313,6 @@ def _is_s3(url: str, report: ObjectCheck) -> bool:
     else:
         report.without_bucket += 1
     return False
-
-
-def _count_next(report: ObjectCheck, ready: dict[int, _Head], answer: _Head) -> None:
-    """Counts what has come, in the order of the files."""
-    ready[answer.number] = answer
-    while (head := ready.pop(report.checked, None)) is not None:
-        _count(report, head)
 
 
 def _count(report: ObjectCheck, head: _Head) -> None:

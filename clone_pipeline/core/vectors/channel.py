@@ -32,6 +32,10 @@ _OPTIONS = [
     ("grpc.max_send_message_length", -1),
     # Pages of megabytes: less waiting for the window to open.
     ("grpc.http2.lookahead_bytes", 4 * 1024 * 1024),
+    # A server that is back is seen soon, not after as long again as it was away: the waits between
+    # attempts are ours.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
     # Two stores may talk to one address with two keys.
     ("grpc.use_local_subchannel_pool", 1),
 ]

@@ -18,6 +18,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from .models import (
     text_indexes,
     vectors_models,
 )
-from .port import CollectionConfig, Page, Point, PointId
+from .port import Attempt, CollectionConfig, Page, Point, PointId, once
 
 
 class EmbeddedStore:
@@ -161,8 +162,10 @@ class EmbeddedStore:
         page = self.scroll(collection, limit, offset)
         return EncodedPage([EncodedPoint.of(point) for point in page.points], page.next)
 
-    def write(self, collection: str, points: Sequence[EncodedPoint]) -> None:
-        self.upsert(collection, [point.plain() for point in points])
+    def write(
+        self, collection: str, points: Sequence[EncodedPoint], attempt: Attempt = once
+    ) -> None:
+        attempt(partial(self.upsert, collection, [point.plain() for point in points]))
 
     def scroll(self, collection: str, limit: int, offset: PointId | None = None) -> Page:
         with self._operation(collection):

@@ -23,6 +23,8 @@ _RPC_TRY_AGAIN = (
 )
 # A server that dies in the middle of an answer.
 _LOST_WORDS = ("rst_stream", "stream removed", "socket closed", "connection reset", "goaway")
+# A rate limit that no wait makes large enough for the request.
+_TOO_MUCH_WORDS = "larger than rate limiter capacity"
 _DISK_WORDS = ("no space left", "read-only file system", "disk quota", "disk full")
 # SQLite says these in words only; Python 3.10 does not pass its result codes on.
 _SQLITE_DISK_WORDS = ("readonly", "read-only", "disk is full", "disk i/o error", "unable to open")
@@ -63,7 +65,7 @@ def _translate(error: Exception, where: str) -> CloneError:
 
 def _refusal(error: UnexpectedResponse, where: str) -> CloneError:
     reason = _server_words(error)
-    if error.status_code in _TRY_AGAIN:
+    if error.status_code in _TRY_AGAIN and _TOO_MUCH_WORDS not in reason:
         wait = error.headers.get("retry-after", "")
         return StoreUnavailable(
             f"{where} is busy: {reason}.", retry_after=float(wait) if wait.isdigit() else None
@@ -103,7 +105,7 @@ def _rpc(error: Any, where: str) -> CloneError:
         return StoreUnavailable(
             f"{where} did not answer in time; whether the operation was done is not known."
         )
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_MUCH_WORDS not in words:
         wait = dict(error.trailing_metadata() or ()).get("retry-after", "")
         return StoreUnavailable(
             f"{where} is busy: {reason}.", retry_after=float(wait) if wait.isdigit() else None

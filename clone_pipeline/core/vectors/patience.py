@@ -33,8 +33,8 @@ class Stopped(Exception):
 class Patience:
     """Runs operations that may be repeated, again and again while the store is unavailable.
 
-    Safe for threads. `stop` ends all waits. Raises StoreUnavailable after two minutes in a row
-    without an answer (longer where the store asks for it), LeaseLost, Stopped.
+    Safe for threads. `stop` ends all waits. Raises StoreUnavailable after two minutes of waits in a
+    row that the store has not asked for, LeaseLost, Stopped.
     """
 
     def __init__(self, stores: Stores, lease: Lease | None = None) -> None:
@@ -48,7 +48,7 @@ class Patience:
         retrying = Retrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=_wait,
-            stop=_gives_up,
+            stop=_GivesUp(),
             sleep=self._sleep,
             reraise=True,
         )
@@ -61,29 +61,42 @@ class Patience:
             raise Stopped
 
     def nap(self, seconds: float) -> None:
-        """Sleeps in short parts. Raises Stopped."""
+        """Sleeps in short parts. Raises Stopped, LeaseLost."""
         while seconds > 0:
             self.go_on()
             self._stores.sleep(min(seconds, _NAP_SECONDS))
             seconds -= _NAP_SECONDS
+            if self._lease is not None:
+                self._lease.check()
         self.go_on()
 
     def _sleep(self, seconds: float) -> None:
         self.waits += 1
         self.seconds_waited += seconds
         self.nap(seconds)
-        if self._lease is not None:
-            self._lease.check()
 
 
-def _asked(state: RetryCallState) -> float:
+class _GivesUp:
+    """Of one operation. Several at once under one rate limit are refused in turn: to have waited
+    long because each was asked to says nothing about the store."""
+
+    def __init__(self) -> None:
+        self._unasked = 0.0
+
+    def __call__(self, state: RetryCallState) -> bool:
+        if _asked(state) is not None:
+            self._unasked = 0.0
+            return False
+        if self._unasked >= _LONGEST_SECONDS:
+            return True
+        self._unasked += state.upcoming_sleep
+        return False
+
+
+def _asked(state: RetryCallState) -> float | None:
     error = state.outcome.exception() if state.outcome is not None else None
-    return (error.retry_after or 0.0) if isinstance(error, StoreUnavailable) else 0.0
+    return error.retry_after if isinstance(error, StoreUnavailable) else None
 
 
 def _wait(state: RetryCallState) -> float:
-    return max(_backoff(state), _asked(state))
-
-
-def _gives_up(state: RetryCallState) -> bool:
-    return state.idle_for >= _LONGEST_SECONDS + _asked(state)
+    return max(_backoff(state), _asked(state) or 0.0)

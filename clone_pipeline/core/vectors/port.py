@@ -13,9 +13,9 @@ where set, `hnsw_config`, `quantization_config`, `optimizers_config`, `on_disk_p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from .encoded import EncodedPage, EncodedPoint
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PointId = int | str  # an unsigned 64-bit integer, or a UUID in its canonical lower-case form
 Vector = list[float] | list[list[float]] | dict[str, list[Any]]
 CollectionConfig = dict[str, Any]
+T = TypeVar("T")
 
 
 class Point(NamedTuple):
@@ -37,6 +38,17 @@ class Page:
 
     points: list[Point]
     next: PointId | None
+
+
+class Attempt(Protocol):
+    """Makes a request of a store, and may make it again while the store is unavailable."""
+
+    def __call__(self, request: Callable[[], T], /) -> T: ...
+
+
+def once(request: Callable[[], T], /) -> T:
+    """An Attempt that leaves it at one."""
+    return request()
 
 
 class VectorStore(Protocol):
@@ -116,8 +128,11 @@ class VectorStore(Protocol):
         """As `scroll`, without decoding anything."""
         ...
 
-    def write(self, collection: str, points: Sequence[EncodedPoint]) -> None:
-        """As `upsert`."""
+    def write(
+        self, collection: str, points: Sequence[EncodedPoint], attempt: Attempt = once
+    ) -> None:
+        """As `upsert`. Each request on its own is an attempt: under a rate limit that admits a part
+        of them, to begin with the first one again would never come to an end."""
         ...
 
     def scroll(self, collection: str, limit: int, offset: PointId | None = None) -> Page:

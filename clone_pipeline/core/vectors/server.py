@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,8 +22,9 @@ from .channel import Channel, TooLarge
 from .encoded import EncodedPage, EncodedPoint, decode_id, received
 from .faults import translated
 from .ids import canonical_id, id_order
+from .limits import Limits
 from .models import checked, create_body, index_params, plain_point, point_json, reported_config
-from .port import CollectionConfig, Page, Point, PointId
+from .port import Attempt, CollectionConfig, Page, Point, PointId, once
 
 # Qdrant Cloud and proxies before a server take no more in one request.
 _MAX_REQUEST_BYTES = 16 * 1024 * 1024
@@ -46,7 +48,7 @@ class ServerStore:
     def __init__(self, client: QdrantClient, channel: Channel, where: str) -> None:
         self._client = client
         self._where = where
-        self._limits: dict[str, tuple[int | None, int | None]] = {}
+        self._limits: dict[str, Limits] = {}
         self._channel = channel
         self._probing = threading.Lock()
         self._fallback: str | None = None  # why points go over REST; "" is: they do not
@@ -169,9 +171,23 @@ class ServerStore:
             return
 
     def count(self, collection: str) -> int:
+        limits = self._limits_of(collection)
+        if not limits.exact_count:
+            return self._count_ids(collection, limits.scroll or _MAX_IDS)
         return int(
             self._request("POST", "/points/count", collection, _encoded({"exact": True}))["count"]
         )
+
+    def _count_ids(self, collection: str, page: int) -> int:
+        """By reading them: a count that is not exact may be far off."""
+        counted = 0
+        body = {"limit": page, "offset": None, "with_payload": False, "with_vector": False}
+        while True:
+            result = self._request("POST", "/points/scroll", collection, _encoded(body))
+            counted += len(result["points"])
+            body["offset"] = result.get("next_page_offset")
+            if body["offset"] is None:
+                return counted
 
     def last_write(self, collection: str) -> str | None:
         """The number of the last operation of each shard, from the telemetry of v1.17 and later.
@@ -195,7 +211,7 @@ class ServerStore:
         """By a random sample of the ids."""
         if parts < 2:
             return []
-        most, _ = self._strict_limits(collection)
+        most = self._limits_of(collection).scroll
         wanted = min(parts * _SAMPLED_PER_PART, most or _MAX_IDS)
         body = {"query": {"sample": "random"}, "limit": wanted, "with_payload": False}
         found = self._request("POST", "/points/query", collection, _encoded(body))["points"]
@@ -206,7 +222,7 @@ class ServerStore:
     def read(self, collection: str, limit: int, offset: PointId | None = None) -> EncodedPage:
         if self._why_rest():
             return self._read_json(collection, limit, offset)
-        most, _ = self._strict_limits(collection)
+        most = self._limits_of(collection).scroll
         limit = limit if most is None else min(limit, most)
         try:
             answer, size = self._channel.scroll(collection, limit, offset)
@@ -228,20 +244,22 @@ class ServerStore:
         page = self.scroll(collection, limit, offset)
         return EncodedPage([EncodedPoint.of(point) for point in page.points], page.next)
 
-    def write(self, collection: str, points: Sequence[EncodedPoint]) -> None:
-        if self._why_rest():
-            self.upsert(collection, [point.plain() for point in points])
+    def write(
+        self, collection: str, points: Sequence[EncodedPoint], attempt: Attempt = once
+    ) -> None:
+        if attempt(self._why_rest):
+            self.upsert(collection, [point.plain() for point in points], attempt)
             return
-        _, most = self._strict_limits(collection)
+        most = attempt(partial(self._limits_of, collection)).upsert
         encoded = (point.encoded for point in points if not point.only_json)
         for some in in_requests(encoded, _MAX_REQUEST_BYTES, most):
-            self._channel.upsert(collection, some)
+            attempt(partial(self._channel.upsert, collection, some))
         if rest := [point.plain() for point in points if point.only_json]:
-            self.upsert(collection, rest)
+            self.upsert(collection, rest, attempt)
 
     def scroll(self, collection: str, limit: int, offset: PointId | None = None) -> Page:
         """May give fewer points than `limit` where strict mode says so."""
-        most, _ = self._strict_limits(collection)
+        most = self._limits_of(collection).scroll
         body = {
             "limit": limit if most is None else min(limit, most),
             "offset": offset,
@@ -259,20 +277,21 @@ class ServerStore:
         """In the order of `ids`; ids that are not there are left out."""
         found: dict[PointId, Point] = {}
         wanted = [canonical_id(one) for one in ids]
-        for some in _batches(wanted, _MAX_IDS):
+        for some in _batches(wanted, self._limits_of(collection).retrieve or _MAX_IDS):
             body = _encoded({"ids": some, "with_payload": True, "with_vector": True})
             for item in self._request("POST", "/points", collection, body):
                 point = _point(item)
                 found[point.id] = point
         return [found[one] for one in wanted if one in found]
 
-    def upsert(self, collection: str, points: Sequence[Point]) -> None:
-        _, most = self._strict_limits(collection)
+    def upsert(self, collection: str, points: Sequence[Point], attempt: Attempt = once) -> None:
+        most = attempt(partial(self._limits_of, collection)).upsert
         for body in upsert_bodies(points, _MAX_REQUEST_BYTES, most):
-            self._request("PUT", "/points", collection, body, wait=True)
+            attempt(partial(self._request, "PUT", "/points", collection, body, wait=True))
 
     def delete_points(self, collection: str, ids: Iterable[PointId]) -> None:
-        for some in _batches((canonical_id(one) for one in ids), _MAX_IDS):
+        most = self._limits_of(collection).delete or _MAX_IDS
+        for some in _batches((canonical_id(one) for one in ids), most):
             body = _encoded({"points": some})
             self._request("POST", "/points/delete", collection, body, wait=True)
 
@@ -299,16 +318,10 @@ class ServerStore:
         found = self._request("POST", "/points/query", collection, _encoded(body))
         return [(_point(item), float(item["score"])) for item in found["points"]]
 
-    def _strict_limits(self, collection: str) -> tuple[int | None, int | None]:
-        """How many points strict mode allows in one answer and in one upsert; None: any."""
+    def _limits_of(self, collection: str) -> Limits:
         if collection not in self._limits:
-            strict = self._request("GET", "", collection)["config"].get("strict_mode_config") or {}
-            on = strict.get("enabled")
-            self._limits[collection] = (
-                (strict.get("max_query_limit"), strict.get("upsert_max_batchsize"))
-                if on
-                else (None, None)
-            )
+            config = self._request("GET", "", collection)["config"]
+            self._limits[collection] = Limits.of(config.get("strict_mode_config"))
         return self._limits[collection]
 
     def _why_rest(self) -> str:

@@ -109,7 +109,7 @@ class Copier:
         if target is None or not page.points:
             return
         self._work.lease.check()
-        self._patience(lambda: target.write(self._work.clone.qdrant_collection, page.points))
+        target.write(self._work.clone.qdrant_collection, page.points, self._patience)
 
 
 def add(

@@ -14,10 +14,6 @@ import re
 import struct
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
-from . import wire
-
 _NULL, _DOUBLE, _INTEGER, _STRING, _BOOL, _STRUCT, _LIST = 0x08, 0x11, 0x18, 0x22, 0x28, 0x32, 0x3A
 # An integer beyond 64 bits with a sign: JSON has it, Qdrant's `Value` has not. This field, which no
 # `Value` uses, holds its digits for digests; the integer itself has to travel as JSON.
@@ -32,6 +28,9 @@ _FIRST, _SECOND = 0x0A, 0x12
 # The server gives such integers out as floats, the last of them as 2.0**64: one from 2.0**63 to
 # that may be one.
 _MAY_BE_LARGE = re.compile(rb"\x11(?:.{6}[\xe0-\xef]|\0{6}\xf0)\x43", re.DOTALL)
+
+# An item of a list that is an object.
+_MAY_HOLD_OBJECT = re.compile(rb"\x0a[\x80-\xff]*[\x00-\x7f]\x32")
 
 # Protobuf decoders take 100 messages within each other, and an object within an object is three.
 _DEEPEST = 30
@@ -208,15 +207,45 @@ def plain(value: Any) -> Any:
 
 
 def canonical(encoded: bytes) -> bytes:
-    """The one spelling of a value that a server gave, in which objects have any order."""
-    if not encoded:
-        return _NULL_VALUE
-    if encoded[0] != _STRUCT and (encoded[0] != _LIST or _STRUCT not in encoded):
-        return encoded
-    try:
-        return bytes(wire.WholeValue.FromString(encoded).SerializeToString(deterministic=True))
-    except DecodeError:  # too deep for it
-        return encode(plain(encoded))
+    """The one spelling of a value that a server gave, in which objects have any order.
+
+    By hand: protobuf promises no order that lasts, and where one key begins with another it sorts
+    the longer one first.
+    """
+    kind = encoded[0] if encoded else _NULL
+    if kind == _STRUCT:
+        return _sized(_STRUCT, _sorted_entries(encoded, _start(encoded)))
+    if kind == _LIST and _MAY_HOLD_OBJECT.search(encoded) is not None:
+        items = fields_of(encoded, _start(encoded))
+        return _sized(_LIST, b"".join([_sized(_FIRST, canonical(item)) for _, item in items]))
+    return encoded or _NULL_VALUE
+
+
+def _sorted_entries(message: bytes, at: int) -> bytes:
+    """The entries of an object, by key. Those that hold no others are moved as they are."""
+    found = {}
+    end = len(message)
+    while at < end:
+        start, size, at = at, message[at + 1], at + 2
+        if size > 0x7F:
+            size, at = read_varint(message, at - 1)
+        until = at + size
+        length = message[at + 1] if size else 0
+        colon = at + 2 + length  # where the key ends
+        value = colon + 2
+        if length < 0x80 and value < until and message[at] == _FIRST:
+            if message[colon + 1] > 0x7F:
+                value = _end(message, colon + 1)
+            key, inner = message[at + 2 : colon], message[value:until]
+            whole = message[start:until]
+        else:  # an empty key or value may be left out
+            parts = dict(fields_of(message[at:until]))
+            key, inner, whole = parts.get(_FIRST, b""), parts.get(_SECOND, b""), b""
+        if not whole or inner[0] in _NESTED:
+            whole = _sized(_FIRST, _sized(_FIRST, key) + _sized(_SECOND, canonical(inner)))
+        found[key] = whole
+        at = until
+    return b"".join([found[key] for key in sorted(found)])
 
 
 def may_be_large(encoded: bytes) -> bool:

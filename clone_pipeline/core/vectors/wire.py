@@ -21,9 +21,7 @@ _PACKAGE = "clone_pipeline"
 _BYTES = FieldDescriptorProto.TYPE_BYTES
 _STRING = FieldDescriptorProto.TYPE_STRING
 _BOOL = FieldDescriptorProto.TYPE_BOOL
-_DOUBLE = FieldDescriptorProto.TYPE_DOUBLE
 _FLOAT = FieldDescriptorProto.TYPE_FLOAT
-_INT64 = FieldDescriptorProto.TYPE_INT64
 _UINT32 = FieldDescriptorProto.TYPE_UINT32
 _MESSAGE = FieldDescriptorProto.TYPE_MESSAGE
 
@@ -32,21 +30,9 @@ class _Field(NamedTuple):
     number: int
     type: Any  # one of the above, or the name of a message
     repeated: bool = False
-    of_map: bool = False  # a map<string, type>
 
 
 _SCHEMA: dict[str, dict[str, _Field]] = {
-    "WholeStruct": {"fields": _Field(1, "WholeValue", of_map=True)},
-    "WholeList": {"values": _Field(1, "WholeValue", repeated=True)},
-    "WholeValue": {
-        "null_value": _Field(1, _INT64),
-        "double_value": _Field(2, _DOUBLE),
-        "integer_value": _Field(3, _INT64),
-        "string_value": _Field(4, _STRING),
-        "bool_value": _Field(5, _BOOL),
-        "struct_value": _Field(6, "WholeStruct"),
-        "list_value": _Field(7, "WholeList"),
-    },
     "Dense": {"data": _Field(1, _BYTES)},
     "Sparse": {
         "values": _Field(1, _FLOAT, repeated=True),
@@ -75,20 +61,8 @@ def _describe() -> FileDescriptorProto:
     for name, fields in _SCHEMA.items():
         message = file.message_type.add(name=name)
         for field, kind in fields.items():
-            if kind.of_map:
-                entry = _add_entry(message, field, kind.type)
-                kind = _Field(kind.number, f"{name}.{entry}", repeated=True)
             _add_field(message, field, kind)
     return file
-
-
-def _add_entry(message: DescriptorProto, field: str, value_type: Any) -> str:
-    name = "".join(word.capitalize() for word in field.split("_")) + "Entry"
-    entry = message.nested_type.add(name=name)
-    entry.options.map_entry = True
-    _add_field(entry, "key", _Field(1, _STRING))
-    _add_field(entry, "value", _Field(2, value_type))
-    return name
 
 
 def _add_field(message: DescriptorProto, name: str, kind: _Field) -> None:
@@ -113,7 +87,6 @@ def _message(name: str) -> Any:
     return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
 
 
-WholeValue = _message("WholeValue")
 Dense = _message("Dense")
 Sparse = _message("Sparse")
 Multi = _message("Multi")

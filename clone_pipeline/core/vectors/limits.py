@@ -1,0 +1,43 @@
+"""What a collection's strict mode allows in one request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+# Several writers share a rate limit. A request that needs all of a minute's is overtaken by every
+# smaller one.
+_REQUESTS_A_MINUTE = 4
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many points at most, by the kind of request; None: any number.
+
+    `exact_count`: the server counts points one by one when it is asked to.
+    """
+
+    scroll: int | None = None
+    upsert: int | None = None
+    retrieve: int | None = None
+    delete: int | None = None
+    exact_count: bool = True
+
+    @classmethod
+    def of(cls, strict_mode: dict[str, Any] | None) -> Limits:
+        """From the collection's `strict_mode_config`. A rate limit counts points, but pages."""
+        if not strict_mode or not strict_mode.get("enabled"):
+            return cls()
+        written = _share(strict_mode.get("write_rate_limit"))
+        batch = strict_mode.get("upsert_max_batchsize")
+        return cls(
+            scroll=strict_mode.get("max_query_limit"),
+            upsert=min((most for most in (batch, written) if most), default=None),
+            retrieve=_share(strict_mode.get("read_rate_limit")),
+            delete=written,
+            exact_count=strict_mode.get("search_allow_exact") is not False,
+        )
+
+
+def _share(rate_limit: int | None) -> int | None:
+    return None if rate_limit is None else max(1, rate_limit // _REQUESTS_A_MINUTE)
