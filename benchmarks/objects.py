@@ -28,6 +28,7 @@ from typing import Any
 
 import psutil
 import psycopg
+from clone_pipeline.core.verify.difference import Differences
 from sqlalchemy import func, insert, literal, select
 from sqlalchemy.engine import make_url
 
@@ -39,7 +40,6 @@ from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.digest import Digest
 from clone_pipeline.core.verify import records
-from clone_pipeline.core.verify.difference import Differences
 from clone_pipeline.core.work import Work
 from clone_pipeline_tests import harness, servers
 from clone_pipeline_tests.core.bundle.samples import write_bundle

@@ -18,8 +18,7 @@ from typing import Any
 from clone_pipeline.core.stores import Stores
 from clone_pipeline_tests import harness
 
-# Where the driver finds what is to go wrong, as JSON.
-VARIABLE = "FAULTS"
+from .ticks import VARIABLE
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 240.0
@@ -80,13 +79,20 @@ class Place:
     def home(self) -> Path:
         return Path(self.env.get("CLONE_PIPELINE_HOME", self.folder / "home"))
 
-    def start(self, *arguments: str, env: dict[str, str] | None = None, **faults: Any) -> Process:
+    def start(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        module: str = "driver",
+        **faults: Any,
+    ) -> Process:
+        """The command line with these arguments; with another `module`, that one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"log-{time.monotonic_ns()}"
         clean = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
         with log.with_suffix(".out").open("wb") as out, log.with_suffix(".err").open("wb") as err:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "clone_pipeline_tests.faults.driver", *arguments],
+                [sys.executable, "-m", f"clone_pipeline_tests.faults.{module}", *arguments],
                 cwd=self.folder,
                 env={
                     **clean,
@@ -105,6 +111,10 @@ class Place:
 
     def run(self, *arguments: str, env: dict[str, str] | None = None, **faults: Any) -> Outcome:
         return self.start(*arguments, env=env, **faults).end()
+
+    def start_child(self, name: str, faults: dict[str, Any], **options: Any) -> Process:
+        """The clone of that name, begun or gone on with, without Dagster."""
+        return self.start(json.dumps({"name": name, **options}), module="child", **faults)
 
     def good(self, *arguments: str) -> Outcome:
         """Runs a command that must end well."""

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from .bundles import NAME, QDRANT
+from .bundles import NAME, QDRANT, write_namespace
 from .checks import Source, assert_whole, look_at_source, status
 from .place import Outcome, Place, wait_until
+from .qdrant import running
+from .rest import ask
 
 # A short one of these is among the tests of the command line.
 pytestmark = pytest.mark.long
@@ -61,3 +63,36 @@ def test_a_cancelled_clone_can_be_discarded(place: Place, before: Source, tmp_pa
     assert status(place, "copy") == "discarded"
     assert [path.name for path in (place.home / "qdrant" / "collection").iterdir()] == [QDRANT]
     assert look_at_source(place, tmp_path / "dump") == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_cancel_ends_the_wait_for_a_rate_limit(tmp_path: Path, number: signal.Signals) -> None:
+    with running(tmp_path / "server") as server:
+        place = Place(tmp_path / "place", {"QDRANT_URL": server.url})
+        place.good("load", str(write_namespace(tmp_path / "in")))
+        limit_reads(server.url, 1_000_000)
+        before = look_at_source(place, tmp_path / "dump")
+        gate, ticks = tmp_path / "gate", tmp_path / "ticks"
+        first_page = ["copy_points:upsert:half", 1, str(gate)]
+        process = place.start(*CLONE, wait_at=first_page, record=str(ticks))
+        try:
+            wait_until(gate.with_suffix(".reached").exists, "the first page")
+            limit_reads(server.url, 1)
+            gate.touch()
+            wait_until(lambda: "copy_points:wait:before" in ticks.read_text(), "the wait")
+            os.kill(process.pid, number)
+            outcome = process.end()
+        finally:
+            process.kill()
+        assert outcome.code == 1
+        assert "cancelled" in outcome.sentence
+        assert "copy_points:wait:after" not in ticks.read_text()
+        assert status(place, "copy") == "failed"
+        limit_reads(server.url, 1_000_000)
+        place.good("resume", "copy")
+        assert_whole(place, "copy", before, tmp_path / "scratch")
+
+
+def limit_reads(url: str, a_minute: int) -> None:
+    body = {"strict_mode_config": {"enabled": True, "read_rate_limit": a_minute}}
+    ask(url, f"/collections/{QDRANT}", body, method="PATCH")

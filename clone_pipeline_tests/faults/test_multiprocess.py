@@ -15,9 +15,11 @@ from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.ledger import LEASE_SECONDS, Clone
 
-from .bundles import NAME
-from .checks import Source, assert_whole, find_clones, status
+from .bundles import NAME, QDRANT, write_namespace
+from .checks import Source, assert_whole, find_clones, look_at_source, status
 from .place import Place, Process, wait_until
+from .qdrant import running
+from .rest import assert_equal_points
 
 pytestmark = pytest.mark.long
 
@@ -118,3 +120,16 @@ def test_the_process_of_one_step_is_killed(place: Place, before: Source, tmp_pat
     let_the_lease_run_out(place)
     place.good(*RESUME)
     assert_whole(place, "copy", before, tmp_path / "scratch")
+
+
+def test_several_slices_on_a_server_from_several_processes(tmp_path: Path) -> None:
+    """No process inherits a connection of another's: gRPC would hang in it."""
+    with running(tmp_path / "server") as server:
+        place = Place(tmp_path / "place", {"QDRANT_URL": server.url, **MULTIPROCESS})
+        place.good("load", str(write_namespace(tmp_path / "in", points=11_000, objects=6)))
+        before = look_at_source(place, tmp_path / "dump")
+        place.good(*CLONE, "--concurrent-slices", "3")
+        assert_whole(place, "copy", before, tmp_path / "scratch")
+        with place.stores() as stores:
+            assert find_clones(stores, "copy")[-1].plan["slices"] == 3
+            assert_equal_points(stores, "copy", server.url, QDRANT)

@@ -13,12 +13,11 @@ import pytest
 
 from clone_pipeline.core.errors import StorageFailed
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
-from clone_pipeline_tests import qdrant_server
 
 from .bundles import NAME, write_namespace
 from .checks import Source, assert_whole, look_at_source, status
 from .place import Outcome, Place, wait_until
-from .qdrant import Qdrant
+from .qdrant import Qdrant, running
 
 CLONE = ("clone", NAME, "copy", "--taxonomies")
 RESUME = ("resume", "copy")
@@ -57,26 +56,22 @@ def test_an_unreachable_database(place: Place) -> None:
 
 @pytest.fixture
 def qdrant(tmp_path: Path) -> Iterator[Qdrant]:
-    if not qdrant_server.is_installed():
-        pytest.skip("no Qdrant server: put `qdrant` on the PATH")
-    server = Qdrant(tmp_path / "server")
-    server.start()
-    try:
+    with running(tmp_path / "server") as server:
         yield server
-    finally:
-        server.kill()
 
 
-@pytest.mark.parametrize("back_in_time", [True, pytest.param(False, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("back_in_time", [True, False])
 def test_a_qdrant_server_killed_while_points_are_copied(
     qdrant: Qdrant, tmp_path: Path, back_in_time: bool
 ) -> None:
+    """Beyond what the step itself waits for: it is tried again, or the clone is resumed."""
     place = Place(tmp_path / "place", {"QDRANT_URL": qdrant.url})
     place.good("load", str(write_namespace(tmp_path / "in")))
     before = look_at_source(place, tmp_path / "dump")
     gate, retry = tmp_path / "gate", tmp_path / "retry"
-    running = place.start(
-        *CLONE, wait_at=["copy_points:upsert:half", 3, str(gate)], retry=str(retry)
+    process = place.start(
+        *CLONE, wait_at=["copy_points:upsert:half", 3, str(gate)], retry=str(retry), longest=0
     )
     try:
         wait_until((tmp_path / "gate.reached").exists, "the third page")
@@ -86,9 +81,9 @@ def test_a_qdrant_server_killed_while_points_are_copied(
         if back_in_time:
             qdrant.start()
         retry.touch()
-        outcome = running.end()
+        outcome = process.end()
     finally:
-        running.kill()
+        process.kill()
     if back_in_time:
         assert outcome.code == 0, outcome
     else:

@@ -246,5 +246,9 @@ def test_two_sides_in_order_are_paired_by_id(left: str, right: str) -> None:
 def test_both_sides_come_in_the_order_of_code_points(stores: Stores) -> None:
     names = ["a", "B", "_", "é", "Z", "a-b", "aa", "🎬", "\uffee"]
     put(stores, dict.fromkeys(names, "{}"))
+    if not stores.catalog.is_sqlite:  # as a database orders that was made for people
+        with stores.catalog.write() as connection:
+            statement = 'ALTER TABLE objects ALTER object_id TYPE varchar(255) COLLATE "und-x-icu"'
+            connection.execute(text(statement))
     with stores.catalog.read() as connection:
         assert [row[0] for row in kind.read_target(connection, 1)] == sorted(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from clone_pipeline.core.errors import InvalidRequest, StoreUnavailable
-from clone_pipeline.core.objects.s3 import NAMED, ObjectStore, locations
+from clone_pipeline.core.objects.s3 import _HANDFUL, NAMED, ObjectStore, locations
 from clone_pipeline_tests.conftest import S3
 
 
@@ -42,6 +43,23 @@ def test_existing_files_are_counted_and_missing_ones_named(s3: S3, store: Object
     assert report.unreadable_count == 0
 
 
+def test_of_hundreds_exactly_the_missing_ones_are_named_in_their_order(
+    s3: S3, store: ObjectStore
+) -> None:
+    files = []
+    for number in range(300):
+        key = f"org 1/ns+1/{number:04} ü%/file.mp4"
+        missing = number % 7 == 3
+        location = f"s3://{s3.bucket}/{key}" if missing else s3.put(key, b"x" * number)
+        files.append((f"obj_{number:04}", location))
+    gone = [file for number, file in enumerate(files) if number % 7 == 3]
+    report = store.check(files)
+    assert (report.checked, report.missing_count) == (300, len(gone))
+    assert report.missing == gone
+    assert report.bytes == sum(number for number in range(300) if number % 7 != 3)
+    assert report.unreadable_count == 0
+
+
 @pytest.mark.parametrize("key", ["a b+c", "what?versionId=1#2", "50%25 off", "ü/日本.txt", "a//b"])
 def test_a_key_is_taken_as_it_is_written(s3: S3, store: ObjectStore, key: str) -> None:
     report = store.check([("here", s3.put(key)), ("gone", f"s3://{s3.bucket}/{key}x")])
@@ -53,16 +71,24 @@ def test_a_location_that_names_no_file_is_missing(store: ObjectStore, url: str) 
     assert store.check([("obj", url)]).missing == [("obj", url)]
 
 
-def test_nothing_is_asked_but_heads_and_nothing_is_written(s3: S3, store: ObjectStore) -> None:
+def test_nothing_is_asked_but_heads_and_nothing_is_written(
+    s3: S3, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = [("obj", s3.put(f"{number}")) for number in range(3)]
     before = _listing(s3)
     sent = []
     store._client.meta.events.register(
         "before-send.s3", lambda request, **_: sent.append(request.method)
     )
+    ask = store._heads.ask
+    monkeypatch.setattr(
+        store._heads,
+        "ask",
+        lambda route, request: sent.append(request[:4].decode()) or ask(route, request),
+    )
     report = store.check([*files, ("gone", f"s3://{s3.bucket}/gone"), ("gone", "s3://none/gone")])
     assert report.checked == 5
-    assert set(sent) == {"HEAD"}
+    assert (len(sent), {method.strip() for method in sent}) == (5, {"HEAD"})
     assert _listing(s3) == before
 
 
@@ -103,21 +129,23 @@ def test_files_are_drawn_only_as_answers_come_in(credentials: None) -> None:
 
     def files() -> Iterator[tuple[str, str]]:
         nonlocal drawn
-        for number in range(60):
+        for number in range(200):
             ahead.append(drawn - len(server.methods))
             drawn += 1
             yield str(number), f"s3://b/{number}"
 
     with _answering(200) as server, _open(server.url) as store:
-        assert store.check(files(), concurrency=2).checked == 60
-    assert max(ahead) <= 2 * 2
+        assert store.check(files(), concurrency=2).checked == 200
+    assert max(ahead) < (2 * 2 + 1) * _HANDFUL
+    assert max(ahead[:30]) <= 2 * 2
 
 
 def test_as_many_are_asked_at_once_as_was_said(credentials: None) -> None:
-    files = [(str(number), f"s3://b/{number}") for number in range(16)]
+    files = [(str(number), f"s3://b/{number}") for number in range(17)]
     with _answering(200, together=4) as server, _open(server.url) as store:
-        # The server answers four at a time, so fewer would wait for ever and more would show.
-        assert store.check(files, concurrency=4).checked == 16
+        # Behind the first of a bucket the server answers four at a time, so fewer would wait for
+        # ever and more would show.
+        assert store.check(files, concurrency=4).checked == 17
     assert server.most_at_once == 4
 
 
@@ -145,6 +173,34 @@ def test_a_busy_store_is_asked_again_and_then_unavailable(
         with pytest.raises(StoreUnavailable, match="busy"):
             store.check([("obj", "s3://b/a")])
     assert server.methods == ["HEAD"] * 4
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 400])
+def test_an_answer_that_is_no_plain_one_is_asked_for_again_by_the_client(
+    credentials: None, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """The first teaches the bucket's route, the second meets the status twice."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+    with _answering(200) as server, _open(server.url) as store:
+        server.statuses = [200, status, status]
+        report = store.check([("one", "s3://b/1"), ("two", "s3://b/2")], concurrency=1)
+        again = len(server.methods) - 1
+    # It asks a busy server once more, and after a 400 in which region the bucket is.
+    assert again == 3
+    assert report.checked == 2
+    assert report.unreadable == ([("two", "s3://b/2")] if status == 400 else [])
+
+
+def test_a_connection_that_the_server_has_closed_meanwhile_is_no_missing_file(
+    credentials: None,
+) -> None:
+    with _answering(200) as server, _open(server.url) as store:
+        assert store.check([("one", "s3://b/1"), ("two", "s3://b/2")], concurrency=1).checked == 2
+        for connections in store._heads._idle.values():
+            for connection in connections:
+                connection.shutdown(socket.SHUT_RDWR)
+        report = store.check([("three", "s3://b/3")], concurrency=1)
+    assert (report.checked, report.missing_count, report.unreadable_count) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("url", ["localhost:9000", "http://", "ftp//x"])
@@ -209,6 +265,7 @@ class _Server(ThreadingHTTPServer):
         self.status = status
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.methods: list[str] = []
+        self.statuses: list[int] = []  # of the next answers, before `status`
         self.lock = threading.Lock()
         self.gate = threading.Barrier(together)
         self.at_once = self.most_at_once = 0
@@ -224,10 +281,13 @@ class _Handler(BaseHTTPRequestHandler):
             server.methods.append(self.command)
             server.at_once += 1
             server.most_at_once = max(server.most_at_once, server.at_once)
-        server.gate.wait(timeout=60)
+            first = len(server.methods) == 1
+        if not first:
+            server.gate.wait(timeout=60)
         with server.lock:
             server.at_once -= 1
-        self.send_response(server.status)
+            status = server.statuses.pop(0) if server.statuses else server.status
+        self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

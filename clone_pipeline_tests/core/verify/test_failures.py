@@ -128,7 +128,8 @@ def test_a_point_that_stays_wrong(
 
 def disobey(monkeypatch: pytest.MonkeyPatch, store: type[VectorStore]) -> None:
     """Writes are lost."""
-    monkeypatch.setattr(store, "upsert", lambda *_: None)
+    for way in ("upsert", "write"):
+        monkeypatch.setattr(store, way, lambda *_: None)
 
 
 @pytest.mark.parametrize("how", ["counts", "sample"])

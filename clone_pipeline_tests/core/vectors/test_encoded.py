@@ -1,0 +1,227 @@
+"""Points in the encoding in which they travel: nothing is lost, equal ones have equal digests."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from qdrant_client import grpc
+
+from clone_pipeline.core.errors import InvalidRequest
+from clone_pipeline.core.vectors.encoded import EncodedPoint, decode_id, encode_id, received
+from clone_pipeline.core.vectors.port import Point, Vector
+
+from .spelling import IDS, JSON, LARGE, VALUES, point_of, points, retrieved, with_flipped_bit
+from .test_values import exact, nested
+
+chances = st.randoms(use_true_random=False)
+
+TEXT: Vector = [0.25, -0.0, 2.0**-100]
+WORDS: Vector = {"indices": [2, 7], "values": [0.5, 3.0]}
+LATE: Vector = [[1.0, 2.0], [3.0, 4.0]]
+
+
+def make(**changes: Any) -> Point:
+    vectors = {"text": TEXT, "title": TEXT[::-1], "words": WORDS, "late": LATE}
+    payload = {"a": 1, "b": [1, 2, {"c": None, "d": "x"}], "e": {"f": 1.5}}
+    return Point(**{"id": 7, "vectors": vectors, "payload": payload, **changes})  # type: ignore[arg-type]
+
+
+def same(one: Point, other: Point) -> None:
+    """Exactly: -0.0 is not 0.0, 1 is not 1.0."""
+    assert exact(one._asdict()) == exact(other._asdict())
+
+
+def digest(point: Point, *, vectors: bool = True) -> int:
+    return EncodedPoint.of(point).digest(vectors=vectors)
+
+
+@given(points(JSON))
+def test_a_point_comes_back(point: Point) -> None:
+    same(EncodedPoint.of(point).plain(), point)
+    assert EncodedPoint.of(point).id == point.id
+
+
+@given(IDS)
+def test_an_id_comes_back(point_id: int | str) -> None:
+    assert decode_id(encode_id(point_id)) == point_id
+    assert decode_id(grpc_id(point_id)) == point_id
+
+
+def grpc_id(point_id: int | str) -> bytes:
+    kind = "num" if isinstance(point_id, int) else "uuid"
+    return bytes(grpc.PointId(**{kind: point_id}).SerializeToString())
+
+
+@given(points(), chances)
+def test_what_a_server_sends_is_the_same_point(point: Point, chance: random.Random) -> None:
+    """In whatever order it has put payload and named vectors."""
+    ours, theirs = EncodedPoint.of(point), received(retrieved(point, chance))
+    same(theirs.plain(), point)
+    assert theirs.encoded == ours.encoded
+    for vectors in (True, False):
+        assert theirs.digest(vectors=vectors) == ours.digest(vectors=vectors)
+
+
+@given(points(), chances)
+def test_qdrant_reads_what_is_written_as_that_point(point: Point, chance: random.Random) -> None:
+    for encoded in (EncodedPoint.of(point), received(retrieved(point, chance))):
+        # Python's own decoder takes a hundred messages within each other; a point that it takes
+        # may be written that deep and no deeper.
+        try:
+            struct = grpc.PointStruct.FromString(encoded.encoded)
+        except Exception:
+            assert EncodedPoint.of(point).only_json
+        else:
+            same(point_of(struct), point)
+
+
+@given(points(), LARGE, chances)
+def test_an_integer_that_only_json_can_hold_is_marked(
+    point: Point, large: int, chance: random.Random
+) -> None:
+    point.payload["large"] = [{"in": large}]
+    assert EncodedPoint.of(point).only_json
+    assert received(retrieved(point, chance)).only_json
+
+
+def test_a_payload_that_is_nested_deep_is_marked() -> None:
+    assert EncodedPoint.of(Point(1, {}, {"a": nested(60)})).only_json
+    assert not EncodedPoint.of(Point(1, {}, {"a": nested(20)})).only_json
+
+
+# ---- digests ---------------------------------------------------------------------------------
+
+
+@given(points(JSON), chances)
+def test_the_order_of_an_objects_keys_does_not_count(point: Point, chance: random.Random) -> None:
+    payload, vectors = dict_in_any_order(point.payload, chance), dict(point.vectors)
+    vectors = dict_in_any_order(vectors, chance)
+    assert digest(Point(point.id, vectors, payload)) == digest(point)
+
+
+def dict_in_any_order(value: dict[str, Any], chance: random.Random) -> dict[str, Any]:
+    keys = list(value)
+    chance.shuffle(keys)
+    return {
+        key: dict_in_any_order(item, chance) if isinstance(item, dict) else item
+        for key, item in ((key, value[key]) for key in keys)
+    }
+
+
+def test_the_order_in_which_a_sparse_vector_is_given_does_not_count() -> None:
+    turned = {"indices": [7, 2], "values": [3.0, 0.5]}
+    assert digest(make(vectors={"words": turned})) == digest(make(vectors={"words": WORDS}))
+
+
+@given(points(), st.integers(0, 99), chances)
+def test_one_bit_of_one_component_is_seen(point: Point, place: int, chance: random.Random) -> None:
+    names = sorted(name for name, vector in point.vectors.items() if _components(vector))
+    assume(names)
+    name = names[place % len(names)]
+    changed = {**point.vectors, name: with_flipped_bit(point.vectors[name], place)}
+    other = point._replace(vectors=changed)
+    assert digest(other) != digest(point)
+    assert received(retrieved(other, chance)).digest() != digest(point)
+    assert digest(other, vectors=False) == digest(point, vectors=False)
+
+
+def _components(vector: Vector) -> list[Any]:
+    return vector["values"] if isinstance(vector, dict) else vector
+
+
+ANOTHER = {
+    "id": make(id=8),
+    "another kind of id": make(id="00000000-0000-0000-0000-000000000007"),
+    "vector names swapped": make(
+        vectors={"text": TEXT[::-1], "title": TEXT, "words": WORDS, "late": LATE}
+    ),
+    "a vector missing": make(vectors={"text": TEXT, "title": TEXT[::-1], "words": WORDS}),
+    "another name": make(
+        vectors={"texts": TEXT, "title": TEXT[::-1], "words": WORDS, "late": LATE}
+    ),
+    "the sign of a zero": make(vectors={**make().vectors, "text": [0.25, 0.0, 2.0**-100]}),
+    "a component more": make(vectors={**make().vectors, "text": [*TEXT, 0.0]}),
+    "another index": make(
+        vectors={**make().vectors, "words": {"indices": [2, 8], "values": [0.5, 3.0]}}
+    ),
+    "values swapped": make(
+        vectors={**make().vectors, "words": {"indices": [2, 7], "values": [3.0, 0.5]}}
+    ),
+    "the rows of a multivector turned": make(vectors={**make().vectors, "late": LATE[::-1]}),
+    "other rows": make(vectors={**make().vectors, "late": [[1.0, 2.0, 3.0, 4.0]]}),
+    "a dense vector of the same numbers": make(
+        vectors={**make().vectors, "late": [1.0, 2.0, 3.0, 4.0]}
+    ),
+    "no vectors": make(vectors={}),
+    "only one, without a name": make(vectors={"": TEXT}),
+    "only one, with a name": make(vectors={"text": TEXT}),
+    "a key missing": make(payload={"a": 1, "b": [1, 2, {"c": None, "d": "x"}]}),
+    "a key more": make(payload={**make().payload, "g": None}),
+    "a float": make(payload={**make().payload, "a": 1.0}),
+    "true": make(payload={**make().payload, "a": True}),
+    "a text": make(payload={**make().payload, "a": "1"}),
+    "another order of a list": make(payload={**make().payload, "b": [2, 1, {"c": None, "d": "x"}]}),
+    "a null missing": make(payload={**make().payload, "b": [1, 2, {"d": "x"}]}),
+    "a renamed key": make(payload={"A": 1, "b": make().payload["b"], "e": make().payload["e"]}),
+    "no payload": make(payload={}),
+}
+
+
+def test_any_single_change_is_seen() -> None:
+    """And no two of these points are taken for each other."""
+    chance = random.Random(3)
+    for of in (EncodedPoint.of, lambda point: received(retrieved(point, chance))):
+        digests = {name: of(point).digest() for name, point in ANOTHER.items()}
+        digests["as it was"] = of(make()).digest()
+        assert len(set(digests.values())) == len(ANOTHER) + 1
+
+
+@given(points(JSON), points(JSON))
+def test_points_have_one_digest_only_where_they_are_equal(one: Point, other: Point) -> None:
+    equal = exact(one._asdict()) == exact(other._asdict())
+    assert (digest(one) == digest(other)) == equal
+    assert digest(other._replace(id=one.id), vectors=False) != digest(one, vectors=False) or (
+        exact(one.payload) == exact(other.payload)
+    )
+
+
+# ---- another payload -------------------------------------------------------------------------
+
+
+@given(points(), st.dictionaries(st.text(), VALUES, max_size=3), chances)
+def test_a_payload_is_replaced_whole(
+    point: Point, payload: dict[str, Any], chance: random.Random
+) -> None:
+    """Also after the point's digest has been taken."""
+    expected = point._replace(payload=payload)
+    for encoded in (EncodedPoint.of(point), received(retrieved(point, chance))):
+        encoded.digest()
+        encoded.replace_payload(payload)
+        same(encoded.plain(), expected)
+        assert encoded.digest() == digest(expected)
+
+
+def test_keys_are_renamed_removed_and_changed_among_others_that_stay_encoded() -> None:
+    before = {"a": 1, "b": {"c": [1, {"d": 2}], "ns": "ns_1"}, "old": [1.0, None], "gone": "x"}
+    encoded = received(retrieved(make(payload=before), random.Random(1)))
+    after = encoded.payload.copy()
+    after["b"] = after["b"].copy()
+    after["b"]["ns"] = "ns_2"
+    after["new"] = after["old"]
+    del after["old"], after["gone"]
+    untouched = encoded.digest()
+    encoded.replace_payload(after)
+    wanted = make(payload={"a": 1, "b": {"c": [1, {"d": 2}], "ns": "ns_2"}, "new": [1.0, None]})
+    same(encoded.plain(), wanted)
+    assert encoded.digest() == digest(wanted)
+    assert untouched == digest(make(payload=before))
+
+
+def test_half_a_surrogate_pair_is_named_with_its_point() -> None:
+    for payload in ({"a": "\ud800"}, {"a": {"\udfff": 1}}):
+        with pytest.raises(InvalidRequest, match="point 7 holds half a surrogate pair"):
+            EncodedPoint.of(make(payload=payload))
