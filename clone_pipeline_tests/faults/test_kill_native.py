@@ -28,7 +28,7 @@ from .rest import ask, collections, newest_clone, points, snapshots
 
 # Read at import: no test sees the developer's environment.
 KILLS = int(os.environ.get("CLONE_PIPELINE_TEST_KILLS", "30"))
-POINTS, SHARDS = 2000, 3
+POINTS, SHARDS = 2000, 2
 OPTIONS: dict[str, Any] = {"lane": "native", "preserve_resource_ids": True}
 
 
@@ -122,7 +122,7 @@ def test_a_native_copy_killed_while_the_server_recovers_is_made_under_another_na
     place: Place, server: Qdrant, before: dict[str, Any], lingers: float
 ) -> None:
     """The server goes on with what it was asked for."""
-    killed = copy(place, kill=["copy_points:native copy:before", 2], linger=lingers)
+    killed = copy(place, kill=["copy_points:native copy:before", SHARDS], linger=lingers)
     assert killed.code == -signal.SIGKILL
     first = collection_of(place)
     assert first in collections(server.url)
@@ -171,7 +171,7 @@ def test_native_copies_killed_at_random_times(
         assert_nothing_left(server, before)
 
 
-@pytest.mark.parametrize("nth", [2, pytest.param(SHARDS, marks=pytest.mark.long)])
+@pytest.mark.parametrize("nth", [SHARDS, pytest.param(1, marks=pytest.mark.long)])
 def test_a_native_copy_that_was_killed_and_is_discarded_leaves_nothing(
     place: Place, server: Qdrant, before: dict[str, Any], nth: int
 ) -> None:
@@ -182,6 +182,7 @@ def test_a_native_copy_that_was_killed_and_is_discarded_leaves_nothing(
     assert_nothing_left(server, before)
 
 
+@pytest.mark.long
 def test_a_finished_native_copy_that_is_deleted_leaves_nothing(
     place: Place, server: Qdrant, before: dict[str, Any]
 ) -> None:
@@ -202,9 +203,10 @@ def test_a_native_copy_that_fails_leaves_no_snapshot_and_is_gone_on_with(
         pull(self, shard)
 
     with place.stores() as stores:
-        with monkeypatch.context() as patched, pytest.raises(StorageFailed):
+        with monkeypatch.context() as patched:
             patched.setattr(native._Copy, "_pull", full)
-            clone_here(stores)
+            with pytest.raises(StorageFailed):
+                clone_here(stores)
         failed = newest_clone(stores, "copy")
         assert failed.status == "failed"
         assert_nothing_left(server, before, failed.qdrant_collection)
@@ -212,6 +214,7 @@ def test_a_native_copy_that_fails_leaves_no_snapshot_and_is_gone_on_with(
     assert_whole(place, server, before)
 
 
+@pytest.mark.long
 def test_a_native_copy_whose_server_dies_is_whole_in_the_end(
     place: Place, server: Qdrant, before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,13 +222,13 @@ def test_a_native_copy_whose_server_dies_is_whole_in_the_end(
     pull, lock, died, again = native._Copy._pull, threading.Lock(), threading.Event(), [0]
 
     def dies(self: native._Copy, shard: int) -> None:
-        if shard == 1:
+        if shard == SHARDS - 1:
             death = threading.Timer(0.01, lambda: (server.kill(), died.set()))
             death.start()
         try:
             pull(self, shard)
         finally:
-            if shard == 1:
+            if shard == SHARDS - 1:
                 death.join()
 
     def start_again(_: float = 0) -> None:

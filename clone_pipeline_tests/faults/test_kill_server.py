@@ -12,6 +12,7 @@ from subprocess import TimeoutExpired
 
 import pytest
 
+from clone_pipeline.core import ledger
 from clone_pipeline_tests import harness
 
 from .bundles import NAME, QDRANT, write_namespace
@@ -89,8 +90,15 @@ class Attempts:
         written = sum(map(int, self._writes.read_text().split()))
         assert POINTS <= written <= self._allowed
         with self._place.stores() as stores:
-            assert newest_clone(stores, self.name).plan["slices"] == self._slices
+            made = newest_clone(stores, self.name)
+            with stores.catalog.read() as connection:
+                reports = ledger.read_reports(connection, made.clone_id)
+            assert made.plan["slices"] == self._slices
             assert_equal_points(stores, self.name, url, QDRANT)
+        # The copy itself was whole: the proof would have put right what it was not.
+        proof = reports["verify_clone"].details
+        assert (proof["differences"], proof["repaired"]) == (0, 0)
+        assert reports["copy_points"].details["consistency"]["state"] == "quiet"
 
 
 def test_a_clone_killed_four_times_is_whole_and_hardly_anything_was_copied_twice(

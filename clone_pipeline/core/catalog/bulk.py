@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
@@ -28,6 +29,7 @@ Values = tuple[Any, ...]
 Insert = Callable[[Sequence[Values]], None]
 
 _BATCH = 1000
+_ROWS = 150  # SQLite may be built for as few as 999 parameters
 
 
 @contextmanager
@@ -67,35 +69,33 @@ def inserting(
     """
     # Names from our schema, not from outside.
     into = f"{table.name} (namespace_key, {', '.join(columns)})"
-    if connection.dialect.name == "sqlite":
-        places = ", ?" * len(columns)
-        statement = f"INSERT INTO {into} VALUES ({int(namespace_key)}{places})"  # noqa: S608
-        yield lambda rows: _insert(connection, statement, rows)
-        return
-    statement = f"COPY {into} FROM STDIN"
-    # The server takes as long to check a batch as we take to make the next.
-    with ThreadPoolExecutor(1, thread_name_prefix="catalog-copy") as thread:
-        under_way = [thread.submit(_copy, connection, statement, namespace_key, ())]
+    write = _insert if connection.dialect.name == "sqlite" else _copy
+    # The database takes a part of the time that we take to make the next rows.
+    with ThreadPoolExecutor(1, thread_name_prefix="catalog-insert") as thread:
+        under_way: list[Future[None]] = []
 
-        def copy_behind(rows: Sequence[Values]) -> None:
-            under_way.pop().result()
-            under_way.append(thread.submit(_copy, connection, statement, namespace_key, rows))
+        def insert_behind(rows: Sequence[Values]) -> None:
+            if under_way:
+                under_way.pop().result()
+            if rows:
+                under_way.append(thread.submit(write, connection, into, namespace_key, rows))
 
-        yield copy_behind
-        under_way.pop().result()
+        yield insert_behind
+        insert_behind(())
 
 
-def _insert(connection: Connection, statement: str, rows: Sequence[Values]) -> None:
-    if rows:
-        connection.exec_driver_sql(statement, list(rows))
+def _insert(connection: Connection, into: str, namespace_key: int, rows: Sequence[Values]) -> None:
+    """Many rows to a statement: it is the statement that lets other threads run meanwhile."""
+    row = f"({int(namespace_key)}{', ?' * len(rows[0])})"
+    for first in range(0, len(rows), _ROWS):
+        part = rows[first : first + _ROWS]
+        statement = f"INSERT INTO {into} VALUES {', '.join([row] * len(part))}"  # noqa: S608
+        connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
 
 
-def _copy(
-    connection: Connection, statement: str, namespace_key: int, rows: Sequence[Values]
-) -> None:
-    if not rows:
-        return
+def _copy(connection: Connection, into: str, namespace_key: int, rows: Sequence[Values]) -> None:
     driver: Any = connection.connection.driver_connection
+    statement = f"COPY {into} FROM STDIN"
     with _as_sqlalchemy(connection, statement), driver.cursor().copy(statement) as copy:
         for row in rows:
             copy.write_row((namespace_key, *row))

@@ -71,7 +71,9 @@ def point(number: int) -> Point:
             "_internal": {
                 "namespace_id": "ns_prod000001",
                 "collection_id": f"col_{1 + number % 2}",
+                # One key begins with another.
                 "lineage": {"path": "bkt_a/col_1/col_2", "root_object_id": "obj_1"},
+                "lineage_depth": 2,
                 "_taxonomy_tax_1_label": "a",
             },
         },
@@ -130,11 +132,11 @@ def rewritten(payload: dict[str, Any], clone: Clone) -> dict[str, Any]:
     return {**payload, "collection_id": new[payload["collection_id"]], "_internal": internal}
 
 
-def assert_equal(making: Making) -> None:
+def assert_equal(making: Making, page: int = 1000) -> None:
     """The target's points are the source's with their ids rewritten, to the last digit."""
     url = str(making.stores.vector_address.url)
-    before = stored(url, making.source_collection(), page=1000)
-    after = stored(url, making.clone.qdrant_collection, page=1000)
+    before = stored(url, making.source_collection(), page=page)
+    after = stored(url, making.clone.qdrant_collection, page=page)
     wanted = {
         id: one | {"payload": rewritten(one["payload"], making.clone)} for id, one in before.items()
     }

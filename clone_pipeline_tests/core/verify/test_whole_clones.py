@@ -87,14 +87,14 @@ def with_new_names(config: dict[str, Any], clone: Clone) -> dict[str, Any]:
 def test_a_clone_has_every_point_and_the_configuration(
     qdrant_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(slices, "_POINTS_PER_SLICE", 60)
-    with stores_with(qdrant_url, tmp_path, 250, **CONFIGS[what]) as stores:
+    monkeypatch.setattr(slices, "_POINTS_PER_SLICE", 40)
+    with stores_with(qdrant_url, tmp_path, 150, **CONFIGS[what]) as stores:
         with stores.vectors() as vectors:
             assert vectors.transport == "gRPC"
         making = Making.published(stores)
         assert making.status() == "ready"
         assert making.clone.plan["slices"] >= 3
-        assert_equal(making)
+        assert_equal(making, page=40)
         with making.target() as (vectors, collection):
             before = vectors.read_config(making.source_collection())
             assert vectors.read_config(collection) == with_new_names(before, making.clone)
@@ -158,8 +158,8 @@ def _alias(collection: str, alias: str) -> dict[str, Any]:
 def test_the_number_of_workers_makes_no_difference(
     qdrant_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slices, "_POINTS_PER_SLICE", 60)
-    with stores_with(qdrant_url, tmp_path, 500) as stores:
+    monkeypatch.setattr(slices, "_POINTS_PER_SLICE", 25)
+    with stores_with(qdrant_url, tmp_path, 220) as stores:
         for workers in (1, 2, 8):
             options: dict[str, Any] = {"include_resources": harness.everything()}
             clone = harness.clone(
