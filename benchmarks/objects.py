@@ -28,13 +28,13 @@ from typing import Any
 
 import psutil
 import psycopg
-from clone_pipeline.core.verify.difference import Differences
 from sqlalchemy import func, insert, literal, select
 from sqlalchemy.engine import make_url
 
 from clone_pipeline.cli.output import print_table, stdout
 from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog.schema import buckets, objects
+from clone_pipeline.core.difference import Differences
 from clone_pipeline.core.ledger import Clone, Lease
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores

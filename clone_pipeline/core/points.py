@@ -17,7 +17,7 @@ from .vectors.equality import rule
 from .vectors.patience import Patience
 from .vectors.port import VectorStore
 from .vectors.progress import Progress
-from .vectors.stream import Copier, Throttle, read_progress, read_slices, workers
+from .vectors.stream import Copier, read_progress, read_slices, workers
 from .work import Work
 
 
@@ -27,7 +27,7 @@ def copy_points(work: Work) -> StepReport:
 
     Raises LeaseLost when another run has taken over, StoreUnavailable, StorageFailed.
     """
-    patience = Patience(work.stores, work.lease)
+    patience = patience_of(work)
     with work.stores.vectors() as target, work.source_vectors(target) as source:
         if not work.request.include_resources.collections:
             work = _ensure_collection(work, target)
@@ -47,7 +47,7 @@ def copy_points(work: Work) -> StepReport:
             "seconds_waited": round(patience.seconds_waited, 1),
             "consistency": consistency,
         }
-        return _report(work, copier.throttle, how)
+        return _report(work, copier, how)
 
 
 def read_natively_copied(work: Work, both: Sides) -> tuple[dict[str, Any], list[str]]:
@@ -56,6 +56,10 @@ def read_natively_copied(work: Work, both: Sides) -> tuple[dict[str, Any], list[
     Copier(work, both.source, None, both.patience).copy_all()
     consistency = catch_up(work, both)
     return consistency, _warnings(read_progress(work), _collections(work), consistency)
+
+
+def patience_of(work: Work) -> Patience:
+    return Patience(work.stores, work.lease, work.request.max_points_per_second)
 
 
 def sides(work: Work, source: VectorStore, target: VectorStore, patience: Patience) -> Sides:
@@ -143,10 +147,10 @@ def _native_report(work: Work, points: int) -> StepReport:
         return work.store(connection, report)
 
 
-def _report(work: Work, throttle: Throttle, how: dict[str, Any]) -> StepReport:
+def _report(work: Work, copier: Copier, how: dict[str, Any]) -> StepReport:
     total = read_progress(work)
     collections = _collections(work)
-    seconds = throttle.seconds
+    seconds = copier.seconds
     report = StepReport(
         clone_id=work.clone.clone_id,
         step="copy_points",
@@ -159,8 +163,8 @@ def _report(work: Work, throttle: Throttle, how: dict[str, Any]) -> StepReport:
         ],
         details={
             "lane": work.clone.plan["lane"],
-            "points_per_second": round(throttle.points / seconds) if seconds > 0 else None,
-            "points_in_this_run": throttle.points,
+            "points_per_second": round(copier.points / seconds) if seconds > 0 else None,
+            "points_in_this_run": copier.points,
             "slices": len(read_slices(work)),
             **how,
             "payload_references": [

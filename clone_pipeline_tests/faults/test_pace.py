@@ -133,3 +133,10 @@ def test_as_many_slices_are_in_flight_as_were_asked_for(
     url = stores.vector_address.url
     assert url is not None
     assert_equal_points(stores, "copy", url, QDRANT)
+
+
+def test_the_proof_keeps_the_pace_too(stores: Stores, clock: Clock) -> None:
+    options = {"include_resources": harness.everything(), "max_points_per_second": 200}
+    harness.clone(stores, NAME, "copy", verify="full", **options)
+    # The copy reads every point of the source, the proof every point of the target.
+    assert clock.seconds >= 2 * POINTS / 200

@@ -1,4 +1,5 @@
-"""Waiting for what passes by itself, within a step: a busy server, a rate limit, a lost connection.
+"""Waits within a step: until a busy server, a rate limit or a lost connection has passed by itself,
+and so that no more points are read than was asked for.
 
 Interruptible: a cancel, a lost lease or another worker's failure ends the wait within a second.
 """
@@ -33,13 +34,20 @@ class Stopped(Exception):
 class Patience:
     """Runs operations that may be repeated, again and again while the store is unavailable.
 
-    Safe for threads. `stop` ends all waits. Raises StoreUnavailable after two minutes of waits in a
-    row that the store has not asked for, LeaseLost, Stopped.
+    Safe for threads, which together read no more than `points_per_second`. `stop` ends all waits.
+    Raises StoreUnavailable after two minutes of waits in a row that the store has not asked for,
+    LeaseLost, Stopped.
     """
 
-    def __init__(self, stores: Stores, lease: Lease | None = None) -> None:
+    def __init__(
+        self, stores: Stores, lease: Lease | None = None, points_per_second: int | None = None
+    ) -> None:
         self._stores = stores
         self._lease = lease
+        self._limit = points_per_second
+        self._started = stores.clock()
+        self._points = 0
+        self._counting = threading.Lock()
         self.stop = threading.Event()
         self.waits = 0
         self.seconds_waited = 0.0
@@ -59,6 +67,16 @@ class Patience:
         """Raises Stopped where the work has been given up."""
         if self.stop.is_set():
             raise Stopped
+
+    def pace(self, points: int) -> None:
+        """So many points were read: waits until more are due. Raises Stopped, LeaseLost."""
+        if self._limit is None:
+            return
+        with self._counting:
+            self._points += points
+            since = (self._stores.clock() - self._started).total_seconds()
+            ahead = self._points / self._limit - since
+        self.nap(ahead)
 
     def nap(self, seconds: float) -> None:
         """Sleeps in short parts. Raises Stopped, LeaseLost."""

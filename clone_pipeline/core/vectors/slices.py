@@ -89,6 +89,7 @@ def read_slice(
             inside = [point for point in page.points if point.id in part]
             page = EncodedPage(inside, None, page.bytes)
         yield page
+        patience.pace(len(page.points))
         if page.next is None:
             return
         offset = page.next

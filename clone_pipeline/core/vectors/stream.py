@@ -49,29 +49,6 @@ def rewrite(
     return after, references
 
 
-class Throttle:
-    """Keeps all workers together below so many points a second. Safe for threads."""
-
-    def __init__(self, work: Work, patience: Patience) -> None:
-        self._limit = work.request.max_points_per_second
-        self._clock = work.stores.clock
-        self._patience = patience
-        self._lock = threading.Lock()
-        self._started = self._clock()
-        self.points = 0
-
-    @property
-    def seconds(self) -> float:
-        return (self._clock() - self._started).total_seconds()
-
-    def add(self, points: int) -> None:
-        """So many were copied: waits until more are due."""
-        with self._lock:
-            self.points += points
-            ahead = 0.0 if self._limit is None else self.points / self._limit - self.seconds
-        self._patience.nap(ahead)
-
-
 class Copier:
     """Copies the slices of one clone; `target` is None where they are only read, for what the
     proof has to compare with."""
@@ -85,7 +62,13 @@ class Copier:
         self._patience = patience
         self._exact = rule(source.embedded, work.clone.plan["qdrant_config"]).exact
         self._sampled = work.request.verify == "sample"
-        self.throttle = Throttle(work, patience)
+        self._counting = threading.Lock()
+        self._started = work.stores.clock()
+        self.points = 0  # that were copied in this run
+
+    @property
+    def seconds(self) -> float:
+        return (self._work.stores.clock() - self._started).total_seconds()
 
     def copy_all(self) -> None:
         """Every slice that is not done. Raises LeaseLost, StoreUnavailable, StorageFailed."""
@@ -100,7 +83,8 @@ class Copier:
         for page in read_slice(self._source, name, part, self._patience, row["cursor"]):
             self._copy_page(page, progress, rewriter)
             store_slice(self._work, self._patience, part, progress, page.next)
-            self.throttle.add(len(page.points))
+            with self._counting:
+                self.points += len(page.points)
 
     def _copy_page(self, page: EncodedPage, progress: Progress, rewriter: Rewriter | None) -> None:
         for point in page.points:

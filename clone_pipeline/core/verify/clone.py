@@ -20,13 +20,12 @@ from ..kinds import KINDS
 from ..kinds.buckets import read_target
 from ..objects.s3 import ObjectCheck, locations
 from ..plan import read_config
-from ..points import read_natively_copied, sides
+from ..points import patience_of, read_natively_copied, sides
 from ..report import StepReport
 from ..vectors.catchup import mark
 from ..vectors.compare import Sides
 from ..vectors.digest import Digest, canonical
 from ..vectors.equality import EqualityRule
-from ..vectors.patience import Patience
 from ..vectors.port import CollectionConfig
 from ..vectors.progress import Progress
 from ..vectors.stream import read_progress, read_slices, slice_of
@@ -136,7 +135,7 @@ def _check_vectors(
     work: Work, copied_report: StepReport, findings: _Findings
 ) -> tuple[check_points.PointsFound, EqualityRule, SourceNow]:
     """What was found, the rule it was found by, and what the source's collection is like now."""
-    patience = Patience(work.stores, work.lease)
+    patience = patience_of(work)
     with work.stores.vectors() as target, work.source_vectors(target) as source:
         both = sides(work, source, target, patience)
         _check_config(work, both, findings)
@@ -164,7 +163,7 @@ def _check_vectors(
                 target,
                 work.clone.qdrant_collection,
                 [slice_of(row) for row in read_slices(work)],
-                Patience(work.stores, work.lease),
+                patience_of(work),
             )
         result.count = sum(digest.count for digest in result.seal)
     findings.repaired += result.repaired
