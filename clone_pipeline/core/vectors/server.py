@@ -23,13 +23,13 @@ from .encoded import EncodedPage, EncodedPoint, decode_id, received
 from .faults import translated
 from .ids import canonical_id, id_order
 from .limits import Limits
-from .models import checked, create_body, index_params, plain_point, point_json, reported_config
+from .models import create_body, index_params, plain_point, reported_config
 from .port import Attempt, CollectionConfig, Page, Point, PointId, once
+from .requests import encoded_json, in_requests, upsert_bodies
 
 # Qdrant Cloud and proxies before a server take no more in one request.
 _MAX_REQUEST_BYTES = 16 * 1024 * 1024
 _MAX_IDS = 10_000
-_MOST_OVERHEAD = 512  # of a request, of a point in it
 
 _REST_PORT = 6333
 _PROBE_SECONDS = 3.0
@@ -147,7 +147,7 @@ class ServerStore:
         if for_loading:
             optimizers = body.get("optimizers_config") or {}
             body["optimizers_config"] = optimizers | {"max_optimization_threads": 0}
-        self._request("PUT", "", collection, _encoded(body))
+        self._request("PUT", "", collection, encoded_json(body))
         for field, schema in (config.get("payload_schema") or {}).items():
             self.create_index(collection, field, schema)
         left = self.count(collection)
@@ -157,11 +157,11 @@ class ServerStore:
     def finish_loading(self, collection: str, config: CollectionConfig) -> None:
         threads = (config.get("optimizers_config") or {}).get("max_optimization_threads")
         wanted = {"max_optimization_threads": "auto" if threads is None else threads}
-        self._request("PATCH", "", collection, _encoded({"optimizers_config": wanted}))
+        self._request("PATCH", "", collection, encoded_json({"optimizers_config": wanted}))
 
     def create_index(self, collection: str, field: str, schema: Any) -> None:
         body = {"field_name": field, "field_schema": index_params(schema)}
-        self._request("PUT", "/index", collection, _encoded(body), wait=True)
+        self._request("PUT", "/index", collection, encoded_json(body), wait=True)
 
     def delete(self, collection: str) -> None:
         self._limits.pop(collection, None)
@@ -175,7 +175,9 @@ class ServerStore:
         if not limits.exact_count:
             return self._count_ids(collection, limits.scroll or _MAX_IDS)
         return int(
-            self._request("POST", "/points/count", collection, _encoded({"exact": True}))["count"]
+            self._request("POST", "/points/count", collection, encoded_json({"exact": True}))[
+                "count"
+            ]
         )
 
     def _count_ids(self, collection: str, page: int) -> int:
@@ -183,7 +185,7 @@ class ServerStore:
         counted = 0
         body = {"limit": page, "offset": None, "with_payload": False, "with_vector": False}
         while True:
-            result = self._request("POST", "/points/scroll", collection, _encoded(body))
+            result = self._request("POST", "/points/scroll", collection, encoded_json(body))
             counted += len(result["points"])
             body["offset"] = result.get("next_page_offset")
             if body["offset"] is None:
@@ -214,7 +216,7 @@ class ServerStore:
         most = self._limits_of(collection).scroll
         wanted = min(parts * _SAMPLED_PER_PART, most or _MAX_IDS)
         body = {"query": {"sample": "random"}, "limit": wanted, "with_payload": False}
-        found = self._request("POST", "/points/query", collection, _encoded(body))["points"]
+        found = self._request("POST", "/points/query", collection, encoded_json(body))["points"]
         ids = sorted({canonical_id(item["id"]) for item in found}, key=id_order)
         firsts = [ids[len(ids) * part // parts] for part in range(1, parts)] if ids else []
         return list(dict.fromkeys(firsts))
@@ -266,7 +268,7 @@ class ServerStore:
             "with_payload": True,
             "with_vector": True,
         }
-        result = self._request("POST", "/points/scroll", collection, _encoded(body))
+        result = self._request("POST", "/points/scroll", collection, encoded_json(body))
         following = result.get("next_page_offset")
         return Page(
             [_point(item) for item in result["points"]],
@@ -278,7 +280,7 @@ class ServerStore:
         found: dict[PointId, Point] = {}
         wanted = [canonical_id(one) for one in ids]
         for some in _batches(wanted, self._limits_of(collection).retrieve or _MAX_IDS):
-            body = _encoded({"ids": some, "with_payload": True, "with_vector": True})
+            body = encoded_json({"ids": some, "with_payload": True, "with_vector": True})
             for item in self._request("POST", "/points", collection, body):
                 point = _point(item)
                 found[point.id] = point
@@ -292,7 +294,7 @@ class ServerStore:
     def delete_points(self, collection: str, ids: Iterable[PointId]) -> None:
         most = self._limits_of(collection).delete or _MAX_IDS
         for some in _batches((canonical_id(one) for one in ids), most):
-            body = _encoded({"points": some})
+            body = encoded_json({"points": some})
             self._request("POST", "/points/delete", collection, body, wait=True)
 
     def search(
@@ -315,7 +317,7 @@ class ServerStore:
             "limit": limit,
             "with_payload": True,
         }
-        found = self._request("POST", "/points/query", collection, _encoded(body))
+        found = self._request("POST", "/points/query", collection, encoded_json(body))
         return [(_point(item), float(item["score"])) for item in found["points"]]
 
     def _limits_of(self, collection: str) -> Limits:
@@ -372,46 +374,6 @@ def _reason(over_rest: str, over_grpc: str | None, address: str) -> str:
     if tuple(int(part) for part in over_rest.split(".")[:2]) < _ENCODED_SINCE:
         return f"Qdrant {over_rest} gives vectors out in an older encoding than it takes them in"
     return ""
-
-
-def in_requests(
-    points: Iterable[bytes], max_bytes: int, max_points: int | None = None
-) -> Iterator[list[bytes]]:
-    """As many encoded points as fit into one request; one at least."""
-    held: list[bytes] = []
-    size = 0
-    for point in points:
-        length = len(point) + _MOST_OVERHEAD
-        if held and (size + length > max_bytes - _MOST_OVERHEAD or len(held) == max_points):
-            yield held
-            held, size = [], 0
-        held.append(point)
-        size += length
-    if held:
-        yield held
-
-
-def upsert_bodies(
-    points: Iterable[Point], max_bytes: int, max_points: int | None = None
-) -> Iterator[bytes]:
-    """Request bodies with as many points each as fit into `max_bytes`; one at least."""
-    start, end = b'{"points":[', b"]}"
-    held: list[bytes] = []
-    size = len(start) + len(end)
-    for point in points:
-        encoded = _encoded(point_json(checked(point)))
-        if held and (size + len(encoded) + 1 > max_bytes or len(held) == max_points):
-            yield start + b",".join(held) + end
-            held, size = [], len(start) + len(end)
-        held.append(encoded)
-        size += len(encoded) + 1
-    if held:
-        yield start + b",".join(held) + end
-
-
-def _encoded(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode()
 
 
 def _point(item: dict[str, Any]) -> Point:

@@ -25,7 +25,8 @@ from clone_pipeline.core.vectors.encoded import EncodedPoint
 from clone_pipeline.core.vectors.equality import differences, rule
 from clone_pipeline.core.vectors.paging import pages
 from clone_pipeline.core.vectors.port import Point
-from clone_pipeline.core.vectors.server import ServerStore, upsert_bodies
+from clone_pipeline.core.vectors.requests import upsert_bodies
+from clone_pipeline.core.vectors.server import ServerStore
 
 from .points import make_point, plain_points
 from .test_stores import FULL

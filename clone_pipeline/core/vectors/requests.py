@@ -1,0 +1,53 @@
+"""What goes into one request: as many points as fit, as JSON or encoded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .models import checked, point_json
+from .port import Point
+
+_MOST_OVERHEAD = 512  # of a request, of a point in it
+
+
+def in_requests(
+    points: Iterable[bytes], max_bytes: int, max_points: int | None = None
+) -> Iterator[list[bytes]]:
+    """As many encoded points as fit into one request; one at least."""
+    held: list[bytes] = []
+    size = 0
+    for point in points:
+        length = len(point) + _MOST_OVERHEAD
+        if held and (size + length > max_bytes - _MOST_OVERHEAD or len(held) == max_points):
+            yield held
+            held, size = [], 0
+        held.append(point)
+        size += length
+    if held:
+        yield held
+
+
+def upsert_bodies(
+    points: Iterable[Point], max_bytes: int, max_points: int | None = None
+) -> Iterator[bytes]:
+    """Request bodies with as many points each as fit into `max_bytes`; one at least."""
+    start, end = b'{"points":[', b"]}"
+    held: list[bytes] = []
+    size = len(start) + len(end)
+    for point in points:
+        encoded = encoded_json(point_json(checked(point)))
+        if held and (size + len(encoded) + 1 > max_bytes or len(held) == max_points):
+            yield start + b",".join(held) + end
+            held, size = [], len(start) + len(end)
+        held.append(encoded)
+        size += len(encoded) + 1
+    if held:
+        yield start + b",".join(held) + end
+
+
+def encoded_json(value: Any) -> bytes:
+    """Raises ValueError for NaN and infinities, which JSON has not."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode()
