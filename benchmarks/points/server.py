@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
-import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
+from clone_pipeline_tests import qdrant_server
+
 # Every collection the benchmark makes has this prefix, so that it can clean up after itself.
 PREFIX = "clone_pipeline_benchmark_"
 
-_START_SECONDS = 60.0
 _CALL_SECONDS = 3600.0
 
 # The server is on loopback or named by the user: never through a proxy.
@@ -89,58 +86,10 @@ def running() -> Iterator[Server]:
         finally:
             server.delete_leftovers()
         return
-    with TemporaryDirectory(prefix="clone-pipeline-benchmark-") as folder:
-        with _started(Path(folder)) as server:
-            yield server
-
-
-@contextmanager
-def _started(folder: Path) -> Iterator[Server]:
-    binary = shutil.which("qdrant")
-    if binary is None:
+    if not qdrant_server.is_installed():
         raise SystemExit("There is no `qdrant` on the PATH; install one, or set QDRANT_URL.")
-    http, grpc = _free_ports()
-    settings = {
-        "QDRANT__SERVICE__HOST": "127.0.0.1",
-        "QDRANT__SERVICE__HTTP_PORT": str(http),
-        "QDRANT__SERVICE__GRPC_PORT": str(grpc),
-        "QDRANT__STORAGE__STORAGE_PATH": str(folder / "storage"),
-        "QDRANT__STORAGE__SNAPSHOTS_PATH": str(folder / "snapshots"),
-        "QDRANT__TELEMETRY_DISABLED": "true",
-    }
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [binary],
-            cwd=folder,
-            env={"PATH": os.environ.get("PATH", ""), **settings},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        url = f"http://127.0.0.1:{http}"
-        _wait_until_ready(url, process, folder / "log")
-        yield Server(url, grpc)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _free_ports() -> tuple[int, int]:
-    """Neighbours, as Qdrant's own 6333 and 6334 are: clients guess the second from the first."""
-    for _ in range(100):
-        with socket.socket() as one, socket.socket() as other, suppress(OSError, OverflowError):
-            one.bind(("127.0.0.1", 0))
-            http = int(one.getsockname()[1])
-            other.bind(("127.0.0.1", http + 1))
-            return http, http + 1
-    raise SystemExit("No two neighbouring ports are free on loopback.")
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with suppress(urllib.error.URLError, OSError), _opener.open(f"{url}/readyz", timeout=5):
-            return
-        time.sleep(0.05)
-    raise SystemExit(f"Qdrant did not start: {log.read_text(errors='replace')}")
+    with (
+        TemporaryDirectory(prefix="clone-pipeline-benchmark-") as folder,
+        qdrant_server.run(Path(folder)) as url,
+    ):
+        yield Server(url, (urlsplit(url).port or 0) + 1)
