@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -94,6 +95,9 @@ def test_a_qdrant_server_killed_while_points_are_copied(
     assert_whole(place, "copy", before, tmp_path / "scratch")
 
 
+# A file system in memory gives its pages out whole.
+_LARGEST_PIECE, _SMALLEST_PIECE = 16 * 1024 * 1024, os.sysconf("SC_PAGE_SIZE")
+
 # ---- a disk that is full, or read-only -------------------------------------------------------
 
 
@@ -117,11 +121,20 @@ class Disk:
     def unmount(self) -> None:
         subprocess.run(["umount", "--lazy", str(self.folder)], check=False, capture_output=True)
 
-    def fill(self, free: int) -> None:
-        """Leaves that many bytes."""
-        found = os.statvfs(self.folder)
+    def fill(self, free: int = 0) -> None:
+        """Leaves that many bytes. Others may write meanwhile, so that what was free a moment ago
+        is not any more: all there is is taken, in whatever pieces, and the rest given back."""
         with self._ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - free)
+            size, piece = 0, _LARGEST_PIECE
+            while piece >= _SMALLEST_PIECE:
+                try:
+                    os.posix_fallocate(file.fileno(), size, piece)
+                    size += piece
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    piece //= 2
+            os.ftruncate(file.fileno(), size - free)
 
     def empty(self) -> None:
         self._ballast.unlink()
@@ -150,7 +163,7 @@ def fill_at(place: Place, disk: Disk, moment: str, gate: Path) -> Outcome:
     running = place.start(*CLONE, wait_at=[moment, 1, str(gate)])
     try:
         wait_until(gate.with_suffix(".reached").exists, moment)
-        disk.fill(free=0)
+        disk.fill()
         gate.touch()
         return running.end()
     finally:
