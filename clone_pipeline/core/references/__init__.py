@@ -1,8 +1,19 @@
 """References: which places of which documents point at what, and what a clone makes of them."""
 
 from .model import IdMap, Outcome, Reference, Row
+from .records import RecordArray, RecordObject
 from .rewriter import Rewriter
 from .table import TABLE
 from .table_records import OBJECT_KEYS
 
-__all__ = ["OBJECT_KEYS", "TABLE", "IdMap", "Outcome", "Reference", "Rewriter", "Row"]
+__all__ = [
+    "OBJECT_KEYS",
+    "TABLE",
+    "IdMap",
+    "Outcome",
+    "RecordArray",
+    "RecordObject",
+    "Reference",
+    "Rewriter",
+    "Row",
+]

@@ -5,7 +5,9 @@ A reference counts by its row's path and what became of it. To what is not clone
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,11 +15,52 @@ from .engine import Node, tree
 from .model import Row
 from .resolver import Resolver
 
-Json = dict[str, Any]
 Count = tuple[str, str]
 
+
+# Abstract, but no ABCs: whether something is one of these is asked for every value of every record,
+# and of an ABC the answer takes ten times as long.
+class RecordObject:
+    """A JSON object that is not a dictionary, and is rewritten where it stands.
+
+    Objects and lists in it are RecordObjects and RecordArrays.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[str]: ...
+
+    @abstractmethod
+    def pick(self, keys: frozenset[str]) -> dict[str, Any]:
+        """What stands at these keys, as far as they are there."""
+
+    @abstractmethod
+    def set(self, key: str, value: str) -> None: ...
+
+    @abstractmethod
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Gives keys other names, all at once."""
+
+
+class RecordArray:
+    """A list in a RecordObject."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]: ...
+
+    @abstractmethod
+    def set(self, index: int, value: str) -> None: ...
+
+
+Json = Any  # dict[str, Any] or RecordObject, and list[Any] or RecordArray
+_OBJECTS = (dict, RecordObject)
+_ARRAYS = (list, RecordArray)
+
 _NODE_VALUES = ("_id", "_assignments")
-_NODE_KEYS = ("id", "node_id", "collection_id")
+_NODE_KEYS = frozenset({"id", "node_id", "collection_id"})
 # Field names and lineages repeat from point to point; a memo that grows beyond this starts anew.
 _MEMO = 4096
 
@@ -32,11 +75,12 @@ class _Leaf(NamedTuple):
 
 
 class _Renaming(NamedTuple):
-    """What becomes of the keys of one object: all of them anew, counts, those that hold nodes."""
+    """What becomes of the keys that spell taxonomies: those that change, counts, those that hold
+    nodes."""
 
-    keys: tuple[str, ...]
+    names: dict[str, str]
     found: list[int]
-    nodes: list[str]
+    nodes: frozenset[str]
 
 
 @dataclass
@@ -48,10 +92,12 @@ class _Place:
     settings: list[tuple[_Leaf, str]] = field(default_factory=list)
     signed: list[_Leaf] = field(default_factory=list)
     by_type: _Leaf | None = None
-    inner: list[tuple[str, type, _Place]] = field(default_factory=list)  # objects and lists
+    objects: list[tuple[str, _Place]] = field(default_factory=list)
+    arrays: list[tuple[str, _Place]] = field(default_factory=list)
     item: _Leaf | None = None  # of a list: what an item is that is no object
     fields: _Leaf | None = None  # keys that spell a taxonomy
     nodes: _Leaf | None = None  # their values
+    keys: frozenset[str] = frozenset()  # all that is looked at by name
     renamings: dict[tuple[str, ...], _Renaming] = field(default_factory=dict)
     special: bool = False  # is there more than plain ids and what is nested?
 
@@ -76,7 +122,8 @@ class RecordRewriter:
         self._root = self._place(tree(tuple(row for row in rows if row.shape != "verbatim")))
 
     def rewrite(self, record: Json) -> tuple[Json, Counter[Count]]:
-        """The record for the clone (itself where nothing changes) and what was found in it."""
+        """The record for the clone and what was found in it. A dictionary that changes is a new
+        one; a RecordObject is changed."""
         found: list[int] = []
         result = self._object(self._root, record, found)
         return result, self._total(tuple(found))
@@ -98,9 +145,9 @@ class RecordRewriter:
         place = _Place()
         for key, below in node.keys.items():
             if below.items is not None:
-                place.inner.append((key, list, self._place(below.items)))
+                place.arrays.append((key, self._place(below.items)))
             elif below.row is None:
-                place.inner.append((key, dict, self._place(below)))
+                place.objects.append((key, self._place(below)))
             else:
                 self._attach(place, key, below.row)
         if node.row is not None:
@@ -111,6 +158,7 @@ class RecordRewriter:
             place.nodes = self._leaf("", node.values.row)
         special = (place.paths, place.settings, place.signed, place.by_type, place.fields)
         place.special = any(special)
+        place.keys = frozenset(node.keys) | ({"type"} if place.by_type else set())
         return place
 
     def _attach(self, place: _Place, key: str, row: Row) -> None:
@@ -132,66 +180,72 @@ class RecordRewriter:
         self._counts += [(row.path, "rewritten"), (row.path, "kept")]
         return _Leaf(key, self._ids.get(row.target, {}), at, at + 1)
 
-    # One record. Objects come back as they are, or as a copy that differs.
+    # One record. A dictionary or list comes back as it is, or as a copy that differs.
 
     def _object(self, place: _Place, old: Json, found: list[int]) -> Json:
         new = old
+        values = _at(old, place.keys)
         for key, ids, rewritten, kept in place.ids:
-            if key in old and type(value := old[key]) is str:
+            if key in values and type(value := values[key]) is str:
                 swapped = ids.get(value)
                 if swapped is None:
                     found.append(kept)
                 else:
                     found.append(rewritten)
-                    if new is old:
-                        new = old.copy()
-                    new[key] = swapped
-        for key, kind, below in place.inner:
-            if key in old and (value := old[key]) and isinstance(value, kind):
-                walk: Any = self._object if kind is dict else self._list
-                inner = walk(below, value, found)
+                    new = _set(old, new, key, swapped)
+        for key, below in place.objects:
+            if key in values and isinstance(value := values[key], _OBJECTS):
+                inner = self._object(below, value, found)
                 if inner is not value:
                     new = _set(old, new, key, inner)
-        return self._special(place, old, new, found) if place.special else new
+        for key, below in place.arrays:
+            if key in values and isinstance(value := values[key], _ARRAYS):
+                inner = self._array(below, value, found)
+                if inner is not value:
+                    new = _set(old, new, key, inner)
+        return self._special(place, values, old, new, found) if place.special else new
 
-    def _special(self, place: _Place, old: Json, new: Json, found: list[int]) -> Json:
+    def _special(
+        self, place: _Place, values: dict[str, Any], old: Json, new: Json, found: list[int]
+    ) -> Json:
         for leaf, setting in place.settings:
-            if leaf.key in old:
-                if old[leaf.key] == setting:
+            if leaf.key in values:
+                if values[leaf.key] == setting:
                     found.append(leaf.kept)
                 else:
                     new = _set(old, new, leaf.key, setting)
                     found.append(leaf.rewritten)
         for leaf in place.paths:
-            new = self._joined(leaf, old, new, found)
+            if type(value := values.get(leaf.key)) is str:
+                new = self._joined(leaf, value, old, new, found)
         for leaf in place.signed:
-            if leaf.key in old:
+            if leaf.key in values:
                 new = {key: value for key, value in new.items() if key != leaf.key}
                 found.append(leaf.rewritten)
         if place.by_type is not None:
-            new = self._typed(place.by_type, old, new, found)
+            new = self._typed(place.by_type, values, old, new, found)
         if place.fields is not None:
             new = self._taxonomy_fields(place, old, new, found)
         return new
 
-    def _list(self, place: _Place, old: list[Any], found: list[int]) -> list[Any]:
+    def _array(self, place: _Place, old: Json, found: list[int]) -> Json:
         new = old
         for index, value in enumerate(old):
             swapped = value
-            if isinstance(value, dict):
+            if isinstance(value, _OBJECTS):
                 swapped = self._object(place, value, found)
             elif type(value) is str and place.item is not None:
                 swapped = place.item.ids.get(value, value)
                 found.append(place.item.kept if swapped is value else place.item.rewritten)
             if swapped is not value:
-                if new is old:
-                    new = list(old)
-                new[index] = swapped
+                new = _set(old, new, index, swapped)
         return new
 
-    def _typed(self, leaf: _Leaf, old: Json, new: Json, found: list[int]) -> Json:
+    def _typed(
+        self, leaf: _Leaf, values: dict[str, Any], old: Json, new: Json, found: list[int]
+    ) -> Json:
         """An id whose kind stands beside it."""
-        kind, value = old.get("type"), old.get(leaf.key)
+        kind, value = values.get("type"), values.get(leaf.key)
         if type(value) is not str:
             return new
         ids = self._ids.get(kind, {}) if type(kind) is str else {}
@@ -202,10 +256,8 @@ class RecordRewriter:
         found.append(leaf.rewritten)
         return _set(old, new, leaf.key, swapped)
 
-    def _joined(self, leaf: _Leaf, old: Json, new: Json, found: list[int]) -> Json:
+    def _joined(self, leaf: _Leaf, value: str, old: Json, new: Json, found: list[int]) -> Json:
         """Ids joined by `/`."""
-        if leaf.key not in old or type(value := old[leaf.key]) is not str:
-            return new
         swapped = self._paths.get(value)
         if swapped is None:
             swapped, _ = self._resolver.id_path(value)
@@ -220,29 +272,27 @@ class RecordRewriter:
         """Keys that spell a taxonomy, and the nodes that some of them hold."""
         if "_taxonomy_" not in " ".join(old):
             return new
-        keys = tuple(old)
-        renaming = place.renamings.get(keys)
+        spelling = tuple(sorted(key for key in old if key.startswith("_taxonomy_")))
+        renaming = place.renamings.get(spelling)
         if renaming is None:
-            renaming = self._renaming(place, keys)
-            _remember(place.renamings, keys, renaming)
+            renaming = self._renaming(place, spelling)
+            _remember(place.renamings, spelling, renaming)
         found += renaming.found
-        for key in renaming.nodes:
-            if place.nodes is not None:
-                value = self._node(place.nodes, old[key], found)
-                if value is not old[key]:
-                    new = _set(old, new, key, value)
-        if renaming.keys == keys:
-            return new
-        return type(new)(zip(renaming.keys, new.values(), strict=True))
+        if place.nodes is not None and renaming.nodes:
+            for key, value in _at(old, renaming.nodes).items():
+                if key in renaming.nodes:
+                    inner = self._node(place.nodes, value, found)
+                    if inner is not value:
+                        new = _set(old, new, key, inner)
+        return _renamed(new, renaming.names) if renaming.names else new
 
-    def _renaming(self, place: _Place, keys: tuple[str, ...]) -> _Renaming:
-        spelling = [key for key in keys if key.startswith("_taxonomy_")]
+    def _renaming(self, place: _Place, spelling: tuple[str, ...]) -> _Renaming:
         names = {key: self.field_name(key) for key in spelling}
         leaf = place.fields
         return _Renaming(
-            tuple(names.get(key, key) for key in keys),
+            {old: new for old, new in names.items() if old != new},
             [leaf.kept if names[key] == key else leaf.rewritten for key in spelling if leaf],
-            [key for key in spelling if key.endswith(_NODE_VALUES)],
+            frozenset(key for key in spelling if key.endswith(_NODE_VALUES)),
         )
 
     def field_name(self, name: str) -> str:
@@ -258,25 +308,41 @@ class RecordRewriter:
             swapped = leaf.ids.get(value, value)
             found.append(leaf.kept if swapped is value else leaf.rewritten)
             return swapped
-        if type(value) is list:
-            items = [self._node(leaf, item, found) for item in value]
-            return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
-        if isinstance(value, dict):
-            new = value
-            for key in _NODE_KEYS:
-                inner = value.get(key)
+        new = value
+        if isinstance(value, _ARRAYS):
+            for index, item in enumerate(value):
+                if (swapped := self._node(leaf, item, found)) is not item:
+                    new = _set(value, new, index, swapped)
+        elif isinstance(value, _OBJECTS):
+            values = _at(value, _NODE_KEYS)
+            for key in _NODE_KEYS & values.keys():
+                inner = values[key]
                 if type(inner) is str and (swapped := self._node(leaf, inner, found)) is not inner:
                     new = _set(value, new, key, swapped)
-            return new
-        return value
+        return new
 
 
-def _set(old: Json, new: Json, key: str, value: Any) -> Json:
-    """`new` with the value, a copy first where it is still the old object."""
+def _at(record: Json, keys: frozenset[str]) -> dict[str, Any]:
+    """A dictionary that has what stands at these keys, and maybe more."""
+    return record if isinstance(record, dict) else record.pick(keys)
+
+
+def _set(old: Json, new: Json, key: str | int, value: Any) -> Json:
+    """`new` with the value, a copy first where it is still the old object or list."""
+    if isinstance(old, (RecordObject, RecordArray)):
+        old.set(key, value)  # type: ignore[arg-type]
+        return old
     if new is old:
         new = old.copy()
     new[key] = value
     return new
+
+
+def _renamed(record: Json, names: Mapping[str, str]) -> Json:
+    if isinstance(record, RecordObject):
+        record.rename(names)
+        return record
+    return {names.get(key, key): value for key, value in record.items()}
 
 
 def _remember(memo: dict[Any, Any], key: Any, value: Any) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from . import filters, shapes
 from .engine import Handler, Node, Walk, tree
 from .model import KINDS, IdMap, Reference
-from .records import RecordRewriter
+from .records import RecordObject, RecordRewriter
 from .resolver import Resolver
 from .table import CONFIGURATION, RECORDS
 
@@ -33,12 +33,15 @@ _HANDLERS: dict[str, Handler] = {
 }
 _TREES: dict[str, Node] = {kind: tree(rows) for kind, rows in CONFIGURATION.items()}
 
+Payload = TypeVar("Payload", bound=dict[str, Any] | RecordObject)
+
 
 class Rewriter:
     """Rewrites every reference of a namespace's documents by one id map.
 
-    Inputs are never changed; what no row of the table names is carried over as it is, in its order.
-    A result may share its unchanged parts with the input.
+    Inputs are never changed, but for a payload that is a RecordObject; what no row of the table
+    names is carried over as it is, in its order. A result may share its unchanged parts with the
+    input.
     """
 
     def __init__(self, ids: IdMap) -> None:
@@ -62,10 +65,9 @@ class Rewriter:
         """The clone's object and how many references were found, by (path, outcome)."""
         return self._objects.rewrite(document)
 
-    def rewrite_payload(
-        self, payload: dict[str, Any]
-    ) -> tuple[dict[str, Any], Counter[tuple[str, str]]]:
-        """The clone's payload and how many references were found, by (path, outcome)."""
+    def rewrite_payload(self, payload: Payload) -> tuple[Payload, Counter[tuple[str, str]]]:
+        """The clone's payload and how many references were found, by (path, outcome). A
+        RecordObject is rewritten where it stands."""
         return self._payloads.rewrite(payload)
 
     def rewrite_field_name(self, name: str) -> str:

@@ -16,7 +16,7 @@ from .patience import Patience
 from .port import PointId, VectorStore
 from .progress import Progress
 from .slices import Slice, read_slice
-from .stream import add, rewrite
+from .stream import add
 
 if TYPE_CHECKING:
     from ..difference import Differences
@@ -120,8 +120,7 @@ def look_for_source_ids(rewriter: Rewriter | None, point: EncodedPoint, left: Di
     """Names every id of the source that a point of the target holds at a mapped place."""
     if rewriter is None:
         return
-    _, references = rewriter.rewrite_payload(point.payload)
-    if any(outcome == "rewritten" for _, outcome in references):
+    if any(outcome == "rewritten" for _, outcome in point.references(rewriter)):
         for path, old in rewriter.source_ids_left("payload", point.plain().payload):
             left.add("point", point.id, f"payload.{path} still holds the source's {old}")
 
@@ -159,7 +158,8 @@ def rewritten(sides: Sides, ids: list[PointId]) -> dict[PointId, EncodedPoint]:
     points = sides.patience(lambda: sides.source.retrieve(sides.source_name, ids))
     found = {point.id: EncodedPoint.of(point) for point in points}
     for point in found.values():
-        rewrite(sides.rewriter, point)
+        if sides.rewriter is not None:
+            point.rewrite(sides.rewriter)
     return found
 
 

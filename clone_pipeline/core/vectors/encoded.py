@@ -6,36 +6,38 @@ server over gRPC does so without ever turning a vector into numbers.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from ..errors import InvalidRequest
+from ..references import Rewriter
 from . import wire
 from .digest import float32_bytes
+from .payload import PAYLOAD, Payload, value_at
 from .port import Point, PointId, Vector
 from .values import (
-    NOT_SURE,
-    Fields,
-    encode,
     encode_entries,
     fields_of,
-    join_entry,
+    join_entries,
     may_be_large,
     needs_json,
-    plain,
     read_entries,
     read_varint,
     varint,
 )
 
-# Tags of what is in a point: Qdrant gives it out as a RetrievedPoint and takes it as a PointStruct.
-_ID, _RETRIEVED_PAYLOAD, _PAYLOAD, _VECTORS = 0x0A, 0x12, 0x1A, 0x22
+# Tags of what is in a point, beside the payload.
+_ID, _VECTORS = 0x0A, 0x22
 # Of what is in vectors: one without a name, or those that have one.
 _UNNAMED, _NAMED = 0x0A, 0x12
-_ENTRY = b"\x0a"
+_ENTRY = 0x0A
+# Of the only field of a `OnePoint`.
+_ONE = b"\x0a"
 
 # Hashing more at once hands the interpreter to another thread and has to get it back.
 _HASHED_AT_ONCE = 2047
@@ -44,14 +46,18 @@ _HASHED_AT_ONCE = 2047
 class EncodedPoint:
     """What an upsert takes, in one spelling: equal points have equal bytes.
 
-    `payload` has the values of the top level, encoded. `only_json` says that it can only travel as
-    JSON (see `values.needs_json`).
+    `only_json` says that it can only travel as JSON (see `values.needs_json`).
     """
 
     __slots__ = ("_encoded", "_id", "_vectors", "only_json", "payload")
 
     def __init__(
-        self, id: bytes, payload: dict[str, Any], vectors: bytes, *, only_json: bool = False
+        self,
+        id: bytes,
+        payload: dict[str, Any] | Payload,
+        vectors: bytes,
+        *,
+        only_json: bool = False,
     ) -> None:
         self._id = id
         self.payload = payload
@@ -61,20 +67,12 @@ class EncodedPoint:
 
     @classmethod
     def of(cls, point: Point) -> EncodedPoint:
-        """Raises InvalidRequest for text that is no Unicode, which a server does not take."""
-        try:
-            payload = Fields({key: encode(value) for key, value in point.payload.items()})
-            return cls(
-                encode_id(point.id),
-                payload,
-                _encode_vectors(point.vectors),
-                only_json=needs_json(point.payload, -1),
-            )
-        except UnicodeEncodeError:
-            raise InvalidRequest(
-                f"The payload of point {point.id} holds half a surrogate pair, which is no text; "
-                "correct it in the source."
-            ) from None
+        return cls(
+            encode_id(point.id),
+            point.payload,
+            _encode_vectors(point.vectors),
+            only_json=needs_json(point.payload, -1),
+        )
 
     @property
     def id(self) -> PointId:
@@ -82,17 +80,44 @@ class EncodedPoint:
 
     @property
     def encoded(self) -> bytes:
-        """A `PointStruct`."""
+        """A `PointStruct`. Raises InvalidRequest for text that is no Unicode, which no server
+        takes."""
         if self._encoded is None:
-            payload = encode_entries(_PAYLOAD, self.payload)
             head = bytes((_ID,)) + varint(len(self._id)) + self._id
             tail = bytes((_VECTORS,)) + varint(len(self._vectors)) + self._vectors
-            self._encoded = head + payload + tail
+            self._encoded = head + self._encode_payload() + tail
         return self._encoded
 
-    def replace_payload(self, payload: dict[str, Any]) -> None:
-        self.payload = payload
+    def _encode_payload(self) -> bytes:
+        if isinstance(self.payload, Payload):
+            return self.payload.encode()
+        try:
+            return encode_entries(PAYLOAD, self.payload)
+        except UnicodeEncodeError:
+            raise InvalidRequest(
+                f"The payload of point {self.id} holds half a surrogate pair, which is no text; "
+                "correct it in the source."
+            ) from None
+
+    @property
+    def collection(self) -> str:
+        """The collection it belongs to, in either payload layout; "" where it says none."""
+        payload = self.payload
+        found = value_at(payload, "collection_id")
+        return str(found or value_at(value_at(payload, "_internal"), "collection_id") or "")
+
+    def rewrite(self, rewriter: Rewriter) -> Counter[tuple[str, str]]:
+        """Makes it the clone's point. Returns its references by (path, outcome)."""
+        self.payload, references = rewriter.rewrite_payload(self.payload)
         self._encoded = None
+        return references
+
+    def references(self, rewriter: Rewriter) -> Counter[tuple[str, str]]:
+        """What `rewrite` would return; the point stays as it is."""
+        payload = self.payload
+        return rewriter.rewrite_payload(
+            payload.copy() if isinstance(payload, Payload) else payload
+        )[1]
 
     def digest(self, *, vectors: bool = True) -> int:
         """128 bits over id, payload and, if wanted, every vector."""
@@ -108,7 +133,8 @@ class EncodedPoint:
     def plain(self) -> Point:
         """The point as values of Python, which takes far longer than all of the above."""
         vectors = {name: _plain_vector(raw) for name, raw in _vectors_of(self._vectors).items()}
-        return Point(self.id, vectors, plain(self.payload))
+        payload = self.payload
+        return Point(self.id, vectors, payload.plain() if isinstance(payload, Payload) else payload)
 
 
 @dataclass(frozen=True)
@@ -126,37 +152,34 @@ class EncodedPage:
 def received(retrieved: bytes) -> EncodedPoint:
     """A `RetrievedPoint`, in its one spelling.
 
-    `only_json`: it may hold an integer that the server has given out as a float, so it has to be
-    read again as JSON.
+    `only_json`: it has to be read again as JSON, because it may hold an integer that the server has
+    given out as a float, or is nested too deep for protobuf.
     """
-    id = vectors = b""
-    payload = Fields()
-    for tag, contents in read_entries(retrieved, 0, _RETRIEVED_PAYLOAD, payload):
-        if tag == _ID:
-            id = contents
-        elif tag == _VECTORS:
-            vectors = contents
-    uncertain = any(
-        may_be_large(value) for value in payload.values() if value and value[0] in NOT_SURE
-    )
+    try:
+        # Decoders count how many messages are within each other: as many as there will be in an
+        # upsert.
+        message = wire.OnePoint.FromString(_ONE + varint(len(retrieved)) + retrieved).point
+    except DecodeError:
+        id = next(contents for tag, contents in fields_of(retrieved) if tag == _ID)
+        return EncodedPoint(id, {}, b"", only_json=True)
+    id, vectors = message.id, message.vectors
+    # The vectors are mostly the last of it, and need not be searched.
+    text = retrieved[: -len(vectors)] if vectors and retrieved.endswith(vectors) else retrieved
+    message.ClearField("id")
+    message.ClearField("vectors")
     if vectors[:1] != b"\x0a":
         vectors = _one_spelling(vectors)
-    return EncodedPoint(id, payload, vectors, only_json=uncertain)
+    return EncodedPoint(id, Payload(message), vectors, only_json=may_be_large(text))
 
 
 def _one_spelling(vectors: bytes) -> bytes:
     """Named vectors come in any order."""
     named = _vectors_of(vectors)
-    if len(named) == 1:
-        return vectors
-    return _join_named(named)
+    return vectors if len(named) == 1 else _join_named(named)
 
 
 def _join_named(named: dict[str, bytes]) -> bytes:
-    parts: list[bytes] = []
-    for name in sorted(named):
-        join_entry(parts, _ENTRY, name, named[name])
-    body = b"".join(parts)
+    body = join_entries(_ENTRY, named)
     return bytes((_NAMED,)) + varint(len(body)) + body
 
 
@@ -164,10 +187,7 @@ def _vectors_of(vectors: bytes) -> dict[str, bytes]:
     """Encoded vectors by name."""
     found: dict[str, bytes] = {}
     for tag, contents in fields_of(vectors):
-        if tag == _UNNAMED:
-            found[""] = contents
-        else:
-            read_entries(contents, 0, _UNNAMED, found)
+        found |= {"": contents} if tag == _UNNAMED else read_entries(contents)
     return found
 
 

@@ -7,9 +7,7 @@ page is written once more, over itself: points keep their ids.
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from sqlalchemy import RowMapping, select, update
 
@@ -22,31 +20,6 @@ from .patience import Patience
 from .port import PointId, VectorStore
 from .progress import Progress
 from .slices import CONCURRENT, Slice, for_each, read_slice
-
-
-def collection_of(payload: dict[str, Any]) -> str:
-    """The collection a point belongs to, in either payload layout; "" where it says none."""
-    collection = payload.get("collection_id")
-    if not collection:
-        internal = payload.get("_internal")
-        collection = internal.get("collection_id") if isinstance(internal, dict) else None
-    return str(collection or "")
-
-
-def rewrite(
-    rewriter: Rewriter | None, point: EncodedPoint
-) -> tuple[dict[str, Any], Counter[tuple[str, str]]]:
-    """Makes it the clone's point. Returns its payload and its references by (path, outcome).
-
-    No rewriter: the point stays as it is.
-    """
-    before = point.payload
-    if rewriter is None:
-        return before, Counter()
-    after, references = rewriter.rewrite_payload(before)
-    if after is not before:
-        point.replace_payload(after)
-    return after, references
 
 
 class Copier:
@@ -108,12 +81,12 @@ def add(
 
     `exact`: the vectors belong to the digest.
     """
-    payload, references = rewrite(rewriter, point)
-    for reference, count in references.items():
-        progress.references[reference] += count
+    if rewriter is not None:
+        for reference, count in point.rewrite(rewriter).items():
+            progress.references[reference] += count
     digest = point.digest(vectors=exact)
     progress.digest.add(digest)
-    collection = collection_of(payload)
+    collection = point.collection
     progress.collections[collection] += 1
     if sampled:
         progress.put_aside(collection, digest, point.id)

@@ -1,9 +1,10 @@
-"""Qdrant's protobuf messages, described so that what travels through us stays bytes.
+"""Qdrant's protobuf messages, described so that what nobody looks at stays bytes.
 
 In protobuf's encoding a submessage is a length and its bytes, the same as a field of type `bytes`.
-So a schema of our own reads the server's answers and leaves each point, and the numbers of each
-vector, as they came. Field numbers are those of Qdrant's `points.proto` and `json_with_int.proto`
-(since v1.17, vectors in answers have the field numbers that vectors in upserts have).
+So a schema of our own reads the server's answers and leaves each point, the vectors of a point and
+the numbers of each vector as they came. Payloads are messages all the way down. Field numbers are
+those of Qdrant's `points.proto` and `json_with_int.proto` (since v1.17, vectors in answers have the
+field numbers that vectors in upserts have).
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from google.protobuf.descriptor_pb2 import (
 
 _PACKAGE = "clone_pipeline"
 _BYTES = FieldDescriptorProto.TYPE_BYTES
+_DOUBLE = FieldDescriptorProto.TYPE_DOUBLE
+_INT32 = FieldDescriptorProto.TYPE_INT32
+_INT64 = FieldDescriptorProto.TYPE_INT64
 _STRING = FieldDescriptorProto.TYPE_STRING
 _BOOL = FieldDescriptorProto.TYPE_BOOL
 _FLOAT = FieldDescriptorProto.TYPE_FLOAT
@@ -30,9 +34,28 @@ class _Field(NamedTuple):
     number: int
     type: Any  # one of the above, or the name of a message
     repeated: bool = False
+    oneof: bool = False  # one of a message's fields that exclude each other
+    map: bool = False  # from text to `type`
 
 
 _SCHEMA: dict[str, dict[str, _Field]] = {
+    "Value": {
+        "null_value": _Field(1, _INT32, oneof=True),
+        "double_value": _Field(2, _DOUBLE, oneof=True),
+        "integer_value": _Field(3, _INT64, oneof=True),
+        "string_value": _Field(4, _STRING, oneof=True),
+        "bool_value": _Field(5, _BOOL, oneof=True),
+        "struct_value": _Field(6, "Struct", oneof=True),
+        "list_value": _Field(7, "ListValue", oneof=True),
+    },
+    "Struct": {"fields": _Field(1, "Value", map=True)},
+    "ListValue": {"values": _Field(1, "Value", repeated=True)},
+    "RetrievedPoint": {
+        "id": _Field(1, _BYTES),
+        "payload": _Field(2, "Value", map=True),
+        "vectors": _Field(4, _BYTES),
+    },
+    "OnePoint": {"point": _Field(1, "RetrievedPoint")},
     "Dense": {"data": _Field(1, _BYTES)},
     "Sparse": {
         "values": _Field(1, _FLOAT, repeated=True),
@@ -61,8 +84,19 @@ def _describe() -> FileDescriptorProto:
     for name, fields in _SCHEMA.items():
         message = file.message_type.add(name=name)
         for field, kind in fields.items():
+            if kind.map:
+                kind = _add_entries(message, field, kind)
             _add_field(message, field, kind)
     return file
+
+
+def _add_entries(message: DescriptorProto, name: str, kind: _Field) -> _Field:
+    """A map is a list of entries, of a type of their own."""
+    entry = message.nested_type.add(name=f"{name.capitalize()}Entry")
+    entry.options.map_entry = True
+    _add_field(entry, "key", _Field(1, _STRING))
+    _add_field(entry, "value", _Field(2, kind.type))
+    return _Field(kind.number, f"{message.name}.{entry.name}", repeated=True)
 
 
 def _add_field(message: DescriptorProto, name: str, kind: _Field) -> None:
@@ -72,6 +106,10 @@ def _add_field(message: DescriptorProto, name: str, kind: _Field) -> None:
         if kind.repeated
         else FieldDescriptorProto.LABEL_OPTIONAL
     )
+    if kind.oneof:
+        if not message.oneof_decl:
+            message.oneof_decl.add(name="kind")
+        field.oneof_index = 0
     if isinstance(kind.type, str):
         field.type, field.type_name = _MESSAGE, f".{_PACKAGE}.{kind.type}"
     else:
@@ -91,5 +129,8 @@ Dense = _message("Dense")
 Sparse = _message("Sparse")
 Multi = _message("Multi")
 Vector = _message("Vector")
+Value = _message("Value")
+RetrievedPoint = _message("RetrievedPoint")
+OnePoint = _message("OnePoint")
 ScrollResponse = _message("ScrollResponse")
 UpsertPoints = _message("UpsertPoints")
