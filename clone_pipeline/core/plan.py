@@ -350,7 +350,7 @@ def _measure_points(store: VectorStore, collection: str, request: CloneRequest) 
     if not request.include_resources.collections:
         return 0, 0
     count = store.count(collection)
-    sample = store.read(collection, _SAMPLED_POINTS).points if count else []
+    sample = list(store.read(collection, _SAMPLED_POINTS).points) if count else []
     if not sample:
         return count, 0
     return count, count * sum(len(point.encoded) for point in sample) // len(sample)

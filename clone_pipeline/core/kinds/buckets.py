@@ -339,7 +339,7 @@ def _rewrite(text: str, rewriter: Rewriter, references: References) -> str:
     """The document's text for the clone: the same, to the byte, where nothing is rewritten."""
     document = json.loads(text)
     rewritten, found = rewriter.rewrite_object(document)
-    for place, count in found.items():
+    for place, count in found.counts.items():
         references[place] += count
     return text if rewritten is document else dumps(rewritten)
 

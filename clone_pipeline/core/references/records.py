@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ class RecordObject:
     """
 
     __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
 
     @abstractmethod
     def __iter__(self) -> Iterator[str]: ...
@@ -47,6 +48,7 @@ class RecordArray:
     """A list in a RecordObject."""
 
     __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
 
     @abstractmethod
     def __iter__(self) -> Iterator[Any]: ...
@@ -55,14 +57,23 @@ class RecordArray:
     def set(self, index: int, value: str) -> None: ...
 
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """How many references were found in a record, by (path, outcome). The same object for records
+    in which the same was found."""
+
+    counts: Counter[Count]
+
+
 Json = Any  # dict[str, Any] or RecordObject, and list[Any] or RecordArray
 _OBJECTS = (dict, RecordObject)
 _ARRAYS = (list, RecordArray)
 
 _NODE_VALUES = ("_id", "_assignments")
 _NODE_KEYS = frozenset({"id", "node_id", "collection_id"})
-# Field names and lineages repeat from point to point; a memo that grows beyond this starts anew.
+# A memo that grows beyond this starts anew.
 _MEMO = 4096
+_ABSENT = object()
 
 
 class _Leaf(NamedTuple):
@@ -72,6 +83,13 @@ class _Leaf(NamedTuple):
     ids: dict[str, str]
     rewritten: int
     kept: int
+
+
+class _Verdict(NamedTuple):
+    """What becomes of the ids that stand in one object itself: (key, new value), and counts."""
+
+    changes: list[tuple[str, str]]
+    found: list[int]
 
 
 class _Renaming(NamedTuple):
@@ -90,16 +108,26 @@ class _Place:
     ids: list[_Leaf] = field(default_factory=list)
     paths: list[_Leaf] = field(default_factory=list)
     settings: list[tuple[_Leaf, str]] = field(default_factory=list)
-    signed: list[_Leaf] = field(default_factory=list)
     by_type: _Leaf | None = None
-    objects: list[tuple[str, _Place]] = field(default_factory=list)
-    arrays: list[tuple[str, _Place]] = field(default_factory=list)
+    signed: list[_Leaf] = field(default_factory=list)
+    inner: list[_Inner] = field(default_factory=list)
     item: _Leaf | None = None  # of a list: what an item is that is no object
     fields: _Leaf | None = None  # keys that spell a taxonomy
     nodes: _Leaf | None = None  # their values
     keys: frozenset[str] = frozenset()  # all that is looked at by name
+    decided_by: tuple[str, ...] = ()  # those of them that hold ids
+    # Ids repeat from record to record, and so do field names.
+    verdicts: dict[tuple[Any, ...], _Verdict] = field(default_factory=dict)
     renamings: dict[tuple[str, ...], _Renaming] = field(default_factory=dict)
-    special: bool = False  # is there more than plain ids and what is nested?
+
+
+class _Inner(NamedTuple):
+    """An object or a list inside an object, and what is called for it."""
+
+    key: str
+    place: _Place
+    rewrite: Callable[[_Place, Json, list[int]], Json]
+    kinds: tuple[type, ...]
 
 
 class RecordRewriter:
@@ -116,28 +144,24 @@ class RecordRewriter:
             old, new = getattr(resolver.map, kind)
             self._ids[kind] = {old: new} if old != new else {}
         self._counts: list[Count] = []
-        self._totals: dict[tuple[int, ...], Counter[Count]] = {}
-        self._paths: dict[str, str] = {}
+        self._totals: dict[tuple[int, ...], Found] = {}
         self._names: dict[str, str] = {}
         self._root = self._place(tree(tuple(row for row in rows if row.shape != "verbatim")))
 
-    def rewrite(self, record: Json) -> tuple[Json, Counter[Count]]:
+    def rewrite(self, record: Json) -> tuple[Json, Found]:
         """The record for the clone and what was found in it. A dictionary that changes is a new
         one; a RecordObject is changed."""
         found: list[int] = []
         result = self._object(self._root, record, found)
         return result, self._total(tuple(found))
 
-    def _total(self, found: tuple[int, ...]) -> Counter[Count]:
+    def _total(self, found: tuple[int, ...]) -> Found:
         """What was found, counted. Records of a collection mostly have the same in them."""
         total = self._totals.get(found)
         if total is None:
-            total = Counter(self._counts[index] for index in found)
+            total = Found(Counter(self._counts[index] for index in found))
             _remember(self._totals, found, total)
-        # What Counter.copy does, in a third of its time.
-        copy: Counter[Count] = Counter()
-        dict.update(copy, total)
-        return copy
+        return total
 
     # From the table
 
@@ -145,9 +169,9 @@ class RecordRewriter:
         place = _Place()
         for key, below in node.keys.items():
             if below.items is not None:
-                place.arrays.append((key, self._place(below.items)))
+                place.inner.append(_Inner(key, self._place(below.items), self._array, _ARRAYS))
             elif below.row is None:
-                place.objects.append((key, self._place(below)))
+                place.inner.append(_Inner(key, self._place(below), self._object, _OBJECTS))
             else:
                 self._attach(place, key, below.row)
         if node.row is not None:
@@ -156,9 +180,10 @@ class RecordRewriter:
             place.fields = self._leaf("", node.key_row)
         if node.values is not None and node.values.row is not None:
             place.nodes = self._leaf("", node.values.row)
-        special = (place.paths, place.settings, place.signed, place.by_type, place.fields)
-        place.special = any(special)
-        place.keys = frozenset(node.keys) | ({"type"} if place.by_type else set())
+        ids = [*place.ids, *place.paths, *(leaf for leaf, _ in place.settings)]
+        typed = [place.by_type.key, "type"] if place.by_type else []
+        place.decided_by = (*(leaf.key for leaf in ids), *typed)
+        place.keys = frozenset(node.keys) | set(typed)
         return place
 
     def _attach(self, place: _Place, key: str, row: Row) -> None:
@@ -185,48 +210,49 @@ class RecordRewriter:
     def _object(self, place: _Place, old: Json, found: list[int]) -> Json:
         new = old
         values = _at(old, place.keys)
-        for key, ids, rewritten, kept in place.ids:
-            if key in values and type(value := values[key]) is str:
-                swapped = ids.get(value)
-                if swapped is None:
-                    found.append(kept)
-                else:
-                    found.append(rewritten)
-                    new = _set(old, new, key, swapped)
-        for key, below in place.objects:
-            if key in values and isinstance(value := values[key], _OBJECTS):
-                inner = self._object(below, value, found)
+        if place.decided_by:
+            changes, counts = self._verdict(place, values)
+            found += counts
+            for key, value in changes:
+                new = _set(old, new, key, value)
+        for key, below, inside, kinds in place.inner:
+            if key in values and isinstance(value := values[key], kinds):
+                inner = inside(below, value, found)
                 if inner is not value:
                     new = _set(old, new, key, inner)
-        for key, below in place.arrays:
-            if key in values and isinstance(value := values[key], _ARRAYS):
-                inner = self._array(below, value, found)
-                if inner is not value:
-                    new = _set(old, new, key, inner)
-        return self._special(place, values, old, new, found) if place.special else new
-
-    def _special(
-        self, place: _Place, values: dict[str, Any], old: Json, new: Json, found: list[int]
-    ) -> Json:
-        for leaf, setting in place.settings:
-            if leaf.key in values:
-                if values[leaf.key] == setting:
-                    found.append(leaf.kept)
-                else:
-                    new = _set(old, new, leaf.key, setting)
-                    found.append(leaf.rewritten)
-        for leaf in place.paths:
-            if type(value := values.get(leaf.key)) is str:
-                new = self._joined(leaf, value, old, new, found)
         for leaf in place.signed:
             if leaf.key in values:
                 new = {key: value for key, value in new.items() if key != leaf.key}
                 found.append(leaf.rewritten)
+        return self._taxonomy_fields(place, old, new, found) if place.fields else new
+
+    def _verdict(self, place: _Place, values: dict[str, Any]) -> _Verdict:
+        by = tuple([values[key] if key in values else _ABSENT for key in place.decided_by])
+        try:
+            verdict = place.verdicts.get(by)
+        except TypeError:  # an object or a list stands where an id should
+            return self._decide(place, values)
+        if verdict is None:
+            verdict = self._decide(place, values)
+            _remember(place.verdicts, by, verdict)
+        return verdict
+
+    def _decide(self, place: _Place, values: dict[str, Any]) -> _Verdict:
+        verdict = _Verdict([], [])
+        for leaf in place.ids:
+            _note(verdict, leaf, values, leaf.ids.get)
+        for leaf, setting in place.settings:
+            if leaf.key in values:
+                kept = values[leaf.key] == setting
+                verdict.found.append(leaf.kept if kept else leaf.rewritten)
+                verdict.changes.extend([] if kept else [(leaf.key, setting)])
+        for leaf in place.paths:
+            _note(verdict, leaf, values, lambda path: self._resolver.id_path(path)[0])
         if place.by_type is not None:
-            new = self._typed(place.by_type, values, old, new, found)
-        if place.fields is not None:
-            new = self._taxonomy_fields(place, old, new, found)
-        return new
+            kind = values.get("type")
+            ids = self._ids.get(kind, {}) if type(kind) is str else {}
+            _note(verdict, place.by_type, values, ids.get)
+        return verdict
 
     def _array(self, place: _Place, old: Json, found: list[int]) -> Json:
         new = old
@@ -240,33 +266,6 @@ class RecordRewriter:
             if swapped is not value:
                 new = _set(old, new, index, swapped)
         return new
-
-    def _typed(
-        self, leaf: _Leaf, values: dict[str, Any], old: Json, new: Json, found: list[int]
-    ) -> Json:
-        """An id whose kind stands beside it."""
-        kind, value = values.get("type"), values.get(leaf.key)
-        if type(value) is not str:
-            return new
-        ids = self._ids.get(kind, {}) if type(kind) is str else {}
-        swapped = ids.get(value)
-        if swapped is None:
-            found.append(leaf.kept)
-            return new
-        found.append(leaf.rewritten)
-        return _set(old, new, leaf.key, swapped)
-
-    def _joined(self, leaf: _Leaf, value: str, old: Json, new: Json, found: list[int]) -> Json:
-        """Ids joined by `/`."""
-        swapped = self._paths.get(value)
-        if swapped is None:
-            swapped, _ = self._resolver.id_path(value)
-            _remember(self._paths, value, swapped)
-        if swapped == value:
-            found.append(leaf.kept)
-            return new
-        found.append(leaf.rewritten)
-        return _set(old, new, leaf.key, swapped)
 
     def _taxonomy_fields(self, place: _Place, old: Json, new: Json, found: list[int]) -> Json:
         """Keys that spell a taxonomy, and the nodes that some of them hold."""
@@ -320,6 +319,24 @@ class RecordRewriter:
                 if type(inner) is str and (swapped := self._node(leaf, inner, found)) is not inner:
                     new = _set(value, new, key, swapped)
         return new
+
+
+def _note(
+    verdict: _Verdict,
+    leaf: _Leaf,
+    values: dict[str, Any],
+    swap: Callable[[str], str | None],
+) -> None:
+    """Adds what becomes of the text at a place: something else, or nothing."""
+    value = values.get(leaf.key)
+    if type(value) is not str:
+        return
+    new = swap(value)
+    if new is None or new == value:
+        verdict.found.append(leaf.kept)
+    else:
+        verdict.found.append(leaf.rewritten)
+        verdict.changes.append((leaf.key, new))
 
 
 def _at(record: Json, keys: frozenset[str]) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from . import filters, shapes
 from .engine import Handler, Node, Walk, tree
 from .model import KINDS, IdMap, Reference
-from .records import RecordObject, RecordRewriter
+from .records import Found, RecordObject, RecordRewriter
 from .resolver import Resolver
 from .table import CONFIGURATION, RECORDS
 
@@ -59,15 +58,13 @@ class Rewriter:
         result = walk.run(_TREES[kind], document)
         return result, walk.references
 
-    def rewrite_object(
-        self, document: dict[str, Any]
-    ) -> tuple[dict[str, Any], Counter[tuple[str, str]]]:
-        """The clone's object and how many references were found, by (path, outcome)."""
+    def rewrite_object(self, document: dict[str, Any]) -> tuple[dict[str, Any], Found]:
+        """The clone's object and what references were found."""
         return self._objects.rewrite(document)
 
-    def rewrite_payload(self, payload: Payload) -> tuple[Payload, Counter[tuple[str, str]]]:
-        """The clone's payload and how many references were found, by (path, outcome). A
-        RecordObject is rewritten where it stands."""
+    def rewrite_payload(self, payload: Payload) -> tuple[Payload, Found]:
+        """The clone's payload and what references were found. A RecordObject is rewritten where it
+        stands."""
         return self._payloads.rewrite(payload)
 
     def rewrite_field_name(self, name: str) -> str:
@@ -101,8 +98,8 @@ class Rewriter:
     def _left_in_record(self, kind: str, record: dict[str, Any]) -> list[tuple[str, str]]:
         """What rewriting would still change in a record of the target."""
         records = self._objects if kind == "object" else self._payloads
-        rewritten, counts = records.rewrite(record)
-        if not any(outcome == "rewritten" for _, outcome in counts):
+        rewritten, found = records.rewrite(record)
+        if not any(outcome == "rewritten" for _, outcome in found.counts):
             return []
         return [
             (path, old)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import grpc
 from qdrant_client.grpc import (
     HealthCheckReply,
     HealthCheckRequest,
     ScrollPoints,
+    UpsertPoints,
     WithPayloadSelector,
     WithVectorsSelector,
 )
@@ -18,10 +18,11 @@ from qdrant_client.grpc import (
 )
 
 from ..errors import WorkError
-from . import wire
 from .faults import translated
 from .port import PointId
+from .values import varint
 
+_POINT = b"\x1a"  # the tag of a point in `UpsertPoints`
 _MAX_RECEIVED = 64 * 1024 * 1024
 
 _OPTIONS = [
@@ -68,9 +69,7 @@ class Channel:
         self._scroll = self._channel.unary_unary(
             "/qdrant.Points/Scroll", ScrollPoints.SerializeToString
         )
-        self._upsert = self._channel.unary_unary(
-            "/qdrant.Points/Upsert", wire.UpsertPoints.SerializeToString
-        )
+        self._upsert = self._channel.unary_unary("/qdrant.Points/Upsert")
 
     def close(self) -> None:
         self._channel.close()
@@ -85,8 +84,8 @@ class Channel:
             return None
         return str(reply.version)
 
-    def scroll(self, collection: str, limit: int, offset: PointId | None) -> tuple[Any, int]:
-        """A `wire.ScrollResponse` that starts at `offset`, and its size in bytes.
+    def scroll(self, collection: str, limit: int, offset: PointId | None) -> bytes:
+        """A `ScrollResponse` that starts at `offset`.
 
         Raises TooLarge, and StoreUnavailable, NotFound or WorkError as every store does.
         """
@@ -99,7 +98,9 @@ class Channel:
         )
         with translated(self._where):
             try:
-                answer = self._scroll(request, timeout=self._timeout, metadata=self._metadata)
+                answer: bytes = self._scroll(
+                    request, timeout=self._timeout, metadata=self._metadata
+                )
             except grpc.RpcError as error:
                 if "message larger than max" in (error.details() or ""):
                     raise TooLarge(
@@ -107,11 +108,15 @@ class Channel:
                         f"{collection}."
                     ) from error
                 raise
-            return wire.ScrollResponse.FromString(answer), len(answer)
+            return answer
 
     def upsert(self, collection: str, points: Sequence[bytes]) -> None:
         """Writes `PointStruct`s; they are durable when it returns."""
-        request = wire.UpsertPoints(collection_name=collection, wait=True, points=points)
+        # Put together here, because a message would hold it all once more.
+        parts = [UpsertPoints(collection_name=collection, wait=True).SerializeToString()]
+        for point in points:
+            parts += (_POINT, varint(len(point)), point)
+        request = b"".join(parts)
         with translated(self._where):
             self._upsert(request, timeout=self._timeout, metadata=self._metadata)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -120,7 +120,7 @@ def look_for_source_ids(rewriter: Rewriter | None, point: EncodedPoint, left: Di
     """Names every id of the source that a point of the target holds at a mapped place."""
     if rewriter is None:
         return
-    if any(outcome == "rewritten" for _, outcome in point.references(rewriter)):
+    if any(outcome == "rewritten" for _, outcome in point.references(rewriter).counts):
         for path, old in rewriter.source_ids_left("payload", point.plain().payload):
             left.add("point", point.id, f"payload.{path} still holds the source's {old}")
 
@@ -163,7 +163,7 @@ def rewritten(sides: Sides, ids: list[PointId]) -> dict[PointId, EncodedPoint]:
     return found
 
 
-def _pages(sides: Sides, part: Slice, of_source: bool) -> Iterator[list[EncodedPoint]]:
+def _pages(sides: Sides, part: Slice, of_source: bool) -> Iterator[Iterable[EncodedPoint]]:
     store, name = (
         (sides.source, sides.source_name) if of_source else (sides.target, sides.target_name)
     )

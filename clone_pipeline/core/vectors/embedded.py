@@ -158,9 +158,15 @@ class EmbeddedStore:
         """It sorts all ids for every page: parts would only do that more often."""
         return []
 
-    def read(self, collection: str, limit: int, offset: PointId | None = None) -> EncodedPage:
-        page = self.scroll(collection, limit, offset)
-        return EncodedPage([EncodedPoint.of(point) for point in page.points], page.next)
+    def read(
+        self,
+        collection: str,
+        limit: int,
+        offset: PointId | None = None,
+        attempt: Attempt = once,
+    ) -> EncodedPage:
+        page = attempt(partial(self.scroll, collection, limit, offset))
+        return EncodedPage(map(EncodedPoint.of, page.points), len(page.points), page.next)
 
     def write(
         self, collection: str, points: Sequence[EncodedPoint], attempt: Attempt = once

@@ -6,7 +6,7 @@ server over gRPC does so without ever turning a vector into numbers.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -15,10 +15,10 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from ..errors import InvalidRequest
-from ..references import Rewriter
+from ..references import Found, Rewriter
 from . import wire
 from .digest import float32_bytes
-from .payload import PAYLOAD, Payload, value_at
+from .payload import PAYLOAD, PROTOBUF_SORTS, Payload, value_at
 from .port import Point, PointId, Vector
 from .values import (
     encode_entries,
@@ -31,13 +31,14 @@ from .values import (
     varint,
 )
 
-# Tags of what is in a point, beside the payload.
-_ID, _VECTORS = 0x0A, 0x22
+# Tags of what is in a point that a server sends.
+_ID, _RETRIEVED_PAYLOAD, _VECTORS = 0x0A, 0x12, 0x22
 # Of what is in vectors: one without a name, or those that have one.
 _UNNAMED, _NAMED = 0x0A, 0x12
 _ENTRY = 0x0A
-# Of the only field of a `OnePoint`.
-_ONE = b"\x0a"
+# Of what is in a page; the low bits say how long it is.
+_NEXT, _RESULT, _RESULT_TAG = 0x0A, 0x12, b"\x12"
+_FIXED64, _SIZED = 1, 2
 
 # Hashing more at once hands the interpreter to another thread and has to get it back.
 _HASHED_AT_ONCE = 2047
@@ -49,7 +50,7 @@ class EncodedPoint:
     `only_json` says that it can only travel as JSON (see `values.needs_json`).
     """
 
-    __slots__ = ("_encoded", "_id", "_vectors", "only_json", "payload")
+    __slots__ = ("_encoded", "_id", "_payload", "_vectors", "only_json")
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class EncodedPoint:
         only_json: bool = False,
     ) -> None:
         self._id = id
-        self.payload = payload
+        self._payload: dict[str, Any] | Payload | None = payload
         self._vectors = vectors
         self._encoded: bytes | None = None
         self.only_json = only_json
@@ -79,20 +80,32 @@ class EncodedPoint:
         return decode_id(self._id)
 
     @property
+    def payload(self) -> dict[str, Any] | Payload:
+        """To be looked at."""
+        if self._payload is None:
+            self._payload = Payload(wire.PointStruct.FromString(self._encoded))
+        return self._payload
+
+    @property
     def encoded(self) -> bytes:
         """A `PointStruct`. Raises InvalidRequest for text that is no Unicode, which no server
         takes."""
         if self._encoded is None:
-            head = bytes((_ID,)) + varint(len(self._id)) + self._id
-            tail = bytes((_VECTORS,)) + varint(len(self._vectors)) + self._vectors
-            self._encoded = head + self._encode_payload() + tail
+            id, vectors = self._id, self._vectors
+            head = bytes((_ID, len(id))) + id
+            behind = bytes((_VECTORS,)) + varint(len(vectors))
+            self._encoded = b"".join((head, self._encode_payload(), behind, vectors))
+            if isinstance(self._payload, Payload):
+                # Rarely asked for again, and it holds twice the memory that the bytes do.
+                self._payload = None
         return self._encoded
 
     def _encode_payload(self) -> bytes:
-        if isinstance(self.payload, Payload):
-            return self.payload.encode()
+        payload = self.payload
+        if isinstance(payload, Payload):
+            return payload.encode()
         try:
-            return encode_entries(PAYLOAD, self.payload)
+            return encode_entries(PAYLOAD, payload)
         except UnicodeEncodeError:
             raise InvalidRequest(
                 f"The payload of point {self.id} holds half a surrogate pair, which is no text; "
@@ -106,13 +119,13 @@ class EncodedPoint:
         found = value_at(payload, "collection_id")
         return str(found or value_at(value_at(payload, "_internal"), "collection_id") or "")
 
-    def rewrite(self, rewriter: Rewriter) -> Counter[tuple[str, str]]:
-        """Makes it the clone's point. Returns its references by (path, outcome)."""
-        self.payload, references = rewriter.rewrite_payload(self.payload)
+    def rewrite(self, rewriter: Rewriter) -> Found:
+        """Makes it the clone's point. Returns the references that were found in it."""
+        self._payload, references = rewriter.rewrite_payload(self.payload)
         self._encoded = None
         return references
 
-    def references(self, rewriter: Rewriter) -> Counter[tuple[str, str]]:
+    def references(self, rewriter: Rewriter) -> Found:
         """What `rewrite` would return; the point stays as it is."""
         payload = self.payload
         return rewriter.rewrite_payload(
@@ -121,10 +134,10 @@ class EncodedPoint:
 
     def digest(self, *, vectors: bool = True) -> int:
         """128 bits over id, payload and, if wanted, every vector."""
-        encoded = self.encoded
+        encoded = memoryview(self.encoded)
         if not vectors:
             behind = 1 + len(varint(len(self._vectors))) + len(self._vectors)
-            encoded = encoded[: len(encoded) - behind]
+            encoded = encoded[:-behind]
         hasher = blake2b(encoded[:_HASHED_AT_ONCE], digest_size=16)
         for at in range(_HASHED_AT_ONCE, len(encoded), _HASHED_AT_ONCE):
             hasher.update(encoded[at : at + _HASHED_AT_ONCE])
@@ -139,47 +152,98 @@ class EncodedPoint:
 
 @dataclass(frozen=True)
 class EncodedPage:
-    """Points in the store's id order (integers ascending, then UUIDs); `next` continues.
+    """`count` points in the store's id order (integers ascending, then UUIDs); `next` continues.
 
-    `bytes` is how much the server sent for it, 0 where that is not known.
+    `points` can be gone through once: each is decoded when its turn comes, so that what it takes
+    is not in memory for the whole page. `bytes` is how much the server sent for the page, 0 where
+    that is not known.
     """
 
-    points: list[EncodedPoint]
+    points: Iterable[EncodedPoint]
+    count: int
     next: PointId | None
     bytes: int = 0
 
 
-def received(retrieved: bytes) -> EncodedPoint:
-    """A `RetrievedPoint`, in its one spelling.
+def split_page(answer: bytes) -> tuple[list[bytes], PointId | None]:
+    """A `ScrollResponse`: its points, as `received` takes them, and the id that comes next."""
+    points = []
+    following = None
+    at, end = 0, len(answer)
+    while at < end:
+        tag, start = answer[at], at
+        size, at = read_varint(answer, at + 1)
+        if tag == _RESULT:
+            at += size
+            points.append(answer[start:at])
+        elif tag == _NEXT:
+            following = decode_id(answer[at : at + size])
+            at += size
+        elif tag & 7 == _FIXED64:
+            at = start + 9
+        elif tag & 7 == _SIZED:
+            at += size
+    return points, following
+
+
+def received(result: bytes) -> EncodedPoint:
+    """One result of a `ScrollResponse`, in its one spelling.
 
     `only_json`: it has to be read again as JSON, because it may hold an integer that the server has
     given out as a float, or is nested too deep for protobuf.
     """
-    try:
-        # Decoders count how many messages are within each other: as many as there will be in an
-        # upsert.
-        message = wire.OnePoint.FromString(_ONE + varint(len(retrieved)) + retrieved).point
-    except DecodeError:
-        id = next(contents for tag, contents in fields_of(retrieved) if tag == _ID)
-        return EncodedPoint(id, {}, b"", only_json=True)
-    id, vectors = message.id, message.vectors
-    # The vectors are mostly the last of it, and need not be searched.
-    text = retrieved[: -len(vectors)] if vectors and retrieved.endswith(vectors) else retrieved
-    message.ClearField("id")
-    message.ClearField("vectors")
+    _, at = read_varint(result, 1)
+    id = vectors = b""
+    payload: list[bytes] = []
+    end = len(result)
+    while at < end:
+        tag, start = result[at], at
+        size, at = read_varint(result, at + 1)
+        at += size
+        if tag == _RETRIEVED_PAYLOAD:
+            payload.append(result[start:at])
+        elif tag == _VECTORS:
+            vectors = result[at - size : at]
+        elif tag == _ID:
+            id = result[at - size : at]
     if vectors[:1] != b"\x0a":
         vectors = _one_spelling(vectors)
-    return EncodedPoint(id, Payload(message), vectors, only_json=may_be_large(text))
+    try:
+        # Decoders count how many messages are within each other: as many as in an upsert.
+        entries = b"".join(payload)
+        message = wire.Result.FromString(_RESULT_TAG + varint(len(entries)) + entries).point
+    except DecodeError:
+        return EncodedPoint(id, {}, vectors, only_json=True)
+    return EncodedPoint(id, Payload(message), vectors, only_json=may_be_large(entries))
 
 
 def _one_spelling(vectors: bytes) -> bytes:
     """Named vectors come in any order."""
-    named = _vectors_of(vectors)
-    return vectors if len(named) == 1 else _join_named(named)
+    if _is_one(vectors):
+        return vectors
+    if not PROTOBUF_SORTS:
+        return _join_named(_vectors_of(vectors))
+    _, start = read_varint(vectors, 1) if vectors else (0, 0)
+    named = wire.NamedVectors.FromString(vectors[start:])
+    return _named(named.SerializeToString(deterministic=True))
+
+
+def _is_one(vectors: bytes) -> bool:
+    """Whether it is a single one with a name, as it mostly is."""
+    if len(vectors) < 4 or vectors[0] != _NAMED:
+        return False
+    _, start = read_varint(vectors, 1)
+    if start == len(vectors):
+        return False
+    size, first = read_varint(vectors, start + 1)
+    return first + size == len(vectors)
 
 
 def _join_named(named: dict[str, bytes]) -> bytes:
-    body = join_entries(_ENTRY, named)
+    return _named(join_entries(_ENTRY, named))
+
+
+def _named(body: bytes) -> bytes:
     return bytes((_NAMED,)) + varint(len(body)) + body
 
 

@@ -34,3 +34,8 @@ def canonical_id(value: object) -> PointId:
 def id_order(point_id: PointId) -> tuple[int, int, str]:
     """Sorts canonical ids as the stores do: integers ascending, then UUIDs."""
     return (0, point_id, "") if isinstance(point_id, int) else (1, 0, point_id)
+
+
+def id_number(point_id: PointId) -> int:
+    """How far from the first id there can be; in the same order."""
+    return point_id if isinstance(point_id, int) else _MAX_INTEGER + 1 + UUID(point_id).int

@@ -31,7 +31,7 @@ T = TypeVar("T", bound=HasId)
 
 
 def pairs(
-    expected: Iterable[list[T]], actual: Iterable[list[T]]
+    expected: Iterable[Iterable[T]], actual: Iterable[Iterable[T]]
 ) -> Iterator[tuple[T | None, T | None]]:
     """Matches two page streams by id; None stands for a point that one side lacks.
 
@@ -51,6 +51,6 @@ def pairs(
             a, b = next(left, None), next(right, None)
 
 
-def _flat(stream: Iterable[list[T]]) -> Iterator[T]:
+def _flat(stream: Iterable[Iterable[T]]) -> Iterator[T]:
     for page in stream:
         yield from page

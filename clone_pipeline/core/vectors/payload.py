@@ -15,7 +15,6 @@ from .values import encode_entries, read_varint
 # Tags of a payload's entries: Qdrant gives a point out as a RetrievedPoint and takes it as a
 # PointStruct.
 _RETRIEVED, PAYLOAD = 0x12, 0x1A
-_TAG = bytes((PAYLOAD,))
 
 
 class Struct(RecordObject):
@@ -75,7 +74,7 @@ class Array(RecordArray):
 
 
 class Payload(Struct):
-    """The payload of a point: over a `RetrievedPoint` that has nothing else."""
+    """The payload of a point: over a `RetrievedPoint` that has nothing else, or a `PointStruct`."""
 
     __slots__ = ("_message",)
 
@@ -84,25 +83,35 @@ class Payload(Struct):
         self._message = message
 
     def copy(self) -> Payload:
-        message = wire.RetrievedPoint()
-        message.CopyFrom(self._message)
+        message = type(self._message)()
+        message.payload.MergeFrom(self._fields)
         return Payload(message)
 
     def encode(self) -> bytes:
         """As it stands in a `PointStruct`, in its one spelling."""
-        if not _PROTOBUF_SORTS:
+        if not PROTOBUF_SORTS:
             return encode_entries(PAYLOAD, self.plain())
-        encoded = self._message.SerializeToString(deterministic=True)
-        parts = []
-        at, end = 0, len(encoded)
-        while at < end:
-            size, start = encoded[at + 1], at + 2
-            if size > 0x7F:
-                size, start = read_varint(encoded, at + 1)
-            parts.append(encoded[at + 1 : start + size])
-            at = start + size
-        # The same entries with another tag.
-        return b"".join([_TAG + part for part in parts])
+        message = self._message
+        if isinstance(message, wire.PointStruct):
+            message.ClearField("id")
+            message.ClearField("vectors")
+            encoded: bytes = message.SerializeToString(deterministic=True)
+            return encoded
+        return _tagged_anew(message.SerializeToString(deterministic=True))
+
+
+def _tagged_anew(retrieved: bytes) -> bytes:
+    """The same entries as a `PointStruct` has them."""
+    encoded = bytearray(retrieved)
+    at, end = 0, len(encoded)
+    while at < end:
+        encoded[at] = PAYLOAD
+        size = encoded[at + 1]
+        at += 2
+        if size > 0x7F:
+            size, at = read_varint(encoded, at - 1)
+        at += size
+    return bytes(encoded)
 
 
 def _value(value: Any) -> Any:
@@ -139,4 +148,4 @@ def _protobuf_sorts() -> bool:
     return spelled == encode_entries(_RETRIEVED, wanted | {"in": wanted})
 
 
-_PROTOBUF_SORTS = _protobuf_sorts()
+PROTOBUF_SORTS = _protobuf_sorts()

@@ -124,8 +124,15 @@ class VectorStore(Protocol):
         """
         ...
 
-    def read(self, collection: str, limit: int, offset: PointId | None = None) -> EncodedPage:
-        """As `scroll`, without decoding anything."""
+    def read(
+        self,
+        collection: str,
+        limit: int,
+        offset: PointId | None = None,
+        attempt: Attempt = once,
+    ) -> EncodedPage:
+        """As `scroll`, without decoding what nobody looks at. Each request on its own is an
+        attempt, also those that are made while the page is gone through."""
         ...
 
     def write(

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..references import Found
 from .digest import Digest
 from .port import PointId
 
@@ -16,12 +17,22 @@ SAMPLED = 100
 @dataclass
 class Progress:
     """Points as they must stand in the target: how many, their digest, of which collections, and
-    the references in their payloads by (path, outcome)."""
+    what was found in how many of their payloads."""
 
     digest: Digest = field(default_factory=Digest)
     collections: Counter[str] = field(default_factory=Counter)
-    references: Counter[tuple[str, str]] = field(default_factory=Counter)
+    found: Counter[Found] = field(default_factory=Counter)
+    _references: Counter[tuple[str, str]] = field(default_factory=Counter)
     sample: dict[str, list[tuple[int, PointId]]] = field(default_factory=dict)
+
+    @property
+    def references(self) -> Counter[tuple[str, str]]:
+        """The references in all payloads, by (path, outcome)."""
+        for found, points in self.found.items():
+            for reference, count in found.counts.items():
+                self._references[reference] += count * points
+        self.found.clear()
+        return self._references
 
     def put_aside(self, collection: str, digest: int, point_id: PointId) -> None:
         lowest = self.sample.setdefault(collection, [])
@@ -47,7 +58,7 @@ class Progress:
         return cls(
             digest=Digest.from_json(values["digest"]),
             collections=Counter(values["collections"]),
-            references=Counter({(path, what): n for path, what, n in values["references"]}),
+            _references=Counter({(path, what): n for path, what, n in values["references"]}),
             sample={
                 name: [(int(digest), id) for digest, id in lowest]
                 for name, lowest in values["sample"].items()
@@ -57,6 +68,6 @@ class Progress:
     def merge(self, other: Progress) -> None:
         self.digest.merge(other.digest)
         self.collections += other.collections
-        self.references += other.references
+        self._references = self.references + other.references
         for name, lowest in other.sample.items():
             self.sample[name] = sorted(self.sample.get(name, []) + lowest)[:SAMPLED]

@@ -19,12 +19,12 @@ from qdrant_client import QdrantClient
 
 from ..errors import InvalidRequest, NotFound, StoreUnavailable, WorkError
 from .channel import Channel, TooLarge
-from .encoded import EncodedPage, EncodedPoint, decode_id, received
+from .encoded import EncodedPage, EncodedPoint, received, split_page
 from .faults import translated
 from .ids import canonical_id, id_order
 from .limits import Limits
 from .models import create_body, index_params, plain_point, reported_config
-from .port import Attempt, CollectionConfig, Page, Point, PointId, once
+from .port import Attempt, CollectionConfig, Page, Point, PointId, T, once
 from .requests import encoded_json, in_requests, upsert_bodies
 
 # Qdrant Cloud and proxies before a server take no more in one request.
@@ -38,6 +38,7 @@ _ENCODED_SINCE = (1, 17)
 
 _SHARDS_IN_TELEMETRY = 3
 _SAMPLED_PER_PART = 16
+_DECODED_AT_ONCE = 32
 
 
 class ServerStore:
@@ -221,30 +222,46 @@ class ServerStore:
         firsts = [ids[len(ids) * part // parts] for part in range(1, parts)] if ids else []
         return list(dict.fromkeys(firsts))
 
-    def read(self, collection: str, limit: int, offset: PointId | None = None) -> EncodedPage:
-        if self._why_rest():
-            return self._read_json(collection, limit, offset)
-        most = self._limits_of(collection).scroll
+    def read(
+        self,
+        collection: str,
+        limit: int,
+        offset: PointId | None = None,
+        attempt: Attempt = once,
+    ) -> EncodedPage:
+        if attempt(self._why_rest):
+            return self._read_json(collection, limit, offset, attempt)
+        most = attempt(partial(self._limits_of, collection)).scroll
         limit = limit if most is None else min(limit, most)
         try:
-            answer, size = self._channel.scroll(collection, limit, offset)
+            answer = attempt(partial(self._channel.scroll, collection, limit, offset))
         except TooLarge:
             if limit == 1:
-                return self._read_json(collection, 1, offset)
-            return self.read(collection, max(1, limit // 8), offset)
-        points = [received(point) for point in answer.result]
-        uncertain = [point.id for point in points if point.only_json]
-        if uncertain:
-            exact = {
-                point.id: EncodedPoint.of(point) for point in self.retrieve(collection, uncertain)
-            }
-            points = [exact.get(point.id, point) if point.only_json else point for point in points]
-        following = answer.next_page_offset
-        return EncodedPage(points, decode_id(following) if following else None, size)
+                return self._read_json(collection, 1, offset, attempt)
+            return self.read(collection, max(1, limit // 8), offset, attempt)
+        results, following = split_page(answer)
+        points = self._decoded(collection, results, attempt)
+        return EncodedPage(points, len(results), following, len(answer))
 
-    def _read_json(self, collection: str, limit: int, offset: PointId | None) -> EncodedPage:
-        page = self.scroll(collection, limit, offset)
-        return EncodedPage([EncodedPoint.of(point) for point in page.points], page.next)
+    def _decoded(
+        self, collection: str, results: Sequence[bytes], attempt: Attempt
+    ) -> Iterator[EncodedPoint]:
+        """The points of a page, a few at a time; what cannot travel over gRPC is read as JSON."""
+        for some in _batches(results, _DECODED_AT_ONCE):
+            points = [received(result) for result in some]
+            if uncertain := [point.id for point in points if point.only_json]:
+                read = attempt(partial(self.retrieve, collection, uncertain))
+                exact = {point.id: EncodedPoint.of(point) for point in read}
+                points = [
+                    exact.get(point.id, point) if point.only_json else point for point in points
+                ]
+            yield from points
+
+    def _read_json(
+        self, collection: str, limit: int, offset: PointId | None, attempt: Attempt
+    ) -> EncodedPage:
+        page = attempt(partial(self.scroll, collection, limit, offset))
+        return EncodedPage(map(EncodedPoint.of, page.points), len(page.points), page.next)
 
     def write(
         self, collection: str, points: Sequence[EncodedPoint], attempt: Attempt = once
@@ -380,7 +397,7 @@ def _point(item: dict[str, Any]) -> Point:
     return plain_point(item["id"], item.get("vector"), item.get("payload"))
 
 
-def _batches(values: Iterable[PointId], size: int) -> Iterator[list[PointId]]:
+def _batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(values)
     while some := list(islice(rest, size)):
         yield some

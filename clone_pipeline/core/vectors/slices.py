@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, TypeVar
 
 from .encoded import EncodedPage
-from .ids import id_order
+from .ids import id_number, id_order
 from .patience import Patience, Stopped
 from .port import PointId, VectorStore
 
@@ -32,6 +31,7 @@ EMBEDDED_PAGE = 1000
 # A server's pages are of about this size, whatever the size of a point; the first one finds out.
 _PAGE_BYTES = 4 * 1024 * 1024
 FIRST_PAGE, LARGEST_PAGE = 128, 1000
+_FEWEST = 16
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,29 @@ def read_slice(
     limit = EMBEDDED_PAGE if store.embedded else FIRST_PAGE
     offset = part.first if offset is None else offset
     while True:
-        page = patience(partial(store.read, collection, limit, offset))
+        page = store.read(collection, limit, offset, patience)
         if part.until is not None and (page.next is None or page.next not in part):
-            inside = [point for point in page.points if point.id in part]
-            page = EncodedPage(inside, None, page.bytes)
+            inside = takewhile(lambda point: point.id in part, page.points)
+            page = EncodedPage(inside, page.count, None, page.bytes)
         yield page
-        patience.pace(len(page.points))
+        patience.pace(page.count)
         if page.next is None:
             return
+        if page.bytes and page.count:
+            limit = max(1, min(LARGEST_PAGE, _PAGE_BYTES * page.count // page.bytes))
+            limit = min(limit, _left(part, offset, page))
         offset = page.next
-        if page.bytes and page.points:
-            limit = max(1, min(LARGEST_PAGE, _PAGE_BYTES * len(page.points) // page.bytes))
+
+
+def _left(part: Slice, offset: PointId | None, page: EncodedPage) -> int:
+    """How many points the slice may have from `page.next` on, a few more than are expected: what is
+    read beyond its end is read for nothing."""
+    if part.until is None or page.next is None:
+        return LARGEST_PAGE
+    first = 0 if offset is None else id_number(offset)
+    following = id_number(page.next)
+    expected = (id_number(part.until) - following) * page.count // max(1, following - first)
+    return expected + expected // 16 + _FEWEST
 
 
 def for_each(

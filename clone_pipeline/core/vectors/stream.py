@@ -54,19 +54,24 @@ class Copier:
         rewriter = self._work.new_rewriter()
         name = self._work.source_collection
         for page in read_slice(self._source, name, part, self._patience, row["cursor"]):
-            self._copy_page(page, progress, rewriter)
+            points = self._copy_page(page, progress, rewriter)
             store_slice(self._work, self._patience, part, progress, page.next)
             with self._counting:
-                self.points += len(page.points)
+                self.points += points
 
-    def _copy_page(self, page: EncodedPage, progress: Progress, rewriter: Rewriter | None) -> None:
+    def _copy_page(self, page: EncodedPage, progress: Progress, rewriter: Rewriter | None) -> int:
+        """Returns how many points it has that belong to the slice."""
+        points = []
+        count = 0
         for point in page.points:
             add(progress, point, rewriter, exact=self._exact, sampled=self._sampled)
-        target = self._target
-        if target is None or not page.points:
-            return
-        self._work.lease.check()
-        target.write(self._work.clone.qdrant_collection, page.points, self._patience)
+            count += 1
+            if self._target is not None:
+                points.append(point)
+        if self._target is not None and points:
+            self._work.lease.check()
+            self._target.write(self._work.clone.qdrant_collection, points, self._patience)
+        return count
 
 
 def add(
@@ -82,12 +87,11 @@ def add(
     `exact`: the vectors belong to the digest.
     """
     if rewriter is not None:
-        for reference, count in point.rewrite(rewriter).items():
-            progress.references[reference] += count
-    digest = point.digest(vectors=exact)
-    progress.digest.add(digest)
+        progress.found[point.rewrite(rewriter)] += 1
     collection = point.collection
     progress.collections[collection] += 1
+    digest = point.digest(vectors=exact)
+    progress.digest.add(digest)
     if sampled:
         progress.put_aside(collection, digest, point.id)
     return digest

@@ -126,9 +126,14 @@ def _sized(tag: int, body: bytes) -> bytes:
     return head + body
 
 
-def read_varint(encoded: bytes, at: int) -> tuple[int, int]:
+def read_varint(encoded: bytes | bytearray, at: int) -> tuple[int, int]:
     """The number that begins at `at`, and where the next thing begins."""
-    number = shift = 0
+    number = encoded[at]
+    at += 1
+    if number < 0x80:
+        return number, at
+    number &= 0x7F
+    shift = 7
     while True:
         byte = encoded[at]
         number |= (byte & 0x7F) << shift

@@ -55,7 +55,12 @@ _SCHEMA: dict[str, dict[str, _Field]] = {
         "payload": _Field(2, "Value", map=True),
         "vectors": _Field(4, _BYTES),
     },
-    "OnePoint": {"point": _Field(1, "RetrievedPoint")},
+    "NamedVectors": {"vectors": _Field(1, _BYTES, map=True)},
+    "PointStruct": {
+        "id": _Field(1, _BYTES),
+        "payload": _Field(3, "Value", map=True),
+        "vectors": _Field(4, _BYTES),
+    },
     "Dense": {"data": _Field(1, _BYTES)},
     "Sparse": {
         "values": _Field(1, _FLOAT, repeated=True),
@@ -67,15 +72,7 @@ _SCHEMA: dict[str, dict[str, _Field]] = {
         "sparse": _Field(102, "Sparse"),
         "multi": _Field(103, "Multi"),
     },
-    "ScrollResponse": {
-        "next_page_offset": _Field(1, _BYTES),
-        "result": _Field(2, _BYTES, repeated=True),
-    },
-    "UpsertPoints": {
-        "collection_name": _Field(1, _STRING),
-        "wait": _Field(2, _BOOL),
-        "points": _Field(3, _BYTES, repeated=True),
-    },
+    "Result": {"point": _Field(2, "RetrievedPoint")},  # one of a `ScrollResponse`
 }
 
 
@@ -131,6 +128,6 @@ Multi = _message("Multi")
 Vector = _message("Vector")
 Value = _message("Value")
 RetrievedPoint = _message("RetrievedPoint")
-OnePoint = _message("OnePoint")
-ScrollResponse = _message("ScrollResponse")
-UpsertPoints = _message("UpsertPoints")
+NamedVectors = _message("NamedVectors")
+PointStruct = _message("PointStruct")
+Result = _message("Result")

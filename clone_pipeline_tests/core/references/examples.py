@@ -127,9 +127,9 @@ def run(ids: IdMap, row: Row, document: dict[str, Any]) -> tuple[dict[str, Any],
     before = copy.deepcopy(document)
     rewriter = Rewriter(ids)
     if row.resource == "object":
-        result, counts = rewriter.rewrite_object(document)
+        result, in_it = rewriter.rewrite_object(document)
     elif row.resource == "payload":
-        result, counts = rewriter.rewrite_payload(document)
+        result, in_it = rewriter.rewrite_payload(document)
     else:
         result, references = rewriter.rewrite(kind_of(row), document)
     assert document == before
@@ -138,7 +138,7 @@ def run(ids: IdMap, row: Row, document: dict[str, Any]) -> tuple[dict[str, Any],
         return result, references
     found = [
         Reference(row.resource, "", path, row.target, "", None, outcome, "")  # type: ignore[arg-type]
-        for path, outcome in counts.elements()
+        for path, outcome in in_it.counts.elements()
     ]
     return result, found
 

@@ -96,6 +96,21 @@ def retrieved(point: Point, chance: random.Random) -> bytes:
     return b"".join(parts)
 
 
+def scrolled(page: list[Point], chance: random.Random, following: PointId | None = None) -> bytes:
+    """A `ScrollResponse`, with all that a server may add."""
+    parts = [_sized(0x12, retrieved(point, chance)) for point in page]
+    head = {} if following is None else {"next_page_offset": _id(following)}
+    usage = grpc.Usage(hardware=grpc.HardwareUsage(cpu=chance.randrange(300)))
+    more = grpc.ScrollResponse(time=chance.random(), usage=usage if chance.random() < 0.5 else None)
+    return b"".join(
+        [
+            grpc.ScrollResponse(**head).SerializeToString(),
+            *parts,
+            more.SerializeToString(),
+        ]
+    )
+
+
 def _id(point_id: PointId) -> Any:
     if isinstance(point_id, int):
         return grpc.PointId(num=point_id)

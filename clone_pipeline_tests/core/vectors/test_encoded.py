@@ -12,13 +12,19 @@ from qdrant_client import grpc
 
 from clone_pipeline.core.errors import InvalidRequest
 from clone_pipeline.core.references import Rewriter
-from clone_pipeline.core.vectors.encoded import EncodedPoint, decode_id, encode_id, received
+from clone_pipeline.core.vectors.encoded import (
+    EncodedPoint,
+    decode_id,
+    encode_id,
+    received,
+    split_page,
+)
 from clone_pipeline.core.vectors.port import Point, Vector
 from clone_pipeline.core.vectors.values import encode, may_be_large
 
 from ..references.examples import id_map
 from ..references.test_records import PAYLOAD
-from .spelling import IDS, JSON, LARGE, point_of, points, retrieved, with_flipped_bit
+from .spelling import IDS, JSON, LARGE, point_of, points, scrolled, with_flipped_bit
 from .test_values import exact, nested
 
 chances = st.randoms(use_true_random=False)
@@ -43,6 +49,14 @@ def digest(point: Point, *, vectors: bool = True) -> int:
     return EncodedPoint.of(point).digest(vectors=vectors)
 
 
+def sent(point: Point, chance: random.Random) -> EncodedPoint:
+    """As a server sends it, in a page of its own."""
+    results, following = split_page(scrolled([point], chance))
+    assert following is None
+    (result,) = results
+    return received(result)
+
+
 @given(points(JSON))
 def test_a_point_comes_back(point: Point) -> None:
     same(EncodedPoint.of(point).plain(), point)
@@ -63,7 +77,7 @@ def grpc_id(point_id: int | str) -> bytes:
 @given(points(), chances)
 def test_what_a_server_sends_is_the_same_point(point: Point, chance: random.Random) -> None:
     """In whatever order it has put payload and named vectors."""
-    ours, theirs = EncodedPoint.of(point), received(retrieved(point, chance))
+    ours, theirs = EncodedPoint.of(point), sent(point, chance)
     assert theirs.id == ours.id
     if theirs.only_json:
         # So it is for every tool; nobody looks at what else it says.
@@ -75,6 +89,27 @@ def test_what_a_server_sends_is_the_same_point(point: Point, chance: random.Rand
         assert theirs.digest(vectors=vectors) == ours.digest(vectors=vectors)
 
 
+@given(st.lists(points(), max_size=4), IDS | st.none(), chances)
+def test_a_page_is_taken_apart(
+    page: list[Point], following: int | str | None, chance: random.Random
+) -> None:
+    results, after = split_page(scrolled(page, chance, following))
+    assert after == following
+    assert [received(result).id for result in results] == [point.id for point in page]
+
+
+@given(points(), chances)
+def test_named_vectors_have_one_spelling_however_protobuf_sorts(
+    point: Point, chance: random.Random
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clone_pipeline.core.vectors.encoded.PROTOBUF_SORTS", False)
+        by_hand = sent(point, chance)
+    theirs = sent(point, chance)
+    if not theirs.only_json:
+        assert by_hand.encoded == theirs.encoded
+
+
 def any_large_float(value: Any) -> bool:
     """One that an integer beyond 63 bits looks like, or an exact text of its bytes."""
     return bool(may_be_large(encode(value)))
@@ -82,7 +117,7 @@ def any_large_float(value: Any) -> bool:
 
 @given(points(), chances)
 def test_qdrant_reads_what_is_written_as_that_point(point: Point, chance: random.Random) -> None:
-    for encoded in (EncodedPoint.of(point), received(retrieved(point, chance))):
+    for encoded in (EncodedPoint.of(point), sent(point, chance)):
         if not encoded.only_json:
             same(point_of(grpc.PointStruct.FromString(encoded.encoded)), point)
 
@@ -93,7 +128,7 @@ def test_an_integer_that_only_json_can_hold_is_marked(
 ) -> None:
     point.payload["large"] = [{"in": large}]
     assert EncodedPoint.of(point).only_json
-    assert received(retrieved(point, chance)).only_json
+    assert sent(point, chance).only_json
 
 
 def test_a_payload_that_is_nested_deep_is_marked() -> None:
@@ -133,7 +168,7 @@ def test_one_bit_of_one_component_is_seen(point: Point, place: int, chance: rand
     changed = {**point.vectors, name: with_flipped_bit(point.vectors[name], place)}
     other = point._replace(vectors=changed)
     assert digest(other) != digest(point)
-    assert received(retrieved(other, chance)).digest() != digest(point)
+    assert sent(other, chance).digest() != digest(point)
     assert digest(other, vectors=False) == digest(point, vectors=False)
 
 
@@ -182,7 +217,7 @@ ANOTHER = {
 def test_any_single_change_is_seen() -> None:
     """And no two of these points are taken for each other."""
     chance = random.Random(3)
-    for of in (EncodedPoint.of, lambda point: received(retrieved(point, chance))):
+    for of in (EncodedPoint.of, lambda point: sent(point, chance)):
         digests = {name: of(point).digest() for name, point in ANOTHER.items()}
         digests["as it was"] = of(make()).digest()
         assert len(set(digests.values())) == len(ANOTHER) + 1
@@ -211,7 +246,7 @@ def test_a_point_is_rewritten_as_its_json_is(
     point.payload.update([PAYLOAD, {"collection_id": "col_1", "bucket_id": "bkt_1"}, {}][layout])
     expected, found = REWRITER.rewrite_payload(point.payload)
     wanted = point._replace(payload=expected)
-    for encoded in (EncodedPoint.of(point), received(retrieved(point, chance))):
+    for encoded in (EncodedPoint.of(point), sent(point, chance)):
         if encoded.only_json:
             continue
         encoded.digest()
@@ -236,7 +271,7 @@ def test_a_point_is_rewritten_as_its_json_is(
 def test_the_collection_of_a_point(payload: dict[str, Any], collection: str) -> None:
     point = make(payload=payload)
     assert EncodedPoint.of(point).collection == collection
-    assert received(retrieved(point, random.Random(1))).collection == collection
+    assert sent(point, random.Random(1)).collection == collection
 
 
 def test_half_a_surrogate_pair_is_named_with_its_point() -> None:

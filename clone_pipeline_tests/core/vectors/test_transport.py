@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import grpc
 import pytest
-from qdrant_client.grpc import HealthCheckReply
+from qdrant_client.grpc import HealthCheckReply, UpsertPoints
 
 from clone_pipeline.core.errors import WorkError
 from clone_pipeline.core.vectors import channel
@@ -72,9 +72,9 @@ def recorded(
     requests: list[tuple[int, int]] = []
     upsert, request = store._channel._upsert, store._request
 
-    def over_grpc(message: Any, **options: Any) -> Any:
-        requests.append((len(message.points), message.ByteSize()))
-        return upsert(message, **options)
+    def over_grpc(encoded: bytes, **options: Any) -> Any:
+        requests.append((len(UpsertPoints.FromString(encoded).points), len(encoded)))
+        return upsert(encoded, **options)
 
     def over_rest(method: str, path: str, collection: str, *rest: Any, **options: Any) -> Any:
         if (method, path) == ("PUT", "/points"):

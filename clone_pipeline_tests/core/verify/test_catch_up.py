@@ -85,7 +85,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def noted(self: ServerStore, collection: str, *rest: Any) -> Any:
         page = inner(self, collection, *rest)
-        found[collection] += len(page.points)
+        found[collection] += page.count
         return page
 
     monkeypatch.setattr(ServerStore, "read", noted)
