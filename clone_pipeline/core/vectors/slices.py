@@ -121,8 +121,9 @@ def for_each(
             function(item)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="slice") as pool:
-        pending: set[Future[None]] = {pool.submit(function, item) for item in items}
+        pending: set[Future[None]] = set()
         try:
+            pending.update(pool.submit(function, item) for item in items)
             while pending:
                 # Not for ever, so that the main thread hears of a cancel.
                 done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
