@@ -39,8 +39,20 @@ CloneConfig: type[dg.Config] = create_model(
 )
 
 
+class SweepConfig(dg.Config):
+    """How to sweep."""
+
+    dry_run: bool = Field(False, description="Show what would go and what stays; remove nothing.")
+
+
 @dg.config_mapping
 def request_at_the_root(config: CloneConfig) -> dg.RunConfig:
     """The request goes to the first op; the rest find everything in the ledger."""
     console = {"config": {"log_level": load_settings().log_level}}
     return dg.RunConfig(ops={"plan_clone": config}, loggers={"console": console})
+
+
+@dg.config_mapping
+def sweep_at_the_root(config: SweepConfig) -> dg.RunConfig:
+    console = {"config": {"log_level": load_settings().log_level}}
+    return dg.RunConfig(ops={"sweep": config}, loggers={"console": console})

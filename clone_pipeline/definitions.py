@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from clone_pipeline.assets import clone_assets
-from clone_pipeline.jobs import clone_namespace
+from clone_pipeline.jobs import clone_namespace, sweep_namespaces
 from clone_pipeline.resources import StoresResource
 from clone_pipeline.settings import load_settings
 
@@ -37,7 +37,7 @@ _settings = load_settings()
 _resources: dict[str, Any] = {"stores": StoresResource()}
 
 defs = dg.Definitions(
-    jobs=[clone_namespace],
+    jobs=[clone_namespace, sweep_namespaces],
     assets=clone_assets(_settings),
     resources=_resources,
     executor=_executor(_settings.executor),

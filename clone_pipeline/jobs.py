@@ -1,9 +1,9 @@
-"""The job: how the steps of a clone depend on each other."""
+"""The jobs: how the steps of a clone depend on each other, and the sweep."""
 
 import dagster as dg
 
 from clone_pipeline import ops
-from clone_pipeline.config import request_at_the_root
+from clone_pipeline.config import request_at_the_root, sweep_at_the_root
 
 
 @dg.job(config=request_at_the_root, tags={"clone/job": "clone_namespace"})
@@ -18,3 +18,13 @@ def clone_namespace() -> None:
     points = ops.copy_points(collections)
     taxonomies = ops.clone_taxonomies(ops.clone_retrievers(collections))
     ops.publish_clone(ops.verify_clone(points, taxonomies))
+
+
+@dg.job(config=sweep_at_the_root, tags={"clone/job": "sweep_namespaces"})
+def sweep_namespaces() -> None:
+    """Remove what has had its time: surplus backups, expired clones, leftovers, old generations.
+
+    Lists what goes and what stays before it begins. Nothing that clone-pipeline did not make goes,
+    nothing that a run uses, not the last proven backup of a policy, and no S3 file.
+    """
+    ops.sweep()

@@ -73,6 +73,14 @@ def partial_metadata(reports: Mapping[str, StepReport], points: int) -> Metadata
     return metadata
 
 
+def sweep_metadata(rows: Mapping[str, list[dict[str, Any]]], *, dry_run: bool) -> Metadata:
+    """The same lists that the command shows; of a dry run, `removed` is what would go."""
+    metadata: Metadata = {"dry_run": dry_run}
+    metadata |= {f"generations_{name}": len(found) for name, found in rows.items()}
+    lists = {name: table(found) for name, found in rows.items()}
+    return metadata | {name: shown for name, shown in lists.items() if shown is not None}
+
+
 def summary_materialization(report: StepReport) -> dg.AssetMaterialization:
     """One point on the asset page's plots: what the clone holds and what it took."""
     response = report.details["response"]

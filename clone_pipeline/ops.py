@@ -1,16 +1,21 @@
-"""One op a step. Each asks the core for the step's report and shows it; nothing else."""
+"""One op a step, and the sweep. Each asks the core for a report and shows it; nothing else."""
 
 from typing import Any
 
 import dagster as dg
 
-from clone_pipeline.config import CloneConfig
+from clone_pipeline.config import CloneConfig, SweepConfig
 from clone_pipeline.core import ledger, reserve
+from clone_pipeline.core.errors import WorkError
 from clone_pipeline.core.ledger import Lease
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import parse_request
+from clone_pipeline.core.resolve import require_writer
+from clone_pipeline.core.sweep import SweepReport, plan_sweep, run_sweep
+from clone_pipeline.metadata import sweep_metadata
 from clone_pipeline.resources import StoresResource
 from clone_pipeline.step import run_step, started_by, step
+from clone_pipeline.sweeping import backup_policies
 
 
 @dg.op
@@ -22,7 +27,12 @@ def plan_clone(
         started = stores.stores.clock()
         request = parse_request(config.model_dump())
         clone = reserve.begin(
-            stores.stores, request, stores.principal, context.run_id, started_by(context)
+            stores.stores,
+            request,
+            stores.principal,
+            context.run_id,
+            started_by(context),
+            context.run.tags.get("clone/policy"),
         )
         told.clone_id = clone.clone_id
         if not stores.process_goes_on:
@@ -105,3 +115,28 @@ def publish_clone(
     """Make the clone ready, or swap it in, and sum up."""
     response: dict[str, Any] = run_step(context, stores, verified).details["response"]
     return response
+
+
+@dg.op
+def sweep(
+    context: dg.OpExecutionContext, config: SweepConfig, stores: StoresResource
+) -> dict[str, int]:
+    """Remove surplus backups, expired clones, failed leftovers and replaced generations."""
+    with step(context, stores):
+        principal, policies = stores.principal, backup_policies(stores.settings)
+        plan = plan_sweep(stores.stores, principal.organization_id, policies)
+        # Said before it is done: what goes is gone then.
+        for entry in plan.removals:
+            context.log.info(f"To be removed: {entry.sentence}")
+        report = SweepReport(removed=plan.removals, kept=plan.kept)
+        if not config.dry_run:
+            require_writer(principal)
+            report = run_sweep(stores.stores, principal.organization_id, policies, plan)
+        if report.failed:
+            raise WorkError(
+                f"{len(report.failed)} of {len(plan.removals)} removals failed, the first one: "
+                f"{report.failed[0].sentence} The next sweep tries again.",
+                **{name: rows for name, rows in report.to_json().items() if rows},
+            )
+        context.add_output_metadata(sweep_metadata(report.to_json(), dry_run=config.dry_run))
+        return report.counts

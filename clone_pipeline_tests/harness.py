@@ -60,12 +60,13 @@ def clone(
     principal: Principal = LOCAL_OPERATOR,
     run_id: str | None = None,
     until: str | None = None,
+    policy: str | None = None,
     **options: Any,
 ) -> Clone:
     """Begins a clone and runs its steps, as the job does; `until` stops before that step."""
     run_id = run_id or new_run()
     request = parse_request({"namespace_identifier": source, "namespace_name": name, **options})
-    begun = reserve.begin(stores, request, principal, run_id)
+    begun = reserve.begin(stores, request, principal, run_id, policy=policy)
     for step in STEPS[1:]:
         if step == until:
             break

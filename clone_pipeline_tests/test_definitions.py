@@ -30,6 +30,9 @@ def test_everything_can_be_loaded() -> None:
 
     dg.Definitions.validate_loadable(defs)
     assert defs.resolve_job_def("clone_namespace") is clone_job()
+    sweep = defs.resolve_job_def("sweep_namespaces")
+    assert [node.name for node in sweep.nodes] == ["sweep"]
+    assert sweep.description
 
 
 def test_the_workspace_names_the_module_that_there_is() -> None:

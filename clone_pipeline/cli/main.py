@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import click
 
-from clone_pipeline.cli import clones, keys, namespaces
+from clone_pipeline.cli import clones, keys, namespaces, sweeping
 from clone_pipeline.cli.common import BAD_INPUT, FAILED, end
 from clone_pipeline.core.errors import InvalidRequest
 
@@ -34,6 +34,7 @@ for command in (
     namespaces.verify,
     namespaces.delete,
     namespaces.rollback,
+    sweeping.sweep,
     keys.keys,
 ):
     cli.add_command(command)

@@ -105,6 +105,7 @@ def _listed(connection: Connection, namespace: Namespace) -> dict[str, Any]:
     shown = catalog.model(connection, namespace)
     found = ledger.unfinished(connection, namespace.organization_id, namespace.name)
     replacement = found if found and found.namespace_key != namespace.key else None
+    policy, proof = ledger.policy_and_proof(connection, namespace.clone_id)
     return {
         "namespace_name": namespace.name,
         "namespace_id": namespace.namespace_id,
@@ -115,6 +116,8 @@ def _listed(connection: Connection, namespace: Namespace) -> dict[str, Any]:
         "replacement_status": replacement and replacement.status,
         "replacement_error": replacement and replacement.error,
         "source_namespace_id": shown.get("source_namespace_id"),
+        "policy": policy,
+        "proven": proof,
         "collections": shown["collection_count"],
         "objects": shown["object_count"],
         "points": shown.get("document_count"),
@@ -127,6 +130,9 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
     states = [row["clone_status"]]
     if row["generation"] > 1:
         states.append(f"generation {row['generation']}")
+    if row["policy"]:
+        proven = "proven" if row["proven"] == "full" else "not proven"
+        states.append(f"for policy {row['policy']}, {proven}")
     if row["replacement_status"]:
         states.append(f"replacement {row['replacement_status']}")
     return {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, update
+from collections.abc import Callable
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
 from . import ledger
 from .catalog import namespaces as catalog
@@ -17,15 +19,18 @@ from .vectors.port import VectorStore
 # What a clone whose points are gone has to do again.
 AFTER_POINTS = ("copy_points", "verify_clone", "publish_clone")
 
+# Asked in the transaction that begins a deletion; raises where it must not be any more.
+Check = Callable[[Connection], None]
 
-def discard(stores: Stores, clone: Clone) -> None:
+
+def discard(stores: Stores, clone: Clone, check: Check | None = None) -> None:
     """Removes what an unfinished clone has made. The ledger keeps that it was.
 
     The vectors go first: as long as the row is there, what is left can be found and removed.
     Nothing happens to a clone that is not unfinished any more. Raises InProgress while a run makes
     it, or somebody else discards it.
     """
-    lease = _take(stores, clone)
+    lease = _take(stores, clone, check)
     if lease is None:
         return
     try:
@@ -56,12 +61,14 @@ def _remove_collection(vectors: VectorStore, clone: Clone) -> None:
         vectors.delete(clone.qdrant_collection)
 
 
-def _take(stores: Stores, clone: Clone) -> Lease | None:
+def _take(stores: Stores, clone: Clone, check: Check | None) -> Lease | None:
     """The remains, held by this process: a run that wakes up late finds that its token is stale,
     and nobody takes them over meanwhile."""
     now = stores.clock()
     with stores.catalog.write() as connection:
         current = ledger.get(connection, clone.clone_id, lock=True)
+        if check is not None:
+            check(connection)
         if current.status not in ledger.UNFINISHED:
             return None
         if current.is_held(now):
@@ -95,7 +102,24 @@ def delete_clone(stores: Stores, organization_id: str | None, identifier: str) -
         unfinished = ledger.unfinished(connection, live.organization_id, live.name)
     if unfinished is not None:
         discard(stores, unfinished)
+
+    def check(connection: Connection) -> None:
+        # Once more, where nobody can begin to read it any more.
+        lock(connection, namespaces.c.namespace_key.in_([one.key for one in doomed]))
+        _check_deletable(connection, stores, live, doomed)
+
+    remove(stores, doomed, check)
+    return doomed
+
+
+def remove(stores: Stores, doomed: list[Namespace], check: Check) -> None:
+    """Removes generations of a namespace with their Qdrant collections.
+
+    `check` locks them, and raises where they must not go. Where it ends half-way, what is left is
+    `failed`, and is removed by doing it again.
+    """
     with stores.catalog.write() as connection:
+        check(connection)
         # Should this end half-way, nobody takes what is left for whole.
         for generation in doomed:
             connection.execute(
@@ -109,7 +133,13 @@ def delete_clone(stores: Stores, organization_id: str | None, identifier: str) -
             connection.execute(delete(namespaces).where(_is(generation)))
             if generation.clone_id is not None:
                 _forget(connection, stores, generation.clone_id)
-    return doomed
+
+
+def lock(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Holds rows of `namespaces` until the transaction ends. A clone that begins holds its
+    source's for that moment; all take them in one order, so that nobody waits in a circle."""
+    rows = select(namespaces.c.namespace_key).where(which)
+    connection.execute(rows.order_by(namespaces.c.namespace_key).with_for_update())
 
 
 def _is(generation: Namespace) -> ColumnElement[bool]:

@@ -40,6 +40,7 @@ class Clone:
     source_namespace_id: str
     request: dict[str, Any]
     principal: dict[str, Any]
+    policy: str | None
     plan: dict[str, Any]
     qdrant_collection: str
     qdrant_created: bool
@@ -95,6 +96,15 @@ def of_run(connection: Connection, run_id: str) -> Clone:
     if row is None:
         raise NotFound(f"The run {run_id} has made no clone.")
     return Clone.of(row)
+
+
+def policy_and_proof(connection: Connection, clone_id: str | None) -> tuple[str | None, str | None]:
+    """The policy that a clone was made for, and how it was proven before it was published."""
+    query = select(clones.c.policy, clones.c.request, clones.c.status)
+    row = connection.execute(query.where(clones.c.clone_id == clone_id)).first()
+    if row is None:
+        return None, None
+    return row.policy, row.request["verify"] if row.status == "ready" else None
 
 
 def unfinished(connection: Connection, organization_id: str, name: str) -> Clone | None:

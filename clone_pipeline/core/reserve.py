@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from . import ledger
 from .catalog.documents import Document
+from .catalog.namespaces import Namespace
 from .catalog.schema import clone_resources, clone_slices, clones, namespaces
 from .discard import discard
 from .errors import Conflict, InProgress, WorkError
@@ -39,12 +40,14 @@ def begin(
     principal: Principal,
     run_id: str,
     ancestors: frozenset[str] = frozenset(),
+    policy: str | None = None,
 ) -> Clone:
     """The clone that this run is to make, held by it: a new one, or an unfinished one to resume.
 
-    `ancestors` are the runs that this one repeats. Raises InProgress while another run holds the
-    clone, what is wrong with the request, and StoreUnavailable or StorageFailed where the points
-    cannot be looked at: the clone is this run's all the same then, to be planned anew.
+    `ancestors` are the runs that this one repeats, `policy` is the one that asks for it. Raises
+    InProgress while another run holds the clone, what is wrong with the request, and
+    StoreUnavailable or StorageFailed where the points cannot be looked at: the clone is this run's
+    all the same then, to be planned anew.
     """
     require_writer(principal)
     published = _published_by(stores, request, principal, ancestors | {run_id})
@@ -55,7 +58,7 @@ def begin(
         name = request.namespace_name
         found = ledger.unfinished(connection, parties.organization_id, name)
     if found is None:
-        return _plan_first(stores, request, principal, parties, run_id)
+        return _plan_first(stores, request, principal, parties, run_id, policy)
     # The same words may mean another source when another organization says them.
     same_source = found.source_namespace_key == parties.source.key
     if found.request_identity != request.identity() or not same_source:
@@ -66,24 +69,37 @@ def begin(
                 run_id=found.run_id,
             )
         discard(stores, found)
-        return begin(stores, request, principal, run_id, ancestors)
+        return begin(stores, request, principal, run_id, ancestors, policy)
     with stores.catalog.write() as connection:
         current = ledger.get(connection, found.clone_id, lock=True)
+        _hold_source(connection, parties.source)
         clone = ledger.take_over(connection, current, run_id, Holder.current(), stores.clock())
-        clone = _adopt_request(connection, clone, request)
+        clone = _adopt_request(connection, clone, request, policy)
     if clone.phase == "queued":
         return _plan_anew(stores, clone, request, principal, parties)
     return clone
 
 
-def _adopt_request(connection: Connection, clone: Clone, request: CloneRequest) -> Clone:
+def _hold_source(connection: Connection, source: Namespace) -> None:
+    """In the transaction in which a clone becomes held: whoever deletes the source has marked it
+    before, or sees the clone after. Raises Conflict."""
+    query = select(namespaces.c.clone_status).where(namespaces.c.namespace_key == source.key)
+    row = connection.execute(query.with_for_update(read=True)).first()
+    if row is None or row.clone_status not in (None, "ready"):
+        raise Conflict(f"The source {source.name!r} was deleted a moment ago.")
+
+
+def _adopt_request(
+    connection: Connection, clone: Clone, request: CloneRequest, policy: str | None
+) -> Clone:
     """The same clone may be asked for with another proof or pace: the last word counts."""
     asked = request.model_dump()
     if any(asked[field] != clone.request[field] for field in ("verify", "verify_objects")):
         ledger.forget_reports(connection, clone.clone_id, ("verify_clone",))
     mine = clones.c.clone_id == clone.clone_id
-    connection.execute(update(clones).where(mine).values(request=asked))
-    return replace(clone, request=asked)
+    policy = policy or clone.policy
+    connection.execute(update(clones).where(mine).values(request=asked, policy=policy))
+    return replace(clone, request=asked, policy=policy)
 
 
 def plan_report(stores: Stores, clone: Clone, *, seconds: float) -> StepReport:
@@ -136,24 +152,32 @@ def _published_by(
 
 
 def _plan_first(
-    stores: Stores, request: CloneRequest, principal: Principal, parties: Parties, run_id: str
+    stores: Stores,
+    request: CloneRequest,
+    principal: Principal,
+    parties: Parties,
+    run_id: str,
+    policy: str | None,
 ) -> Clone:
     draft = draft_plan(stores, request, parties)
     try:
         made = measure_points(stores, draft)
     except WorkError:
         # The name is kept, so that the clone can be resumed once the store can be used again.
-        _reserve(stores, draft, principal, run_id)
+        _reserve(stores, draft, principal, run_id, policy)
         raise
-    return _reserve(stores, made, principal, run_id)
+    return _reserve(stores, made, principal, run_id, policy)
 
 
-def _reserve(stores: Stores, made: Plan, principal: Principal, run_id: str) -> Clone:
+def _reserve(
+    stores: Stores, made: Plan, principal: Principal, run_id: str, policy: str | None
+) -> Clone:
     request = made.request
     clone_id = stores.new_id()
     now = stores.clock()
     try:
         with stores.catalog.write() as connection:
+            _hold_source(connection, made.source)
             key = _insert_namespace(connection, stores, made, clone_id)
             connection.execute(
                 insert(clones).values(
@@ -166,6 +190,7 @@ def _reserve(stores: Stores, made: Plan, principal: Principal, run_id: str) -> C
                     request=request.model_dump(),
                     request_identity=request.identity(),
                     principal=principal.to_json(),
+                    policy=policy,
                     plan=made.to_json(),
                     parked=made.parked,
                     qdrant_collection=_collection_name(made, clone_id),

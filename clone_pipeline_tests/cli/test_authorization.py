@@ -47,6 +47,7 @@ READING = [
     ["plan", "prod", "new"],
     ["verify", "staging"],
     ["verify", "prod", "staging"],
+    ["sweep", "--dry-run"],
 ]
 WRITING = [
     ["clone", "prod", "new"],
@@ -54,6 +55,7 @@ WRITING = [
     ["load", "bundle"],
     ["resume", "half"],
     ["rollback", "staging"],
+    ["sweep"],
     ["delete", "staging", "--yes"],
     ["demo"],
 ]

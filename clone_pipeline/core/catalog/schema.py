@@ -229,6 +229,7 @@ clones = Table(
     Column("source_namespace_id", String(128), nullable=False),
     Column("request", JSON, nullable=False),
     Column("principal", JSON, nullable=False),
+    Column("policy", Text),  # the backup policy that asked for it; NULL: none did
     Column("plan", JSON, nullable=False),
     Column("qdrant_collection", Text, nullable=False),  # recorded before it is created
     Column("qdrant_created", Boolean, nullable=False, default=False),

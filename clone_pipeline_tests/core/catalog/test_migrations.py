@@ -93,6 +93,27 @@ def test_the_migrations_make_exactly_the_declared_schema(catalog: Catalog) -> No
         assert set(migrated) == set(schema.metadata.tables)
 
 
+def test_a_catalog_of_the_first_version_keeps_its_rows(empty_url: str) -> None:
+    Catalog.open(empty_url).close()
+    old = Catalog.open(empty_url)
+    try:
+        with old.write() as connection:
+            add_organization(connection, "org_kept")
+            connection.execute(text("ALTER TABLE clones DROP COLUMN policy"))
+            connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
+    finally:
+        old.close()
+    new = Catalog.open(empty_url)
+    try:
+        with new.read() as connection:
+            assert connection.execute(select(schema.clones.c.policy)).all() == []
+            kept = connection.scalars(select(schema.organizations.c.organization_id)).all()
+            versions = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
+    finally:
+        new.close()
+    assert (kept, versions) == (["org_kept"], [HEAD])
+
+
 def test_opening_again_changes_nothing(catalog: Catalog, catalog_url: str) -> None:
     with catalog.write() as connection:
         add_organization(connection, "org_kept")
