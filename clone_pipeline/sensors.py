@@ -78,7 +78,8 @@ def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefin
     rules = policy.rules
     return dg.SensorDefinition(
         name=f"{SENSOR_PREFIX}{policy.name}",
-        job=clone_namespace,
+        # By name: given the job itself, Dagster warns of a feature in beta that we do not use.
+        job_name=clone_namespace.name,
         evaluation_fn=evaluate,
         minimum_interval_seconds=_LOOK_SECONDS,
         default_status=(
