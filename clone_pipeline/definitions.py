@@ -7,7 +7,10 @@ import dagster as dg
 
 from clone_pipeline.assets import clone_assets
 from clone_pipeline.jobs import clone_namespace, sweep_namespaces
+from clone_pipeline.policies import load_policies
 from clone_pipeline.resources import StoresResource
+from clone_pipeline.schedules import policy_schedules, sweep_schedule
+from clone_pipeline.sensors import policy_sensors
 from clone_pipeline.settings import load_settings
 
 # What a step's process would import anyway: forked, it starts in a fifth of the time.
@@ -34,11 +37,14 @@ def _executor(name: str) -> dg.ExecutorDefinition:
 
 
 _settings = load_settings()
+_policies = load_policies(_settings.policies)
 _resources: dict[str, Any] = {"stores": StoresResource()}
 
 defs = dg.Definitions(
     jobs=[clone_namespace, sweep_namespaces],
     assets=clone_assets(_settings),
+    schedules=[*policy_schedules(_policies, _settings), sweep_schedule()],
+    sensors=policy_sensors(_policies, _settings),
     resources=_resources,
     executor=_executor(_settings.executor),
 )

@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     qdrant_source_api_key: SecretStr | None = Field(None, validation_alias="QDRANT_SOURCE_API_KEY")
     s3_endpoint_url: str | None = Field(None, validation_alias="S3_ENDPOINT_URL")
     api_key: SecretStr | None = Field(None, validation_alias="CLONE_PIPELINE_API_KEY")
+    policies: Path | None = Field(None, validation_alias="CLONE_POLICIES")
     executor: Literal["in_process", "multiprocess", "celery", "k8s"] = Field(
         "in_process", validation_alias="CLONE_EXECUTOR"
     )

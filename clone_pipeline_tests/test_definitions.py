@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -33,6 +36,49 @@ def test_everything_can_be_loaded() -> None:
     sweep = defs.resolve_job_def("sweep_namespaces")
     assert [node.name for node in sweep.nodes] == ["sweep"]
     assert sweep.description
+
+
+_SHOW = """
+import dagster as dg
+from clone_pipeline.definitions import defs
+dg.Definitions.validate_loadable(defs)
+repository = defs.get_repository_def()
+print(*sorted(one.name for one in [*repository.schedule_defs, *repository.sensor_defs]))
+"""
+
+
+def loaded(policies: Path | None, folder: Path) -> tuple[list[str], str]:
+    """The schedules and sensors that a fresh process loads, and what it says meanwhile."""
+    env = {**os.environ, "CLONE_PIPELINE_HOME": str(folder)}
+    if policies is not None:
+        env["CLONE_POLICIES"] = str(policies)
+    done = subprocess.run(
+        [sys.executable, "-c", _SHOW], capture_output=True, text=True, env=env, cwd=ROOT, check=True
+    )
+    return done.stdout.split(), done.stderr
+
+
+def test_each_policy_is_a_schedule_or_a_sensor(tmp_path: Path) -> None:
+    names, said = loaded(ROOT / "policies.example.yaml", tmp_path)
+    ours = {"clone_failed", "clone_cancelled", "policies_file"}
+    assert set(names) == ours | {"nightly", "staging_refresh_staging"}
+    assert said == ""
+
+
+def test_without_a_policies_file_only_the_runs_are_looked_after(tmp_path: Path) -> None:
+    assert loaded(None, tmp_path) == (["clone_cancelled", "clone_failed"], "")
+
+
+@pytest.mark.parametrize("content", ["backups: [{name: a}]\n", "backups: [\n", None])
+def test_a_broken_policies_file_keeps_nothing_from_loading(
+    content: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "policies.yaml"
+    if content is not None:
+        file.write_text(content)
+    names, said = loaded(file, tmp_path)
+    assert names == ["clone_cancelled", "clone_failed", "policies_file"]
+    assert str(file) in said
 
 
 def test_the_workspace_names_the_module_that_there_is() -> None:

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+import dagster as dg
 import pytest
+import yaml
+from pydantic import BaseModel
 from sqlalchemy import Column, RowMapping, TextClause, bindparam, text
 from sqlalchemy.dialects import postgresql
 
@@ -20,6 +23,7 @@ from clone_pipeline.cli.main import cli
 from clone_pipeline.core.catalog.schema import UtcTime, metadata
 from clone_pipeline.core.request import CloneRequest, IncludeResources
 from clone_pipeline.core.stores import Stores
+from clone_pipeline.policies import BackupPolicy, Keep, OnChange, RefreshPolicy, read_policies
 from clone_pipeline.settings import Settings
 from clone_pipeline_tests.core.bundle.samples import sample, write_bundle
 from clone_pipeline_tests.harness import clone, load, open_stores
@@ -28,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CATALOG = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
+POLICIES = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
@@ -72,13 +77,15 @@ def _values(annotation: Any) -> str:
     if isinstance(choices[0], str):
         return " | ".join(f"`{choice}`" for choice in choices)
     words = {str: "text", int: "whole number", bool: "true or false"}
-    return next(words[choice] for choice in choices if choice in words)
+    return next((words[choice] for choice in choices if choice in words), "keys")
 
 
 def _default(info: Any) -> str:
     if info.is_required():
         return "required"
-    return "" if info.default is None else f"`{json.dumps(info.default)}`".replace('"', "")
+    if info.default is None or isinstance(info.default, BaseModel):
+        return ""
+    return f"`{json.dumps(info.default)}`".replace('"', "")
 
 
 def test_the_environment_table_is_the_settings() -> None:
@@ -126,8 +133,6 @@ def test_the_examples_are_commands_that_exist(call: str) -> None:
 
 
 def test_the_launchpad_example_is_a_request() -> None:
-    import yaml
-
     (form,) = blocks(README, "yaml")
     CloneRequest.model_validate(yaml.safe_load(form))
 
@@ -214,6 +219,42 @@ def test_a_service_that_writes_as_the_page_says_hits_the_live_generation(stores:
     with stores.vectors() as vectors:
         vectors.create("ns_new", sample()["qdrant.json"])
     assert clone(stores, "new", "copy_of_new").status == "ready"
+
+
+# ---- docs/policies.md ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [
+        ("A nightly backup", BackupPolicy),
+        ("Keep", Keep),
+        ("Staging from production", RefreshPolicy),
+        ("On change", OnChange),
+    ],
+)
+def test_the_policies_tables_are_the_models(heading: str, model: type[BaseModel]) -> None:
+    expected = [
+        [f"`{name}`", _values(info.annotation), _default(info), info.description]
+        for name, info in model.model_fields.items()
+    ]
+    assert rows(POLICIES, heading, "key | value | default | meaning") == expected
+
+
+@pytest.mark.parametrize("block", blocks(POLICIES, "yaml"))
+def test_the_policies_examples_are_in_order(block: str, tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(block, encoding="utf-8")
+    policies = read_policies(file)
+    assert policies.problems == ()
+    assert len(policies.backups) + len(policies.refreshes) == 1
+
+
+def test_the_alerting_example_can_be_loaded() -> None:
+    (block,) = blocks(POLICIES, "python")
+    names: dict[str, Any] = {}
+    exec(block, names)
+    dg.Definitions.validate_loadable(names["defs"])
 
 
 # ---- docs/architecture.md --------------------------------------------------------------------

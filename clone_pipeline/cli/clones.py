@@ -21,6 +21,7 @@ from clone_pipeline.core import errors, ledger, reserve
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.errors import CloneError, Conflict
 from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.reinstate import by_hand
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import CloneRequest, IncludeResources, parse_request
 from clone_pipeline.core.resolve import resolve_parties
@@ -61,6 +62,11 @@ def _option(name: str, annotation: Any, text: str) -> Callable[[Command], Comman
     return click.option(flag, type=int if int in get_args(annotation) else str, help=text)
 
 
+def _field(name: str) -> tuple[Any, str]:
+    info = CloneRequest.model_fields[name]
+    return info.annotation, info.description or ""
+
+
 def _request(source: str, name: str, options: dict[str, Any]) -> CloneRequest:
     include = {key: options.pop(key) for key in IncludeResources.model_fields}
     return parse_request(
@@ -96,6 +102,30 @@ def clone(source: str, name: str, verbose: bool, as_json: bool, **options: Any) 
     request = _request(source, name, options)
     with opened() as session:
         _print_outcome(run_clone(session, request, verbose=verbose), as_json=as_json)
+
+
+@click.command()
+@click.argument("backup")
+@click.argument("name")
+@_option("if_exists", *_field("if_exists"))
+@_option("adopt", *_field("adopt"))
+@_option("organization_id", *_field("organization_id"))
+@click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
+@json_option
+def restore(backup: str, name: str, verbose: bool, as_json: bool, **options: Any) -> None:
+    """Make a working namespace NAME out of BACKUP: same ids, and what was cleared put back.
+
+    Secrets were not kept: it says which ones have to be set by hand.
+    """
+    everything = dict.fromkeys(IncludeResources.model_fields, True)
+    asked = {"restore": True, "preserve_resource_ids": True, **everything}
+    request = _request(backup, name, asked | options)
+    with opened() as session:
+        found = run_clone(session, request, verbose=verbose)
+        if as_json:
+            for entry in found.plan["by_hand"]:
+                tell(by_hand(entry))
+        _print_outcome(found, as_json=as_json)
 
 
 @click.command()

@@ -29,6 +29,7 @@ for command in (
     clones.plan,
     clones.clone,
     clones.resume,
+    clones.restore,
     namespaces.list_namespaces,
     namespaces.show,
     namespaces.verify,

@@ -69,12 +69,17 @@ class Clone:
         """Whether a run is at work on it: its process lives, or was heard of a moment ago."""
         if self.holder_host is None or self.heartbeat_at is None:
             return False
-        if self.holder_pid is not None:
-            holder = Holder(self.holder_host, self.holder_pid, self.holder_started or 0.0)
-            dead = holder.is_dead()
-            if dead is not None:
-                return not dead
+        alive = self.holder_lives()
+        if alive is not None:
+            return alive
         return now - self.heartbeat_at < timedelta(seconds=LEASE_SECONDS)
+
+    def holder_lives(self) -> bool | None:
+        """None where its process cannot be seen from here, or there is none."""
+        if self.holder_host is None or self.holder_pid is None:
+            return None
+        dead = Holder(self.holder_host, self.holder_pid, self.holder_started or 0.0).is_dead()
+        return None if dead is None else not dead
 
 
 def get(connection: Connection, clone_id: str, *, lock: bool = False) -> Clone:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, cast, func, select
 
+from . import ledger
 from .allocate import allocate
 from .catalog import namespaces as catalog
 from .catalog.documents import NAMESPACE_COLUMNS, RECORDS, Document, split
@@ -24,6 +25,7 @@ from .lane import DISK, Situation, choose_lane, observe
 from .notices import refuse_dangling, warnings
 from .principal import Principal
 from .references import IdMap, Reference, Rewriter
+from .reinstate import Reinstated, check_restorable, reinstate, sentences
 from .request import CloneRequest
 from .resolve import Parties
 from .stores import Stores
@@ -87,6 +89,7 @@ class Plan:
     slices: list[Slice] = field(default_factory=lambda: [Slice(0)])
     source_mark: str = ""
     target_only: dict[str, list[str]] = field(default_factory=dict)
+    reinstated: Reinstated = field(default_factory=Reinstated)
 
     @property
     def parked(self) -> list[dict[str, Any]]:
@@ -127,6 +130,8 @@ class Plan:
             ],
             "reference_counts": dict(sorted(outcomes.items())),
             "references": [asdict(reference) for reference in self.references],
+            "put_back": self.reinstated.put_back,
+            "by_hand": self.reinstated.by_hand,
             "ids": id_map_to_json(self.id_map),
             "qdrant_config": self.qdrant_config,
             "transport": self.transport,
@@ -154,6 +159,11 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         id_map = allocate(connection, request, source, parties)
         rewriter = Rewriter(id_map)
         resources, references = _rewrite(connection, stores, request, source, id_map, rewriter)
+        reinstated = Reinstated(resources)
+        if request.restore:
+            backup = ledger.get(connection, source.clone_id) if source.clone_id else None
+            parked = check_restorable(request, source.name, backup, parties.organization_id)
+            reinstated = reinstate(resources, parked)
         counts, sizes = _measure_objects(connection, source.key)
         target_only = _target_only(connection, parties.replaces, resources)
     lane = choose_lane(request.lane, _situation(stores, request, source, id_map))
@@ -166,7 +176,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         target_namespace_id=id_map.namespace[1],
         replaces=parties.replaces,
         id_map=id_map,
-        resources=resources,
+        resources=reinstated.resources,
         references=references,
         counts={**_count(resources), **counts, "points": 0},
         bytes={**sizes, "points": 0, "disk_needed": sizes["objects"]},
@@ -177,6 +187,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         lane_reason=lane.reason,
         warnings=[],
         target_only=target_only,
+        reinstated=reinstated,
     )
 
 
@@ -223,7 +234,11 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
         transport=transport,
         slices=slices,
         source_mark=source_mark,
-        warnings=[*notes, *warnings(request, draft.resources, draft.references, points)],
+        warnings=[
+            *sentences(draft.reinstated),
+            *notes,
+            *warnings(request, draft.resources, draft.references, points),
+        ],
     )
 
 
@@ -280,13 +295,14 @@ def _rewrite(
         for row in catalog.read_records(connection, source.key, kind.name):
             raw = {column: row[column] for column in record.columns} | row["document"]
             document, found = rewriter.rewrite(kind.name, raw)
-            references += found
             source_id = row[record.id_field]
+            version = row["version"] if kind.name == "taxonomy" else 0
+            references += [replace(one, version=version) for one in found]
             resources.append(
                 PlannedResource(
                     kind=kind.name,
                     source_id=source_id,
-                    version=row["version"] if kind.name == "taxonomy" else 0,
+                    version=version,
                     target_id=id_map.ids[kind.name][source_id],
                     name=row[str(record.name_field)],
                     document=split(document, record.columns, now)["document"],

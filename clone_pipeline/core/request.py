@@ -58,6 +58,11 @@ class CloneRequest(BaseModel):
         description="Keep the ids of buckets, collections, retrievers and taxonomies. Right for "
         "backups; in a staging copy it hides references that point back at production.",
     )
+    restore: bool = Field(
+        False,
+        description="The source is a backup: put back what was cleared when it was made, such as "
+        "schedules. Needs `preserve_resource_ids`.",
+    )
     on_dangling: Literal["clear", "fail"] = Field(
         "clear",
         description="A configuration reference whose target is not cloned: `clear` it and say so, "

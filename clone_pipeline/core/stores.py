@@ -73,9 +73,23 @@ class Stores:
         if not elsewhere and (where.url is None or where.source_api_key is None):
             yield target
             return
+        with self.server(qdrant_url, qdrant_api_key) as store:
+            yield target if store is None else store
+
+    @contextmanager
+    def server(
+        self, qdrant_url: str | None, qdrant_api_key: str | None = None
+    ) -> Iterator[VectorStore | None]:
+        """The Qdrant server to read a namespace from, its own or the deployment's; None where its
+        points are in the embedded store."""
+        where = self.vector_address
+        url = qdrant_url or where.url
+        if url is None:
+            yield None
+            return
+        elsewhere = url != where.url
         key = where.source_api_key or (qdrant_api_key if elsewhere else where.api_key)
-        port = None if elsewhere else where.grpc_port
-        store = _open_server(qdrant_url or str(where.url), key, port)
+        store = _open_server(url, key, None if elsewhere else where.grpc_port)
         try:
             yield store
         finally:

@@ -54,6 +54,7 @@ WRITING = [
     ["clone", "prod", "staging", "--if-exists", "replace"],
     ["load", "bundle"],
     ["resume", "half"],
+    ["restore", "staging", "new"],
     ["rollback", "staging"],
     ["sweep"],
     ["delete", "staging", "--yes"],
@@ -108,6 +109,7 @@ FOREIGN = [
     ["verify", "{}"],
     ["verify", "{}", "staging"],
     ["resume", "{}"],
+    ["restore", "{}", "new"],
     ["rollback", "{}"],
     ["delete", "{}", "--yes"],
 ]

@@ -92,6 +92,15 @@ CASES: dict[str, tuple[list[str], str]] = {
     "rollback nothing": (["rollback", "nothing"], "There is no namespace 'nothing'"),
     "rollback to nothing": (["rollback", "staging"], "has no previous generation"),
     "resume nothing": (["resume", "nothing"], "There is no namespace 'nothing'"),
+    "restore what is no backup": (
+        ["restore", "prod", "new"],
+        "'prod' was not made by clone-pipeline; clone it, without restore",
+    ),
+    "restore nothing": (["restore", "nothing", "new"], "There is no namespace 'nothing'"),
+    "restore without its ids": (
+        ["clone", "staging", "new", "--restore"],
+        "`restore` keeps all ids; set preserve_resource_ids: true",
+    ),
     "resume what is no clone": (["resume", "plain"], "'plain' is not a clone"),
     "revoke an unknown key": (["keys", "revoke", "key_none"], "no API key with the id key_none"),
     "unknown role": (["keys", "create", "--role", "owner"], "'owner' is not one of"),

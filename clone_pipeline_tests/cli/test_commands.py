@@ -13,7 +13,7 @@ from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.errors import StorageFailed
 from clone_pipeline_tests.cli.counting import counted
-from clone_pipeline_tests.cli.prod import COUNTS, SECRET, contents, prod
+from clone_pipeline_tests.cli.prod import COUNTS, SECRET, WEBHOOK_SECRET, contents, prod
 from clone_pipeline_tests.cli.running import run
 from clone_pipeline_tests.core.bundle.samples import write_bundle
 
@@ -53,6 +53,22 @@ def test_a_failed_clone_is_resumed(home: Path) -> None:
     assert counted(home, "half") == {**COUNTS, "taxonomies": 0}
     again = run("resume", "half", "--json")
     assert (again.code, again.json) == (0, answer.json)
+
+
+def test_a_backup_is_restored_and_says_what_is_missing(home: Path) -> None:
+    backup = ("clone", "prod", "backup", "--taxonomies", "--preserve-resource-ids")
+    assert run(*backup, "--json").code == 0
+    answer = run("restore", "backup", "again", "--json")
+    assert answer.code == 0
+    assert answer.json["status"] == "ready"
+    assert answer.json["cloned_resources"] == COUNTS == counted(home, "again")
+    wanted = "To be set by hand: source_adapter.webhook_secret of bucket bkt_texts001"
+    assert wanted in answer.stderr
+    assert WEBHOOK_SECRET not in answer.stderr + answer.stdout
+    assert run("verify", "backup", "again").code == 0
+    # A person reads it once, among the warnings.
+    shown = run("restore", "backup", "once more")
+    assert shown.stdout.count("To be set by hand") == 1
 
 
 def test_a_replaced_clone_is_shown_and_brought_back(home: Path) -> None:

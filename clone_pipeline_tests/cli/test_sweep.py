@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
@@ -13,6 +14,9 @@ from sqlalchemy import update
 from clone_pipeline.core import discard, sweep
 from clone_pipeline.core.catalog.schema import namespaces
 from clone_pipeline.core.errors import StorageFailed
+from clone_pipeline.core.retention import Keep
+from clone_pipeline.settings import load_settings
+from clone_pipeline.sweeping import backup_policies
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.cli.running import run
 
@@ -113,3 +117,52 @@ def test_the_policy_of_a_run_is_listed_with_what_is_proven() -> None:
     assert "ready, for policy nightly, proven" in run("list").stdout
     [kept] = [row for row in run("sweep", "--json").json["kept"] if row["rule"] == "backup"]
     assert kept["why"] == "a backup of nightly, which is not among the policies"
+
+
+POLICIES = """
+backups:
+  - {name: nightly, source: prod, cron: "0 2 * * *", timezone: Europe/Berlin, keep: {last: 1}}
+  - {name: yearly, source: prod, cron: "0 2 1 1 *", name_template: "prod_{policy}_{date}_{time}"}
+  - {name: broken, source: prod, cron: "never", keep: {last: 1}}
+refreshes:
+  - {name: staging, source: prod, target: staging, cron: "0 3 * * *"}
+"""
+
+
+@pytest.mark.usefixtures("home")
+def test_what_a_policy_keeps_is_said_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that says nothing about it keeps everything, and so does one with a mistake."""
+    from clone_pipeline.launch import clone_job
+
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+    for policy in ("nightly", "yearly", "broken"):
+        for number in (1, 2):
+            name = f"{policy}_{number}"
+            clone_job().execute_in_process(
+                run_config={"namespace_identifier": "prod", "namespace_name": name},
+                tags={"clone/policy": policy},
+            )
+    assert run("sweep", "--json").json["removed"] == []
+    monkeypatch.setenv("CLONE_POLICIES", str(tmp_path / "policies.yaml"))
+    done = run("sweep", "--json").json
+    assert [row["namespace_name"] for row in done["removed"]] == ["nightly_1"]
+    kept = {row["namespace_name"]: row["why"] for row in done["kept"] if row["rule"] == "backup"}
+    assert kept.keys() == {"nightly_2", "yearly_1", "yearly_2", "broken_1", "broken_2"}
+    assert kept["broken_1"] == "a backup of broken, which is not among the policies"
+    assert "nightly_1" not in listed()
+
+
+def test_time_zones_of_policies_decide_what_a_day_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+    monkeypatch.setenv("CLONE_POLICIES", str(tmp_path / "policies.yaml"))
+    policies = backup_policies(load_settings())
+    assert policies == {
+        "nightly": (Keep(last=1), ZoneInfo("Europe/Berlin")),
+        "yearly": (Keep(), ZoneInfo("UTC")),
+    }
+    monkeypatch.delenv("CLONE_POLICIES")
+    assert backup_policies(load_settings()) == {}

@@ -13,6 +13,8 @@ OF_ORGANIZATION = ("connection", "infrastructure cluster", "organization secret"
 
 # The reason of what is no reference: a setting that is cleared whatever else is cloned.
 ACTS = "acts or belongs to the source alone, and never comes over"
+# All that is kept of a secret.
+WAS_SET = "was set"
 
 Outcome = Literal["rewritten", "kept", "cleared", "unresolved", "mentioned"]
 
@@ -52,6 +54,7 @@ class Reference:
     reason: str
     parked: Any = None
     removed: str | None = None
+    version: int = 0  # of a taxonomy
 
     @property
     def dangles(self) -> bool:

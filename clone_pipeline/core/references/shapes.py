@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from .engine import LOOSE, NOWHERE, Cut, Node, Walk
-from .model import ACTS, NOTHING, OF_ORGANIZATION, Outcome, Row
+from .model import ACTS, NOTHING, OF_ORGANIZATION, WAS_SET, Outcome, Row
 from .resolver import PAYLOAD_FIELD, TEMPLATE, Verdict, is_payload_path, secrets_in
 
 _EMPTY = ("", "null")
-_WAS_SET = "was set"
 
 
 def own_id(walk: Walk, row: Row, value: Any, path: str) -> Any:
@@ -86,7 +85,7 @@ def _of_organization(walk: Walk, row: Row, value: Any, path: str) -> Any:
         return value
     result = walk.outside(row, path, row.target, old, verdict.reason, value)
     if row.secret and isinstance(result, Cut):
-        return Cut(result.levels, [replace(gone, parked=_WAS_SET) for gone in result.references])
+        return Cut(result.levels, [replace(gone, parked=WAS_SET) for gone in result.references])
     return result
 
 
@@ -95,7 +94,7 @@ def acts(walk: Walk, row: Row, value: Any, path: str) -> Any:
     if not value or walk.probe:
         return value
     old = value if isinstance(value, str) and not row.secret else ""
-    parked = _WAS_SET if row.secret else value
+    parked = WAS_SET if row.secret else value
     walk.note(path, row.target, old, "cleared", ACTS, parked=parked, removed=path)
     return False if value is True else None
 

@@ -21,6 +21,7 @@ from ..kinds.buckets import Copying, read_rewritten, read_target
 from ..ledger import Clone
 from ..plan import read_config, rewrite_namespace
 from ..references import Rewriter
+from ..reinstate import Parked, restore_document
 from ..request import CloneRequest, parse_request
 from ..stores import Stores
 from ..vectors.compare import Sides, compare
@@ -127,9 +128,10 @@ def verify_pair(
     found = Differences()
     request = parse_request(clone.request)
     rewriter = Rewriter(id_map_from_json(clone.plan["ids"]))
-    _compare_namespaces(request, rewriter, source, namespace, found)
+    put_back = clone.plan.get("put_back", [])
+    _compare_namespaces(request, rewriter, source, namespace, put_back, found)
     with stores.catalog.read() as connection:
-        _compare_records(connection, request, rewriter, source, namespace, found)
+        _compare_records(connection, clone, rewriter, source, namespace, found)
     if request.include_resources.collections:
         _compare_points(stores, clone, rewriter, source, namespace, found)
     return Verdict(namespace.name, not changed, not found, list(changed), compared, found)
@@ -224,9 +226,11 @@ def _compare_namespaces(
     rewriter: Rewriter,
     source: Namespace,
     target: Namespace,
+    put_back: list[Parked],
     found: Differences,
 ) -> None:
     expected, _ = rewrite_namespace(request, source, rewriter)
+    restore_document(expected, put_back, "namespace")
     expected["infrastructure"] = {
         **(expected.get("infrastructure") or {}),
         "qdrant_collection": target.qdrant_collection,
@@ -240,18 +244,20 @@ def _compare_namespaces(
 
 def _compare_records(
     connection: Connection,
-    request: CloneRequest,
+    clone: Clone,
     rewriter: Rewriter,
     source: Namespace,
     target: Namespace,
     found: Differences,
 ) -> None:
+    request = parse_request(clone.request)
     for kind in KINDS:
         if not kind.requested(request):
             continue
         expected = {}
         for key, document in records.read_actual(connection, source.key, kind.name).items():
             rewritten, _ = rewriter.rewrite(kind.name, document)
+            restore_document(rewritten, clone.plan.get("put_back", []), kind.name, *key)
             expected[rewritten[RECORDS[kind.name].id_field], key[1]] = rewritten
         actual = records.read_actual(connection, target.key, kind.name)
         records.compare_documents(kind.name, expected, actual, found)

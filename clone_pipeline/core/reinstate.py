@@ -1,0 +1,163 @@
+"""Puts back what was cleared when a backup was made, so that a restored namespace works again.
+
+The ledger keeps each cleared value with the path at which it stood (`clones.parked`). A list's
+items were dropped one by one, so they are put back in the order in which they were found: then
+each index is right when its turn comes.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from .errors import InvalidRequest
+from .ledger import Clone
+from .references import WAS_SET
+from .request import CloneRequest
+
+if TYPE_CHECKING:
+    from .plan import PlannedResource
+
+Parked = dict[str, Any]
+
+_INDEX = re.compile(r"\[(\d+)\]")
+_SECRET = "is a secret, of which only is known that it was set"  # noqa: S105
+_MOVED = "has no place any more, or holds something else now"
+
+
+@dataclass
+class Reinstated:
+    """`put_back` are the parked values that stand where they stood; `by_hand` the others, each with
+    the reason in `why`."""
+
+    resources: list[PlannedResource] = field(default_factory=list)
+    put_back: list[Parked] = field(default_factory=list)
+    by_hand: list[Parked] = field(default_factory=list)
+
+
+def check_restorable(
+    request: CloneRequest, backup: str, clone: Clone | None, organization_id: str
+) -> list[Parked]:
+    """What was parked when the backup was made. Raises InvalidRequest where it is none, or where
+    what it refers to belongs to another organization than the one it would be restored in."""
+    if not request.preserve_resource_ids:
+        raise InvalidRequest("`restore` keeps all ids; set preserve_resource_ids: true with it.")
+    if clone is None:
+        raise InvalidRequest(
+            f"{backup!r} was not made by clone-pipeline; clone it, without restore."
+        )
+    if not clone.request["preserve_resource_ids"]:
+        raise InvalidRequest(
+            f"{backup!r} is no backup: it was made without preserve_resource_ids, so its ids are "
+            "not those of its source; clone it, without restore."
+        )
+    origin = clone.plan["source"]["organization_id"]
+    if origin != organization_id:
+        raise InvalidRequest(
+            f"{backup!r} is a backup from the organization {origin}, and what is put back refers "
+            f"to things there; restore it into {origin}, or clone it, without restore."
+        )
+    return clone.parked
+
+
+def reinstate(resources: Sequence[PlannedResource], parked: Sequence[Parked]) -> Reinstated:
+    """The resources with the parked values in their places, as far as that can be."""
+    found = Reinstated()
+    documents = {_identity(one): copy.deepcopy(one.document) for one in resources}
+    seen = set()
+    for entry in parked:
+        where = (entry["resource"], _id_of(entry), entry.get("version", 0))
+        place = (*where, entry["removed"])
+        if where not in documents or place in seen:
+            continue  # of a type that is not asked for; or two references in one removed value
+        seen.add(place)
+        if entry["parked"] == WAS_SET:
+            found.by_hand.append(entry | {"why": _SECRET})
+        elif put_back(documents[where], entry["removed"], entry["parked"]):
+            found.put_back.append(entry)
+        else:
+            found.by_hand.append(entry | {"why": _MOVED})
+    found.resources = [replace(one, document=documents[_identity(one)]) for one in resources]
+    return found
+
+
+def restore_document(
+    document: dict[str, Any],
+    entries: Sequence[Parked],
+    kind: str,
+    source_id: str = "",
+    version: int = 0,
+) -> None:
+    """Puts back, in one document of that identity, what a plan has put back in it."""
+    for entry in entries:
+        if (entry["resource"], _id_of(entry), entry.get("version", 0)) == (
+            kind,
+            source_id,
+            version,
+        ):
+            put_back(document, entry["removed"], entry["parked"])
+
+
+def put_back(document: dict[str, Any], path: str, value: Any) -> bool:
+    """Whether the value stands at the path now: in the place of nothing, or between the items of a
+    list."""
+    node: Any = document
+    rest = path
+    while True:
+        if isinstance(node, dict):
+            key, rest = _next_key(node, rest)
+            if rest:
+                node = node.get(key)
+                continue
+            if node.get(key) in (None, False):
+                node[key] = copy.deepcopy(value)
+            return bool(node[key] == value)
+        index = _INDEX.match(rest)
+        if not isinstance(node, list) or index is None:
+            return False
+        at, rest = int(index[1]), rest[index.end() :].removeprefix(".")
+        if at > len(node) or (rest and at == len(node)):
+            return False
+        if not rest:
+            node.insert(at, copy.deepcopy(value))
+            return True
+        node = node[at]
+
+
+def _next_key(node: dict[str, Any], path: str) -> tuple[str, str]:
+    """The key with which the path goes on, and the rest. A key may have dots in it, so it is looked
+    for among those that there are."""
+    fitting = [key for key in node if path == key or path.startswith((f"{key}.", f"{key}["))]
+    key = max(fitting, key=len, default=path)
+    return key, path[len(key) :].removeprefix(".")
+
+
+def _identity(resource: PlannedResource) -> tuple[str, str, int]:
+    # There is one namespace, whatever it is called by now.
+    source_id = "" if resource.kind == "namespace" else resource.source_id
+    return resource.kind, source_id, resource.version
+
+
+def _id_of(entry: Parked) -> str:
+    return "" if entry["resource"] == "namespace" else str(entry["resource_id"])
+
+
+def sentences(found: Reinstated) -> list[str]:
+    """What a person must be told of it."""
+    count = len(found.put_back)
+    words = "values are" if count > 1 else "value is"
+    told = [
+        f"{count} {words} put back that the backup had cleared: what acts in the backup's source, "
+        "acts here too."
+    ]
+    return told[: bool(count)] + [by_hand(entry) for entry in found.by_hand]
+
+
+def by_hand(entry: Parked) -> str:
+    return (
+        f"To be set by hand: {entry['removed']} of {entry['resource']} {entry['resource_id']}, "
+        f"which {entry['why']}."
+    )

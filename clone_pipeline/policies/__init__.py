@@ -1,0 +1,15 @@
+"""The policies file: which backups and refreshes run by themselves."""
+
+from clone_pipeline.policies.load import Policies, Problem, load_policies, read_policies
+from clone_pipeline.policies.models import BackupPolicy, Keep, OnChange, RefreshPolicy
+
+__all__ = [
+    "BackupPolicy",
+    "Keep",
+    "OnChange",
+    "Policies",
+    "Problem",
+    "RefreshPolicy",
+    "load_policies",
+    "read_policies",
+]

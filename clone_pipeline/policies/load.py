@@ -1,0 +1,229 @@
+"""From the file to policies. A mistake takes down the entry it is in, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from clone_pipeline.policies.lines import Document, NotYaml
+from clone_pipeline.policies.models import REFUSED, BackupPolicy, PoliciesFile, RefreshPolicy
+
+_SECTIONS: dict[str, type[BackupPolicy] | type[RefreshPolicy]] = {
+    "backups": BackupPolicy,
+    "refreshes": RefreshPolicy,
+}
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+# What our own definitions are called.
+_OURS = {
+    "clone_namespace",
+    "sweep_namespaces",
+    "hourly_sweep",
+    "clone_failed",
+    "clone_cancelled",
+    "policies_file",
+}
+# What the sensor of a refresh is called: a schedule must not be called the same.
+SENSOR_PREFIX = "staging_refresh_"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`line` counts from 1; None for the file as a whole."""
+
+    file: str
+    line: int | None
+    sentence: str
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}, line {self.line}"
+        return f"{where}: {self.sentence}"
+
+
+@dataclass(frozen=True)
+class Policies:
+    """What is usable of the file, and what is wrong with the rest. `version` changes with it."""
+
+    backups: tuple[BackupPolicy, ...] = ()
+    refreshes: tuple[RefreshPolicy, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    version: str = ""
+
+
+def load_policies(file: Path | None) -> Policies:
+    """As `read_policies`; what is wrong is also said in the log."""
+    policies = read_policies(file)
+    for problem in policies.problems:
+        logging.getLogger(__name__).warning("%s", problem)
+    return policies
+
+
+def read_policies(file: Path | None) -> Policies:
+    """The policies of a file; none for no file. Never raises for what is in it."""
+    if file is None:
+        return Policies()
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        sentence = f"CLONE_POLICIES cannot be read: {error.strerror}."
+        return Policies(problems=(Problem(str(file), None, sentence),))
+    version = sha256(content).hexdigest()
+    try:
+        document = Document(content)
+    except NotYaml as error:
+        problem = Problem(str(file), error.line, f"This is not YAML: {error.reason}.")
+        return Policies(problems=(problem,), version=version)
+    reader = _Reader(str(file), document)
+    reader.read()
+    return Policies(
+        tuple(one for one in reader.found if isinstance(one, BackupPolicy)),
+        tuple(one for one in reader.found if isinstance(one, RefreshPolicy)),
+        tuple(sorted(reader.problems, key=lambda problem: problem.line or 0)),
+        version,
+    )
+
+
+class _Reader:
+    """One pass over the document."""
+
+    def __init__(self, file: str, document: Document) -> None:
+        self.file = file
+        self.document = document
+        self.found: list[BackupPolicy | RefreshPolicy] = []
+        self.problems: list[Problem] = []
+        self._lines: dict[str, int] = {}  # of the usable policies, by name
+
+    def read(self) -> None:
+        value = self.document.value
+        if value is None:
+            return
+        if not isinstance(value, dict):
+            self._say((), "The file must hold `backups` and `refreshes`, each a list of policies.")
+            return
+        for mistake in self.document.mistakes:
+            self.problems.append(Problem(self.file, mistake.line, mistake.sentence))
+        for key, entries in value.items():
+            if key not in _SECTIONS:
+                self._say((key,), _unknown(key, PoliciesFile))
+            elif isinstance(entries, list):
+                for place, entry in enumerate(entries):
+                    self._read_entry(key, place, entry)
+            elif entries is not None:
+                self._say((key,), f"`{key}` must be a list of policies.")
+
+    def _read_entry(self, section: str, place: int, entry: Any) -> None:
+        path = (section, place)
+        for mistake in self.document.mistakes:
+            if mistake.path[:2] == path or path[: len(mistake.path)] == mistake.path:
+                return  # said already; a key that stands twice may mean either
+        model = _SECTIONS[section]
+        if not isinstance(entry, dict):
+            self._say(path, f"Each of `{section}` must be a policy with `name` and `source`.")
+            return
+        try:
+            policy = model.model_validate(entry)
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                self._say((*path, *one["loc"]), _sentence(one, model, section))
+            return
+        sentence = self._clash(policy)
+        if sentence is not None:
+            self._say(path, sentence)
+            return
+        self._lines[policy.name] = self.document.line(path)
+        self.found.append(policy)
+
+    def _clash(self, policy: BackupPolicy | RefreshPolicy) -> str | None:
+        """What is wrong with a policy beside the others."""
+        name = policy.name
+        if not _NAME.fullmatch(name) or name.startswith(SENSOR_PREFIX):
+            return (
+                f"`name` {name!r} is not usable: write letters, digits and `_`, and do not begin "
+                f"with `{SENSOR_PREFIX}`."
+            )
+        if _is_reserved(name):
+            return f"`name` {name!r} means something else in Dagster; choose another."
+        if name in self._lines:
+            return f"The name {name!r} is taken by the policy in line {self._lines[name]}."
+        for other in self.found:
+            if _same_target(policy, other):
+                line = self._lines[other.name]
+                return f"{name!r} writes to the same names as {other.name!r} in line {line}."
+        return None
+
+    def _say(self, path: tuple[str | int, ...], sentence: str) -> None:
+        self.problems.append(Problem(self.file, self.document.line(path), sentence))
+
+
+def _is_reserved(name: str) -> bool:
+    # Late, because it takes a second to import.
+    from dagster._core.definitions.utils import DISALLOWED_NAMES
+
+    return name in _OURS or name in DISALLOWED_NAMES
+
+
+def _same_target(one: BackupPolicy | RefreshPolicy, other: BackupPolicy | RefreshPolicy) -> bool:
+    if isinstance(one, RefreshPolicy) and isinstance(other, RefreshPolicy):
+        return one.target == other.target and _may_be_same(
+            one.request()["organization_id"], other.request()["organization_id"]
+        )
+    if isinstance(one, BackupPolicy) and isinstance(other, BackupPolicy):
+        return _name_without_time(one) == _name_without_time(other) and _may_be_same(
+            one.request("")["organization_id"], other.request("")["organization_id"]
+        )
+    return False
+
+
+def _name_without_time(policy: BackupPolicy) -> str:
+    filled = {"source": policy.source, "policy": policy.name, "date": "\0", "time": "\0\0"}
+    return policy.name_template.format(**filled)
+
+
+def _may_be_same(one: str | None, other: str | None) -> bool:
+    """Organizations; None is the launcher's, whoever that is."""
+    return one is None or other is None or one == other
+
+
+def _unknown(key: str, model: type[BaseModel]) -> str:
+    return f"Unknown key `{key}`; accepted are: {', '.join(model.model_fields)}."
+
+
+def _sentence(error: Any, model: type[BaseModel], section: str) -> str:
+    path = [part for part in error["loc"] if isinstance(part, str)]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        return _refused(path, section) or _unknown(key, _model_at(model, path[:-1]))
+    if error["type"] == "missing":
+        info = _model_at(model, path[:-1]).model_fields[path[-1]]
+        return f"`{key}` is required: {info.description}"
+    if error["type"] == "value_error":
+        reason = str(error["ctx"]["error"])
+        return f"{reason[0].upper()}{reason[1:]}."
+    got = json.dumps(error["input"], default=str, ensure_ascii=False)
+    got = got if len(got) <= 80 else f"{got[:77]}..."
+    return f"`{key}` is not usable: {error['msg'][0].lower()}{error['msg'][1:]} (got {got})."
+
+
+def _refused(path: list[str], section: str) -> str | None:
+    """Why a key of the request is none here, or not at this place."""
+    options = _SECTIONS[section].model_fields["options"].default
+    name = path[-1]
+    if len(path) == 1 and name in type(options).model_fields:
+        return f"`{name}` belongs under `options`."
+    return REFUSED.get(name) if len(path) == 1 or path[:-1] == ["options"] else None
+
+
+def _model_at(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
+    for name in path:
+        inner = model.model_fields[name].annotation
+        kinds = getattr(inner, "__args__", None) or (inner,)
+        model = next(
+            kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)
+        )
+    return model

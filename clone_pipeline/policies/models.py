@@ -1,0 +1,216 @@
+"""What may stand in the policies file. Options of the clone are the request's own fields."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+from clone_pipeline.core.refresh import Rules
+from clone_pipeline.core.request import CloneRequest, IncludeResources
+from clone_pipeline.policies.names import check_template, render_name
+from clone_pipeline.policies.times import check_cron, check_timezone
+
+DEFAULT_NAME = "{source}_backup_{date}_{time}"
+
+# The policy itself says these.
+_SAID_ELSEWHERE = ("namespace_identifier", "namespace_name", "mode", "if_exists", "restore")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class BackupIncludeResources(IncludeResources):
+    """Which resource types come along; a backup takes all of them by default."""
+
+    taxonomies: bool = Field(
+        True, description=IncludeResources.model_fields["taxonomies"].description
+    )
+
+
+def _options(name: str, without: tuple[str, ...], **changed: tuple[Any, Any]) -> type[BaseModel]:
+    """The request's fields but for `without`; `changed` are types and defaults that differ."""
+    fields: dict[str, Any] = {}
+    for field, info in CloneRequest.model_fields.items():
+        if field in (*_SAID_ELSEWHERE, *without):
+            continue
+        kind, default = changed.get(field, (info.annotation, info.default))
+        fields[field] = (kind, Field(default, description=info.description, **_bounds(info)))
+    return create_model(name, __base__=_Strict, **fields)
+
+
+def _bounds(info: Any) -> dict[str, Any]:
+    return {
+        name: getattr(bound, name)
+        for bound in info.metadata
+        for name in ("ge", "le")
+        if hasattr(bound, name)
+    }
+
+
+BackupOptions = _options(
+    "BackupOptions",
+    ("adopt", "ttl_seconds"),
+    preserve_resource_ids=(bool, True),
+    include_resources=(BackupIncludeResources, BackupIncludeResources()),
+    # A backup counts only when it is proven.
+    verify=(Literal["full"], "full"),
+)
+RefreshOptions = _options("RefreshOptions", ("ttl_seconds",))
+
+# Keys of the request that a policy must not set, and why.
+REFUSED = {
+    "if_exists": "A policy does not take `if_exists`: a backup never replaces anything, and a "
+    "refresh always replaces its target.",
+    "ttl_seconds": "A policy does not take `ttl_seconds`: backups are kept as `keep` says, and a "
+    "refreshed namespace stays.",
+    "restore": "A policy does not take `restore`: two namespaces whose schedules act would result.",
+    "mode": "A policy does not take `mode`: it always copies.",
+    "adopt": "A backup does not take `adopt`: it never replaces anything.",
+    "namespace_identifier": "A policy says `source` instead of `namespace_identifier`.",
+    "namespace_name": "A backup says `name_template`, and a refresh `target`, instead of "
+    "`namespace_name`.",
+}
+
+
+class Keep(_Strict):
+    """How many backups stay. One that any of the counts keeps is kept."""
+
+    last: int = Field(0, ge=0, description="The newest ones, whenever they were made.")
+    hourly: int = Field(0, ge=0, description="The newest of each of the last hours that have one.")
+    daily: int = Field(0, ge=0, description="The newest of each of the last days that have one.")
+    weekly: int = Field(0, ge=0, description="The newest of each of the last weeks that have one.")
+    monthly: int = Field(
+        0, ge=0, description="The newest of each of the last months that have one."
+    )
+
+    @model_validator(mode="after")
+    def _keeps_something(self) -> Keep:
+        if not any(self.model_dump().values()):
+            raise ValueError("`keep` must keep something; leave it out to keep everything")
+        return self
+
+
+class OnChange(_Strict):
+    """When a change in the source starts a refresh."""
+
+    quiet_period_seconds: int = Field(
+        300, ge=0, description="The source must have been left alone for this long."
+    )
+    minimum_interval_seconds: int = Field(
+        3600, ge=0, description="From the start of one refresh to the start of the next."
+    )
+
+
+class _Policy(_Strict):
+    name: str = Field(
+        min_length=1,
+        max_length=100,
+        description="Name of the policy: letters, digits and `_`, unique in the file.",
+    )
+    source: str = Field(min_length=1, description="The namespace to clone: its id or its name.")
+    enabled: bool = Field(True, description="`false` stops it without taking it out of the file.")
+
+
+class BackupPolicy(_Policy):
+    """A clone at fixed times, under a new name each time."""
+
+    cron: str = Field(description="When: five fields, minute hour day month weekday.")
+    timezone: str = Field("UTC", description="Time zone of `cron` and of the names.")
+    name_template: str = Field(
+        DEFAULT_NAME,
+        description="Name of each backup. `{source}`, `{policy}`, `{date}` (20261124) and `{time}` "
+        "(0230) are filled in.",
+    )
+    options: BackupOptions = Field(  # type: ignore[valid-type]
+        BackupOptions(), description="Options of the clone, as in the request."
+    )
+    keep: Keep | None = Field(None, description="How many backups stay; without it all of them do.")
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> BackupPolicy:
+        check_cron(self.cron)
+        check_timezone(self.timezone)
+        check_template(self.name_template, self.source, self.name, self.cron)
+        return self
+
+    def request(self, name: str) -> dict[str, Any]:
+        """The request for the backup of that name."""
+        options: BaseModel = self.options
+        return {
+            "namespace_identifier": self.source,
+            "namespace_name": name,
+            **options.model_dump(),
+        }
+
+    def clone_name(self, moment: datetime) -> str:
+        """The name of the backup of a tick."""
+        return render_name(self.name_template, self.source, self.name, moment, self.timezone)
+
+
+class RefreshPolicy(_Policy):
+    """A namespace that is made anew from its source, under the same name and the same ids."""
+
+    target: str = Field(
+        min_length=1, max_length=64, description="Name of the namespace that is refreshed."
+    )
+    on_change: OnChange | None = Field(None, description="Refresh when the source has changed.")
+    cron: str | None = Field(None, description="Refresh at fixed times, whatever has changed.")
+    timezone: str = Field("UTC", description="Time zone of `cron`.")
+    max_age_seconds: int | None = Field(
+        None,
+        ge=60,
+        description="Refresh when the target is older than this, also if no change was noticed. "
+        "Needs `on_change`.",
+    )
+    options: RefreshOptions = Field(  # type: ignore[valid-type]
+        RefreshOptions(), description="Options of the clone, as in the request."
+    )
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> RefreshPolicy:
+        check_timezone(self.timezone)
+        if self.cron is not None:
+            check_cron(self.cron)
+        if self.on_change is None and self.cron is None:
+            raise ValueError("a refresh needs `on_change` or `cron`, or it would never run")
+        if self.on_change is None and self.max_age_seconds is not None:
+            raise ValueError("`max_age_seconds` needs `on_change`; write `on_change: {}`")
+        if self.target == self.source:
+            raise ValueError("`source` and `target` are the same namespace")
+        if self.target != self.target.strip() or not self.target.isprintable():
+            raise ValueError(
+                "`target` must not begin or end with a space or hold control characters"
+            )
+        return self
+
+    def request(self) -> dict[str, Any]:
+        options: BaseModel = self.options
+        return {
+            "namespace_identifier": self.source,
+            "namespace_name": self.target,
+            **options.model_dump(),
+            "if_exists": "replace",
+        }
+
+    @property
+    def rules(self) -> Rules:
+        """For `decide`. Raises ValueError for a policy without `on_change`."""
+        if self.on_change is None:
+            raise ValueError(f"{self.name} does not watch its source.")
+        return Rules(
+            quiet_period=self.on_change.quiet_period_seconds,
+            minimum_interval=self.on_change.minimum_interval_seconds,
+            max_age=self.max_age_seconds,
+        )
+
+
+class PoliciesFile(_Strict):
+    """Backups and refreshes that run by themselves."""
+
+    backups: list[BackupPolicy] = Field([], description="Clones at fixed times, kept for a while.")
+    refreshes: list[RefreshPolicy] = Field(
+        [], description="Namespaces that follow their source, such as staging."
+    )

@@ -1,0 +1,134 @@
+"""A schedule for each policy that has a cron line, and one for the sweep."""
+
+from typing import Any
+
+import dagster as dg
+
+from clone_pipeline.automation import (
+    DISABLED,
+    looking,
+    policy_tags,
+    refusal,
+    resolve_request,
+    run_under_way,
+)
+from clone_pipeline.core.refresh import HELD
+from clone_pipeline.core.watch import read_target
+from clone_pipeline.jobs import clone_namespace, sweep_namespaces
+from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy
+from clone_pipeline.settings import Settings
+
+Evaluated = dg.RunRequest | dg.SkipReason
+
+
+def policy_schedules(policies: Policies, settings: Settings) -> list[dg.ScheduleDefinition]:
+    """Ticks that were missed while the daemon was down are made up for by one, the latest:
+    Dagster does so for every schedule without partitions."""
+    backups = [_backup_schedule(policy, settings) for policy in policies.backups]
+    return backups + [
+        _refresh_schedule(policy, policy.cron, settings)
+        for policy in policies.refreshes
+        if policy.cron is not None
+    ]
+
+
+def sweep_schedule() -> dg.ScheduleDefinition:
+    """With policies or without: expired clones and leftovers are nobody's policy."""
+    return dg.ScheduleDefinition(
+        name="hourly_sweep",
+        job=sweep_namespaces,
+        cron_schedule="17 * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Removes surplus backups, expired clones, failed leftovers and replaced "
+        "generations, at 17 minutes past each hour. Running by default. "
+        "`clone-pipeline sweep --dry-run` shows what would go.",
+    )
+
+
+def _backup_schedule(policy: BackupPolicy, settings: Settings) -> dg.ScheduleDefinition:
+    def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
+        if not policy.enabled:
+            return dg.SkipReason(DISABLED)
+        moment = context.scheduled_execution_time
+        name = policy.clone_name(moment)
+        request = policy.request(name)
+        running = run_under_way(context.instance, policy.name)
+        if running is not None:
+            return dg.SkipReason(_overlaps(policy.name, running))
+        refusal(settings, request)
+        return _run(policy, "backup", name, request, moment.isoformat())
+
+    return dg.ScheduleDefinition(
+        name=policy.name,
+        job=clone_namespace,
+        cron_schedule=policy.cron,
+        execution_timezone=policy.timezone,
+        execution_fn=evaluate,
+        default_status=_default_status(policy.enabled),
+        description=f"Backs {policy.source} up as {policy.name_template}, at `{policy.cron}` "
+        f"({policy.timezone}). {_stated(policy.enabled)}",
+    )
+
+
+def _refresh_schedule(
+    policy: RefreshPolicy, cron: str, settings: Settings
+) -> dg.ScheduleDefinition:
+    def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
+        if not policy.enabled:
+            return dg.SkipReason(DISABLED)
+        running = run_under_way(context.instance, policy.name)
+        if running is not None:
+            return dg.SkipReason(_overlaps(policy.name, running))
+        if _is_held(policy, settings):
+            return dg.SkipReason(HELD)
+        moment = context.scheduled_execution_time.isoformat()
+        return _run(policy, "refresh", policy.target, policy.request(), moment)
+
+    return dg.ScheduleDefinition(
+        name=policy.name,
+        job=clone_namespace,
+        cron_schedule=cron,
+        execution_timezone=policy.timezone,
+        execution_fn=evaluate,
+        default_status=_default_status(policy.enabled),
+        description=f"Refreshes {policy.target} from {policy.source}, at `{cron}` "
+        f"({policy.timezone}). {_stated(policy.enabled)}",
+    )
+
+
+def _is_held(policy: RefreshPolicy, settings: Settings) -> bool:
+    """Raises what a run would be refused for. Unlike a backup, a refresh does not go ahead where
+    the catalog cannot be reached: it might undo a rollback."""
+    with looking(settings) as (stores, principal):
+        parties = resolve_request(stores, principal, policy.request())
+        with stores.catalog.read() as connection:
+            return read_target(connection, parties.organization_id, policy.target).rolled_back
+
+
+def _run(
+    policy: BackupPolicy | RefreshPolicy,
+    kind: str,
+    target: str,
+    request: dict[str, Any],
+    moment: str,
+) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=f"{policy.name}:{moment}",
+        run_config=request,
+        tags=policy_tags(policy.name, kind, target),
+    )
+
+
+def _overlaps(name: str, run_id: str) -> str:
+    return f"The run {run_id} of {name} is still under way."
+
+
+def _default_status(enabled: bool) -> dg.DefaultScheduleStatus:
+    return dg.DefaultScheduleStatus.RUNNING if enabled else dg.DefaultScheduleStatus.STOPPED
+
+
+def _stated(enabled: bool) -> str:
+    if enabled:
+        return "Running by default, because the policy is enabled."
+    return "Stopped, because the policy says `enabled: false`."

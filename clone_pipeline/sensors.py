@@ -1,0 +1,227 @@
+"""Sensors: refreshes on a change, runs that died without a word, and the policies file itself."""
+
+import json
+from typing import Any, Literal
+
+import dagster as dg
+
+from clone_pipeline.automation import (
+    ATTEMPT_TAG,
+    CAUSE_TAG,
+    DISABLED,
+    POLICY_TAG,
+    looking,
+    policy_tags,
+    resolve_request,
+)
+from clone_pipeline.core import ledger, watch
+from clone_pipeline.core.catalog.namespaces import Namespace
+from clone_pipeline.core.errors import CloneError, NotFound
+from clone_pipeline.core.refresh import Attempt, History, Run, Seen, Skip, decide, look
+from clone_pipeline.core.stores import Stores
+from clone_pipeline.jobs import clone_namespace
+from clone_pipeline.policies import Policies, RefreshPolicy, read_policies
+from clone_pipeline.policies.load import SENSOR_PREFIX
+from clone_pipeline.settings import Settings
+
+# Enough to know what was tried for which cause; a tick reads no more, however long it has run.
+_RUNS = 50
+_LOOK_SECONDS = 30
+_FILE_SECONDS = 600
+_OUTCOMES: dict[dg.DagsterRunStatus, Literal["running", "succeeded", "failed"]] = {
+    dg.DagsterRunStatus.SUCCESS: "succeeded",
+    dg.DagsterRunStatus.FAILURE: "failed",
+    dg.DagsterRunStatus.CANCELED: "failed",
+}
+_WILL_RETRY = "dagster/will_retry"
+
+
+def policy_sensors(policies: Policies, settings: Settings) -> list[dg.SensorDefinition]:
+    """One for each refresh that watches its source, and those that look after the rest."""
+    watching = [
+        _refresh_sensor(policy, settings)
+        for policy in policies.refreshes
+        if policy.on_change is not None
+    ]
+    looking_after = [_failed_sensor(settings), _cancelled_sensor(settings)]
+    if settings.policies is not None:
+        looking_after.append(_file_sensor(policies, settings))
+    return [*watching, *looking_after]
+
+
+# ---- staging_refresh -------------------------------------------------------------------------
+
+
+def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefinition:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        if not policy.enabled:
+            return dg.SensorResult(skip_reason=DISABLED)
+        try:
+            with looking(settings) as (stores, principal):
+                parties = resolve_request(stores, principal, policy.request())
+                kept = json.loads(context.cursor) if context.cursor else {}
+                cursor, seen = _look(stores, parties.source, kept)
+                with stores.catalog.read() as connection:
+                    target = watch.read_target(connection, parties.organization_id, policy.target)
+                now = stores.clock()
+        except CloneError as error:
+            return dg.SensorResult(skip_reason=error.message)
+        history = _history(context.instance, policy.name)
+        decision = decide(seen, now, policy.rules, target, history)
+        if isinstance(decision, Skip):
+            return dg.SensorResult(skip_reason=decision.reason, cursor=json.dumps(cursor))
+        context.log.info(f"Refreshing {policy.target}: {decision.reason}")
+        return dg.SensorResult(
+            run_requests=[_run_request(policy, decision)], cursor=json.dumps(cursor)
+        )
+
+    rules = policy.rules
+    return dg.SensorDefinition(
+        name=f"{SENSOR_PREFIX}{policy.name}",
+        # By name: given the job itself, Dagster warns of a feature in beta that we do not use.
+        job_name=clone_namespace.name,
+        evaluation_fn=evaluate,
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=(
+            dg.DefaultSensorStatus.RUNNING if policy.enabled else dg.DefaultSensorStatus.STOPPED
+        ),
+        description=f"Refreshes {policy.target} when {policy.source} has changed and was quiet for "
+        f"{rules.quiet_period} s, at most every {rules.minimum_interval} s. "
+        + ("Running by default, because the policy is enabled." if policy.enabled else DISABLED),
+    )
+
+
+def _look(stores: Stores, source: Namespace, kept: dict[str, Any]) -> tuple[dict[str, Any], Seen]:
+    """The new cursor, and what it says. Where the Qdrant server does not tell its last write now,
+    as while writes wait to be applied, the last one that is known stands for it."""
+    with stores.catalog.read() as connection:
+        catalog_part = watch.catalog_mark(connection, source)
+    points = watch.last_write(stores, source) or kept.get("points")
+    mark = watch.mark(catalog_part, None if points is None else str(points))
+    before = Seen.from_json(kept["seen"]) if "seen" in kept else None
+    seen = look(before, mark, stores.clock())
+    return {"seen": seen.to_json(), "points": points}, seen
+
+
+def _history(instance: dg.DagsterInstance, policy: str) -> History:
+    runs = instance.get_run_records(dg.RunsFilter(tags={POLICY_TAG: policy}), limit=_RUNS)
+    return History(tuple(_attempt(record) for record in runs))
+
+
+def _attempt(record: dg.RunRecord) -> Attempt:
+    run = record.dagster_run
+    return Attempt(
+        run_id=run.run_id,
+        cause=run.tags.get(CAUSE_TAG),
+        number=int(run.tags.get(ATTEMPT_TAG, "1")),
+        asked_at=record.create_timestamp,
+        outcome=_OUTCOMES.get(run.status, "running"),
+    )
+
+
+def _run_request(policy: RefreshPolicy, run: Run) -> dg.RunRequest:
+    """The key holds what the run is for: asked for twice, it is launched once."""
+    tags = policy_tags(policy.name, "refresh", policy.target)
+    return dg.RunRequest(
+        run_key=f"{policy.name}:{run.cause}:{run.attempt}",
+        run_config=policy.request(),
+        tags=tags | {CAUSE_TAG: run.cause, ATTEMPT_TAG: str(run.attempt)},
+    )
+
+
+# ---- clone_failed ----------------------------------------------------------------------------
+
+
+def _failed_sensor(settings: Settings) -> dg.SensorDefinition:
+    @dg.run_failure_sensor(
+        name="clone_failed",
+        monitored_jobs=[clone_namespace],
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Marks the clone of a failed run as failed, also where the run could not do "
+        "so itself, such as after a killed worker. Running by default.",
+    )
+    def clone_failed(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+        if context.dagster_run.tags.get(_WILL_RETRY) == "true":
+            return dg.SkipReason("The run will be retried by itself, and resumes the clone.")
+        return _record_end(context, settings, "The run failed")
+
+    return clone_failed
+
+
+def _cancelled_sensor(settings: Settings) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.CANCELED,
+        name="clone_cancelled",
+        monitored_jobs=[clone_namespace],
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Marks the clone of a cancelled run as failed, also where the run could not "
+        "do so itself. Running by default.",
+    )
+    def clone_cancelled(context: dg.RunStatusSensorContext) -> dg.SkipReason | None:
+        return _record_end(context, settings, "The run was cancelled")
+
+    return clone_cancelled
+
+
+def _record_end(
+    context: dg.RunStatusSensorContext, settings: Settings, what: str
+) -> dg.SkipReason | None:
+    """Tells the ledger, unless it knows. Raises what keeps it from that; Dagster shows it and goes
+    on, and the lease still says that the clone can be resumed."""
+    run = context.dagster_run
+    try:
+        with looking(settings) as (stores, _):
+            clone = _clone_of(stores, run)
+            if clone.run_id != run.run_id or clone.status != "cloning":
+                return dg.SkipReason(
+                    f"The clone {clone.namespace_name!r} is {clone.status}; nothing is left to do."
+                )
+            if clone.holder_lives():
+                return dg.SkipReason(
+                    f"The process that makes {clone.namespace_name!r} is still alive, and will "
+                    "record its end itself."
+                )
+            sentence = f"{what} without a word, as when its process is killed; resume the clone."
+            ledger.fail(stores, clone.clone_id, run.run_id, sentence)
+    except NotFound as error:
+        return dg.SkipReason(error.message)
+    context.log.error(f"{clone.namespace_name}: {sentence}")
+    return None
+
+
+def _clone_of(stores: Stores, run: dg.DagsterRun) -> ledger.Clone:
+    """Raises NotFound: a run may end before it has a clone."""
+    with stores.catalog.read() as connection:
+        clone_id = run.tags.get("clone/id")
+        if clone_id is not None:
+            return ledger.get(connection, clone_id)
+        return ledger.of_run(connection, run.run_id)
+
+
+# ---- policies_file ---------------------------------------------------------------------------
+
+
+class PoliciesFileError(Exception):
+    """Makes the tick a failed one, which is what people notice."""
+
+
+def _file_sensor(policies: Policies, settings: Settings) -> dg.SensorDefinition:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        now = read_policies(settings.policies)
+        if now.problems:
+            raise PoliciesFileError("\n".join(str(problem) for problem in now.problems))
+        if now.version != policies.version:
+            raise PoliciesFileError(
+                f"{settings.policies} has changed since it was loaded: reload the code location."
+            )
+        count = len(policies.backups) + len(policies.refreshes)
+        return dg.SkipReason(f"{settings.policies}: all {count} policies are in order.")
+
+    return dg.SensorDefinition(
+        name="policies_file",
+        evaluation_fn=evaluate,
+        minimum_interval_seconds=_FILE_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Its tick fails with one sentence for each mistake in the policies file, and "
+        "when the file has changed since it was loaded. Running by default.",
+    )

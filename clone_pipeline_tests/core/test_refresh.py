@@ -1,0 +1,252 @@
+"""When a refresh runs: the decision, against histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clone_pipeline.core.refresh import (
+    Attempt,
+    History,
+    Rules,
+    Run,
+    Seen,
+    Skip,
+    Target,
+    backoff,
+    decide,
+    look,
+)
+
+START = datetime(2026, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
+TICK = 30
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["change", "nothing", "nothing", "fail", "lose cursor", "by hand"]),
+        st.integers(1, 40),  # ticks until the next event
+    ),
+    max_size=30,
+)
+RULES = st.builds(
+    Rules,
+    quiet_period=st.sampled_from([0, 30, 45, 300]),
+    minimum_interval=st.sampled_from([0, 60, 600]),
+    max_age=st.sampled_from([None, 1800, 7200]),
+)
+
+
+@dataclass
+class World:
+    """A source, a target and a Dagster, as far as the decision sees them. A run takes two ticks
+    and copies what the source is when it begins."""
+
+    rules: Rules
+    now: datetime = START
+    source: int = 0
+    copied: int | None = None
+    made_at: datetime | None = None
+    generation: int = 0
+    fail_next: int = 0
+    seen: Seen | None = None
+    runs: list[Attempt] = field(default_factory=list)
+    keys: list[tuple[str, int]] = field(default_factory=list)
+    copies: list[int] = field(default_factory=list)  # what each good run of the policy copied
+    causes: list[tuple[str, int]] = field(default_factory=list)  # reason and source, for each run
+    left: int = 0
+    reading: int = 0
+
+    def tick(self) -> Run | Skip:
+        self._go_on()
+        self.seen = look(self.seen, f"mark{self.source}", self.now)
+        clone = None if self.made_at is None else f"clone_{self.generation}"
+        history = History(tuple(reversed(self.runs)))
+        decision = decide(self.seen, self.now, self.rules, Target(clone, self.made_at), history)
+        if isinstance(decision, Run):
+            self._start(decision)
+        self.now += timedelta(seconds=TICK)
+        return decision
+
+    def _start(self, run: Run) -> None:
+        # Dagster launches nothing for a key that it has seen.
+        assert (run.cause, run.attempt) not in self.keys
+        self.keys.append((run.cause, run.attempt))
+        self.causes.append((run.reason, self.source))
+        name = f"run-{len(self.runs)}"
+        self.runs.append(Attempt(name, run.cause, run.attempt, self.now, "running"))
+        self.left, self.reading = 2, self.source
+        self.planned = self.now
+
+    def _go_on(self) -> None:
+        if not self.runs or self.runs[-1].outcome != "running":
+            return
+        self.left -= 1
+        if self.left:
+            return
+        good = self.fail_next == 0
+        self.fail_next = max(0, self.fail_next - 1)
+        self.runs[-1] = replace(self.runs[-1], outcome="succeeded" if good else "failed")
+        if good:
+            self.publish(self.reading, self.planned)
+            self.copies.append(self.reading)
+
+    def publish(self, what: int, planned: datetime) -> None:
+        self.copied, self.made_at = what, planned
+        self.generation += 1
+
+    def happen(self, event: str) -> None:
+        if event == "change":
+            self.source += 1
+        elif event == "fail":
+            self.fail_next += 1
+        elif event == "lose cursor":
+            self.seen = None
+        elif event == "by hand" and (not self.runs or self.runs[-1].outcome != "running"):
+            self.publish(self.source, self.now)
+
+
+def settled(world: World) -> None:
+    """Ticks until quiet period and minimum interval are surely over."""
+    calm = world.rules.quiet_period + world.rules.minimum_interval
+    for _ in range(calm // TICK + 10):
+        world.tick()
+
+
+@given(rules=RULES, events=EVENTS)
+def test_every_history_ends_with_a_target_that_is_as_the_source(
+    rules: Rules, events: list[tuple[str, int]]
+) -> None:
+    world = World(rules)
+    for event, ticks in events:
+        world.happen(event)
+        for _ in range(ticks):
+            world.tick()
+    world.fail_next = 0
+    for number in range(1, 40):
+        settled(world)
+        if world.copied == world.source:
+            break
+        world.now += timedelta(seconds=backoff(number))
+    assert world.copied == world.source
+    # Never two closer than the minimum interval, and a failed one only after its backoff.
+    for one, other in pairwise(world.runs):
+        apart = (other.asked_at - one.asked_at).total_seconds()
+        assert apart >= rules.minimum_interval
+        if one.outcome == "failed":
+            assert apart >= backoff(one.number)
+            if other.cause == one.cause:
+                assert other.number == one.number + 1
+
+
+@given(rules=RULES, events=EVENTS)
+def test_a_change_is_copied_by_one_successful_run(
+    rules: Rules, events: list[tuple[str, int]]
+) -> None:
+    """But for forced ones, and for one more where the cursor was lost or a person did it."""
+    world = World(replace(rules, max_age=None))
+    for event, ticks in events:
+        if event not in ("lose cursor", "by hand"):
+            world.happen(event)
+        for _ in range(ticks):
+            world.tick()
+    settled(world)
+    assert len(world.copies) == len(set(world.copies))
+
+
+@given(rules=RULES, ticks=st.integers(1, 300))
+def test_without_a_change_nothing_runs_but_what_max_age_asks_for(rules: Rules, ticks: int) -> None:
+    world = World(rules)
+    for _ in range(ticks):
+        world.tick()
+    first, *more = world.causes
+    assert first[0] == "The target does not exist yet."
+    assert all("max_age_seconds" in reason for reason, _ in more)
+    if rules.max_age is None:
+        assert more == []
+    else:
+        lasted = ticks * TICK
+        assert len(more) <= lasted // rules.max_age + 1
+        assert len(more) >= lasted // max(rules.max_age + 4 * TICK, rules.minimum_interval) - 1
+
+
+# ---- one by one ------------------------------------------------------------------------------
+
+RULE = Rules(quiet_period=300, minimum_interval=3600, max_age=86400)
+SEEN = Seen("m", START)
+LIVE = Target("clone_1", START - timedelta(hours=2))
+
+
+def after(seconds: int) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def attempt(outcome: str, number: int = 1, cause: str | None = "m", at: int = 0) -> Attempt:
+    return Attempt(f"run-{number}", cause, number, after(at), outcome)  # type: ignore[arg-type]
+
+
+def test_it_waits_until_the_source_is_quiet() -> None:
+    skip = decide(SEEN, after(299), RULE, LIVE, History())
+    assert skip == Skip(
+        "The source has changed, and must be quiet for 300 s first; it has been for 299 s."
+    )
+    assert decide(SEEN, after(300), RULE, LIVE, History()) == Run("m", 1, "The source has changed.")
+
+
+def test_a_change_while_it_waits_begins_the_quiet_period_anew() -> None:
+    assert look(SEEN, "n", after(200)) == Seen("n", after(200))
+    assert look(SEEN, "m", after(200)) == SEEN
+
+
+def test_a_run_under_way_is_waited_for() -> None:
+    skip = decide(SEEN, after(9999), RULE, LIVE, History((attempt("running", cause=None),)))
+    assert skip == Skip("The run run-1 of this policy is under way.")
+
+
+def test_a_failure_is_tried_again_with_the_next_number_after_longer_and_longer() -> None:
+    rules = replace(RULE, minimum_interval=0)
+    failed = History((attempt("failed", 2, at=300), attempt("failed", 1, at=100)))
+    assert decide(SEEN, after(419), rules, LIVE, failed) == Skip(
+        "The source has changed. Attempt 2 (run run-2) failed; the next follows in 1 s."
+    )
+    assert decide(SEEN, after(420), rules, LIVE, failed) == Run("m", 3, "The source has changed.")
+    assert [backoff(number) for number in (1, 2, 7, 50)] == [60, 120, 3600, 3600]
+
+
+def test_the_minimum_interval_counts_from_the_last_run_whatever_came_of_it() -> None:
+    for outcome in ("failed", "succeeded"):
+        history = History((attempt(outcome, cause="old", at=-3000),))
+        assert decide(SEEN, after(300), RULE, LIVE, history) == Skip(
+            "The source has changed. The last run was asked for 3300 s ago; the next may be in "
+            "300 s."
+        )
+
+
+def test_what_was_copied_since_it_was_seen_is_not_copied_again() -> None:
+    good = History((attempt("succeeded"),))
+    by_hand = Target("clone_2", after(61))
+    for target, history in ((LIVE, good), (by_hand, History())):
+        skip = decide(SEEN, after(9999), RULE, target, history)
+        assert skip == Skip("The source has not changed since it was copied.")
+    # A mark that comes back is a change: something else was copied in between.
+    back = History((attempt("succeeded", cause="other", at=-4000), attempt("succeeded", at=-8000)))
+    assert decide(SEEN, after(300), RULE, LIVE, back) == Run("m", 2, "The source has changed.")
+
+
+def test_an_old_target_is_refreshed_although_nothing_was_noticed() -> None:
+    good = History((attempt("succeeded", at=-7200),))
+    run = decide(SEEN, after(86400 - 7200), RULE, LIVE, good)
+    assert run == Run("m-age-clone_1", 1, "The target is 86400 s old, more than max_age_seconds.")
+
+
+def test_a_target_that_was_rolled_back_is_left_alone() -> None:
+    held = replace(LIVE, rolled_back=True)
+    skip = decide(SEEN, after(10**6), RULE, held, History())
+    assert isinstance(skip, Skip)
+    assert "To resume, refresh it once by hand" in skip.reason
+
+
+def test_what_is_kept_survives_the_cursor() -> None:
+    assert Seen.from_json(SEEN.to_json()) == SEEN
