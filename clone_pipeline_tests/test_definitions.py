@@ -60,13 +60,13 @@ def loaded(policies: Path | None, folder: Path) -> tuple[list[str], str]:
 
 def test_each_policy_is_a_schedule_or_a_sensor(tmp_path: Path) -> None:
     names, said = loaded(ROOT / "policies.example.yaml", tmp_path)
-    ours = {"clone_failed", "clone_cancelled", "policies_file"}
+    ours = {"clone_failed", "clone_cancelled", "policies_file", "hourly_sweep"}
     assert set(names) == ours | {"nightly", "staging_refresh_staging"}
     assert said == ""
 
 
 def test_without_a_policies_file_only_the_runs_are_looked_after(tmp_path: Path) -> None:
-    assert loaded(None, tmp_path) == (["clone_cancelled", "clone_failed"], "")
+    assert loaded(None, tmp_path) == (["clone_cancelled", "clone_failed", "hourly_sweep"], "")
 
 
 @pytest.mark.parametrize("content", ["backups: [{name: a}]\n", "backups: [\n", None])
@@ -77,7 +77,7 @@ def test_a_broken_policies_file_keeps_nothing_from_loading(
     if content is not None:
         file.write_text(content)
     names, said = loaded(file, tmp_path)
-    assert names == ["clone_cancelled", "clone_failed", "policies_file"]
+    assert names == ["clone_cancelled", "clone_failed", "hourly_sweep", "policies_file"]
     assert str(file) in said
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, cast, func, select
 
-from . import ledger
 from .allocate import allocate
 from .catalog import namespaces as catalog
 from .catalog.documents import NAMESPACE_COLUMNS, RECORDS, Document, split
@@ -25,7 +24,7 @@ from .lane import DISK, Situation, choose_lane, observe
 from .notices import refuse_dangling, warnings
 from .principal import Principal
 from .references import IdMap, Reference, Rewriter
-from .reinstate import Reinstated, check_restorable, reinstate, sentences
+from .reinstate import Reinstated, read_parked, reinstate, sentences, still_cleared
 from .request import CloneRequest
 from .resolve import Parties
 from .stores import Stores
@@ -161,9 +160,8 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         resources, references = _rewrite(connection, stores, request, source, id_map, rewriter)
         reinstated = Reinstated(resources)
         if request.restore:
-            backup = ledger.get(connection, source.clone_id) if source.clone_id else None
-            parked = check_restorable(request, source.name, backup, parties.organization_id)
-            reinstated = reinstate(resources, parked)
+            reinstated = reinstate(resources, references, read_parked(connection, source))
+            references = still_cleared(references, reinstated)
         counts, sizes = _measure_objects(connection, source.key)
         target_only = _target_only(connection, parties.replaces, resources)
     lane = choose_lane(request.lane, _situation(stores, request, source, id_map))

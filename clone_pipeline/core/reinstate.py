@@ -10,12 +10,15 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Connection
+
+from . import ledger
+from .catalog.namespaces import Namespace
 from .errors import InvalidRequest
-from .ledger import Clone
-from .references import WAS_SET
+from .references import WAS_SET, Reference
 from .request import CloneRequest
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 Parked = dict[str, Any]
 
+_GOES_ON = re.compile(r"[.\[]")
 _INDEX = re.compile(r"\[(\d+)\]")
 _SECRET = "is a secret, of which only is known that it was set"  # noqa: S105
 _MOVED = "has no place any more, or holds something else now"
@@ -39,49 +43,75 @@ class Reinstated:
 
 
 def check_restorable(
-    request: CloneRequest, backup: str, clone: Clone | None, organization_id: str
-) -> list[Parked]:
-    """What was parked when the backup was made. Raises InvalidRequest where it is none, or where
-    what it refers to belongs to another organization than the one it would be restored in."""
+    connection: Connection, request: CloneRequest, source: Namespace, organization_id: str
+) -> None:
+    """Raises InvalidRequest where the source is no backup, or where what it refers to belongs to
+    another organization than the one it would be restored in."""
     if not request.preserve_resource_ids:
         raise InvalidRequest("`restore` keeps all ids; set preserve_resource_ids: true with it.")
-    if clone is None:
+    if source.clone_id is None:
         raise InvalidRequest(
-            f"{backup!r} was not made by clone-pipeline; clone it, without restore."
+            f"{source.name!r} was not made by clone-pipeline; clone it, without restore."
         )
-    if not clone.request["preserve_resource_ids"]:
+    backup = ledger.get(connection, source.clone_id)
+    if not backup.request["preserve_resource_ids"]:
         raise InvalidRequest(
-            f"{backup!r} is no backup: it was made without preserve_resource_ids, so its ids are "
-            "not those of its source; clone it, without restore."
+            f"{source.name!r} is no backup: it was made without preserve_resource_ids, so its ids "
+            "are not those of its source; clone it, without restore."
         )
-    origin = clone.plan["source"]["organization_id"]
+    origin = backup.plan["source"]["organization_id"]
     if origin != organization_id:
         raise InvalidRequest(
-            f"{backup!r} is a backup from the organization {origin}, and what is put back refers "
-            f"to things there; restore it into {origin}, or clone it, without restore."
+            f"{source.name!r} is a backup from the organization {origin}, and what is put back "
+            f"refers to things there; restore it into {origin}, or clone it, without restore."
         )
-    return clone.parked
 
 
-def reinstate(resources: Sequence[PlannedResource], parked: Sequence[Parked]) -> Reinstated:
-    """The resources with the parked values in their places, as far as that can be."""
-    found = Reinstated()
-    documents = {_identity(one): copy.deepcopy(one.document) for one in resources}
-    seen = set()
-    for entry in parked:
-        where = (entry["resource"], _id_of(entry), entry.get("version", 0))
-        place = (*where, entry["removed"])
-        if where not in documents or place in seen:
+def read_parked(connection: Connection, source: Namespace) -> list[Parked]:
+    """What was cleared when the backup was made; nothing where it is none."""
+    return ledger.get(connection, source.clone_id).parked if source.clone_id else []
+
+
+def reinstate(
+    resources: Sequence[PlannedResource], references: Sequence[Reference], parked: Sequence[Parked]
+) -> Reinstated:
+    """The resources as they are to be restored: with what rewriting the backup itself has just
+    cleared (`references`), because somebody set it there, and with what was parked when it was
+    made."""
+    own = [asdict(one) for one in references if one.parked is not None]
+    found = Reinstated(list(resources))
+    for entries in (own, parked):
+        _put_all_back(found, entries)
+    return found
+
+
+def _put_all_back(found: Reinstated, entries: Sequence[Parked]) -> None:
+    documents = {_identity(one): copy.deepcopy(one.document) for one in found.resources}
+    seen = {_place(entry) for entry in found.by_hand}
+    for entry in entries:
+        place = _place(entry)
+        document = documents.get(place[:3])
+        if document is None or place in seen:
             continue  # of a type that is not asked for; or two references in one removed value
         seen.add(place)
         if entry["parked"] == WAS_SET:
             found.by_hand.append(entry | {"why": _SECRET})
-        elif put_back(documents[where], entry["removed"], entry["parked"]):
+        elif put_back(document, entry["removed"], entry["parked"], entry["old"]):
             found.put_back.append(entry)
         else:
             found.by_hand.append(entry | {"why": _MOVED})
-    found.resources = [replace(one, document=documents[_identity(one)]) for one in resources]
-    return found
+    found.resources = [replace(one, document=documents[_identity(one)]) for one in found.resources]
+
+
+def still_cleared(references: Sequence[Reference], found: Reinstated) -> list[Reference]:
+    """The references as the restored namespace has them: what stands again was not cleared."""
+    again = {_place(entry) for entry in found.put_back}
+    return [
+        replace(one, outcome="kept", parked=None, removed=None)
+        if one.removed is not None and _place(asdict(one)) in again
+        else one
+        for one in references
+    ]
 
 
 def restore_document(
@@ -98,17 +128,19 @@ def restore_document(
             source_id,
             version,
         ):
-            put_back(document, entry["removed"], entry["parked"])
+            put_back(document, entry["removed"], entry["parked"], entry["old"])
 
 
-def put_back(document: dict[str, Any], path: str, value: Any) -> bool:
-    """Whether the value stands at the path now: in the place of nothing, or between the items of a
-    list."""
+def put_back(document: dict[str, Any], path: str, value: Any, dropped: str = "") -> bool:
+    """Whether the value stands at the path now: in the place of nothing, between the items of a
+    list, or under a key that was `dropped` with it."""
     node: Any = document
     rest = path
     while True:
         if isinstance(node, dict):
-            key, rest = _next_key(node, rest)
+            key, rest = _next_key(node, rest, dropped)
+            if key is None:
+                return False
             if rest:
                 node = node.get(key)
                 continue
@@ -127,12 +159,20 @@ def put_back(document: dict[str, Any], path: str, value: Any) -> bool:
         node = node[at]
 
 
-def _next_key(node: dict[str, Any], path: str) -> tuple[str, str]:
-    """The key with which the path goes on, and the rest. A key may have dots in it, so it is looked
-    for among those that there are."""
+def _next_key(node: dict[str, Any], path: str, dropped: str) -> tuple[str | None, str]:
+    """The key with which the path goes on, and the rest; None where it leads nowhere.
+
+    A key may have dots in it, so it is looked for among those that there are.
+    """
     fitting = [key for key in node if path == key or path.startswith((f"{key}.", f"{key}["))]
-    key = max(fitting, key=len, default=path)
+    if not fitting:
+        return (path if path == dropped or not _GOES_ON.search(path) else None), ""
+    key = max(fitting, key=len)
     return key, path[len(key) :].removeprefix(".")
+
+
+def _place(entry: Parked) -> tuple[str, str, int, str]:
+    return (entry["resource"], _id_of(entry), entry.get("version", 0), entry["removed"])
 
 
 def _identity(resource: PlannedResource) -> tuple[str, str, int]:

@@ -11,6 +11,7 @@ from .catalog.namespaces import Namespace
 from .catalog.schema import clones
 from .errors import Conflict, Forbidden, InvalidRequest, NotFound
 from .principal import Principal
+from .reinstate import check_restorable
 from .request import CloneRequest
 
 
@@ -40,6 +41,8 @@ def resolve_parties(connection: Connection, request: CloneRequest, principal: Pr
     source = _resolve_source(connection, request, principal)
     organization_id = _target_organization(connection, request, principal, source)
     _check_name(connection, request, principal, source, organization_id)
+    if request.restore:
+        check_restorable(connection, request, source, organization_id)
     live = catalog.find(connection, organization_id, request.namespace_name)
     if live is not None and not live.is_ready:
         return Parties(source, organization_id, None, live.namespace_id, live)
