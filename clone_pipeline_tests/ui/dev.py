@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[2]
 SELECTOR = {
     "repositoryLocationName": "clone_pipeline",
     "repositoryName": "__repository__",
-    "jobName": "clone_namespace",
 }
 _DEADLINE = 240.0
 
@@ -45,13 +44,14 @@ class Project:
     """A folder with the project's two Dagster files; DAGSTER_HOME is unset."""
 
     folder: Path
+    env: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, folder: Path) -> Project:
+    def make(cls, folder: Path, **env: str) -> Project:
         folder.mkdir()
         for name in ("workspace.yaml", "dagster.yaml"):
             shutil.copy(ROOT / name, folder)
-        return cls(folder)
+        return cls(folder, env)
 
     @property
     def home(self) -> Path:
@@ -63,6 +63,7 @@ class Project:
         done = subprocess.run(
             [sys.executable, "-c", call, *arguments, "--json"],
             cwd=self.folder,
+            env={**os.environ, **self.env},
             capture_output=True,
             text=True,
             check=False,
@@ -93,7 +94,7 @@ class Project:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, **self.env, "PYTHONPATH": str(ROOT)},
             )
         dev = Dev(port, log)
         try:
@@ -131,15 +132,15 @@ class Dev:
         except OSError:
             return False
 
-    def launch(self, **request: Any) -> str:
-        """Launches the job as the Launchpad does; returns the run's id."""
+    def launch(self, job: str = "clone_namespace", **request: Any) -> str:
+        """Launches a job as the Launchpad does; returns the run's id."""
         found = self.query(
             """
             mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
               __typename ... on LaunchRunSuccess { run { runId } }
             } }
             """,
-            params={"selector": SELECTOR, "runConfigData": request},
+            params={"selector": {**SELECTOR, "jobName": job}, "runConfigData": request},
         )["launchRun"]
         assert found["__typename"] == "LaunchRunSuccess", found
         return str(found["run"]["runId"])
@@ -173,6 +174,18 @@ class Dev:
         """The status of every run in the history, by its id."""
         found = self.query("{runsOrError{... on Runs{results{runId status}}}}")
         return {run["runId"]: run["status"] for run in found["runsOrError"]["results"]}
+
+    def runs_of_policy(self, name: str) -> list[str]:
+        """The status of each run that a policy has started, newest first."""
+        found = self.query(
+            """
+            query($filter: RunsFilter!) { runsOrError(filter: $filter) {
+              ... on Runs { results { status } }
+            } }
+            """,
+            filter={"tags": [{"key": "clone/policy", "value": name}]},
+        )
+        return [run["status"] for run in found["runsOrError"]["results"]]
 
     def metadata(self, run_id: str) -> dict[str, dict[str, Any]]:
         """Each step's output metadata: numbers and texts as they are, tables as their rows."""

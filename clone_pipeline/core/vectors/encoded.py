@@ -31,13 +31,15 @@ from .values import (
     varint,
 )
 
-# Tags of what is in a point that a server sends.
+# Tags of what is in a point: Qdrant gives it out as a RetrievedPoint and takes it as a PointStruct,
+# which differ in this one, and in an upsert.
 _ID, _RETRIEVED_PAYLOAD, _VECTORS = 0x0A, 0x12, 0x22
+_PAYLOAD_TAG, _POINT_TAG = bytes((PAYLOAD,)), b"\x1a"
 # Of what is in vectors: one without a name, or those that have one.
 _UNNAMED, _NAMED = 0x0A, 0x12
 _ENTRY = 0x0A
 # Of what is in a page; the low bits say how long it is.
-_NEXT, _RESULT, _RESULT_TAG = 0x0A, 0x12, b"\x12"
+_NEXT, _RESULT = 0x0A, 0x12
 _FIXED64, _SIZED = 1, 2
 
 # Hashing more at once hands the interpreter to another thread and has to get it back.
@@ -83,7 +85,7 @@ class EncodedPoint:
     def payload(self) -> dict[str, Any] | Payload:
         """To be looked at."""
         if self._payload is None:
-            self._payload = Payload(wire.PointStruct.FromString(self._encoded))
+            self._payload = Payload.of(self.encoded)
         return self._payload
 
     @property
@@ -201,7 +203,7 @@ def received(result: bytes) -> EncodedPoint:
         size, at = read_varint(result, at + 1)
         at += size
         if tag == _RETRIEVED_PAYLOAD:
-            payload.append(result[start:at])
+            payload += (_PAYLOAD_TAG, result[start + 1 : at])
         elif tag == _VECTORS:
             vectors = result[at - size : at]
         elif tag == _ID:
@@ -211,7 +213,8 @@ def received(result: bytes) -> EncodedPoint:
     try:
         # Decoders count how many messages are within each other: as many as in an upsert.
         entries = b"".join(payload)
-        message = wire.Result.FromString(_RESULT_TAG + varint(len(entries)) + entries).point
+        upsert = b"".join((_POINT_TAG, varint(len(entries)), entries))
+        message = wire.UpsertPoints.FromString(upsert).point
     except DecodeError:
         return EncodedPoint(id, {}, vectors, only_json=True)
     return EncodedPoint(id, Payload(message), vectors, only_json=may_be_large(entries))

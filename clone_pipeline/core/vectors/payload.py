@@ -10,11 +10,9 @@ from typing import Any
 
 from ..references import RecordArray, RecordObject
 from . import wire
-from .values import encode_entries, read_varint
+from .values import encode_entries
 
-# Tags of a payload's entries: Qdrant gives a point out as a RetrievedPoint and takes it as a
-# PointStruct.
-_RETRIEVED, PAYLOAD = 0x12, 0x1A
+PAYLOAD = 0x1A  # the tag of a payload's entries in a `PointStruct`
 
 
 class Struct(RecordObject):
@@ -74,7 +72,7 @@ class Array(RecordArray):
 
 
 class Payload(Struct):
-    """The payload of a point: over a `RetrievedPoint` that has nothing else, or a `PointStruct`."""
+    """The payload of a point: over a `PointStruct` that has nothing else."""
 
     __slots__ = ("_message",)
 
@@ -82,36 +80,25 @@ class Payload(Struct):
         super().__init__(message.payload)
         self._message = message
 
+    @classmethod
+    def of(cls, point: bytes) -> Payload:
+        """The payload of a `PointStruct`."""
+        message = wire.PointStruct.FromString(point)
+        message.ClearField("id")
+        message.ClearField("vectors")
+        return cls(message)
+
     def copy(self) -> Payload:
-        message = type(self._message)()
-        message.payload.MergeFrom(self._fields)
+        message = wire.PointStruct()
+        message.CopyFrom(self._message)
         return Payload(message)
 
     def encode(self) -> bytes:
         """As it stands in a `PointStruct`, in its one spelling."""
         if not PROTOBUF_SORTS:
             return encode_entries(PAYLOAD, self.plain())
-        message = self._message
-        if isinstance(message, wire.PointStruct):
-            message.ClearField("id")
-            message.ClearField("vectors")
-            encoded: bytes = message.SerializeToString(deterministic=True)
-            return encoded
-        return _tagged_anew(message.SerializeToString(deterministic=True))
-
-
-def _tagged_anew(retrieved: bytes) -> bytes:
-    """The same entries as a `PointStruct` has them."""
-    encoded = bytearray(retrieved)
-    at, end = 0, len(encoded)
-    while at < end:
-        encoded[at] = PAYLOAD
-        size = encoded[at + 1]
-        at += 2
-        if size > 0x7F:
-            size, at = read_varint(encoded, at - 1)
-        at += size
-    return bytes(encoded)
+        encoded: bytes = self._message.SerializeToString(deterministic=True)
+        return encoded
 
 
 def _value(value: Any) -> Any:
@@ -140,12 +127,12 @@ def _protobuf_sorts() -> bool:
     sealed have to last."""
     keys = ("", "a", "ab", "abc", "ac", "b", "a\0", "\0", "ä", "ä\0", "~", "\uffff", "\U00010000")
     wanted: dict[str, Any] = dict.fromkeys(keys, 1)
-    message = wire.RetrievedPoint()
+    message = wire.PointStruct()
     for key in keys:
         message.payload[key].integer_value = 1
         message.payload["in"].struct_value.fields[key].integer_value = 1
     spelled: bytes = message.SerializeToString(deterministic=True)
-    return spelled == encode_entries(_RETRIEVED, wanted | {"in": wanted})
+    return spelled == encode_entries(PAYLOAD, wanted | {"in": wanted})
 
 
 PROTOBUF_SORTS = _protobuf_sorts()

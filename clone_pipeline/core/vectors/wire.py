@@ -50,11 +50,6 @@ _SCHEMA: dict[str, dict[str, _Field]] = {
     },
     "Struct": {"fields": _Field(1, "Value", map=True)},
     "ListValue": {"values": _Field(1, "Value", repeated=True)},
-    "RetrievedPoint": {
-        "id": _Field(1, _BYTES),
-        "payload": _Field(2, "Value", map=True),
-        "vectors": _Field(4, _BYTES),
-    },
     "NamedVectors": {"vectors": _Field(1, _BYTES, map=True)},
     "PointStruct": {
         "id": _Field(1, _BYTES),
@@ -72,7 +67,7 @@ _SCHEMA: dict[str, dict[str, _Field]] = {
         "sparse": _Field(102, "Sparse"),
         "multi": _Field(103, "Multi"),
     },
-    "Result": {"point": _Field(2, "RetrievedPoint")},  # one of a `ScrollResponse`
+    "UpsertPoints": {"point": _Field(3, "PointStruct")},  # with one point
 }
 
 
@@ -127,7 +122,6 @@ Sparse = _message("Sparse")
 Multi = _message("Multi")
 Vector = _message("Vector")
 Value = _message("Value")
-RetrievedPoint = _message("RetrievedPoint")
 NamedVectors = _message("NamedVectors")
 PointStruct = _message("PointStruct")
-Result = _message("Result")
+UpsertPoints = _message("UpsertPoints")

@@ -250,9 +250,9 @@ def test_a_point_is_rewritten_as_its_json_is(
         if encoded.only_json:
             continue
         encoded.digest()
-        assert encoded.references(REWRITER) == found
+        assert encoded.references(REWRITER).counts == found.counts
         same(encoded.plain(), point)
-        assert encoded.rewrite(REWRITER) == found
+        assert encoded.rewrite(REWRITER).counts == found.counts
         same(encoded.plain(), wanted)
         assert encoded.digest() == digest(wanted)
         assert encoded.collection == EncodedPoint.of(wanted).collection

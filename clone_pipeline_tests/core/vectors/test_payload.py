@@ -6,17 +6,16 @@ import random
 from typing import Any
 
 import pytest
-from google.protobuf.message import DecodeError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from clone_pipeline.core.vectors import payload as module
-from clone_pipeline.core.vectors import wire
+from clone_pipeline.core.vectors.encoded import received, split_page
 from clone_pipeline.core.vectors.payload import PAYLOAD, Payload, value_at
 from clone_pipeline.core.vectors.port import Point
 from clone_pipeline.core.vectors.values import encode_entries
 
-from .spelling import VALUES, retrieved
+from .spelling import VALUES, scrolled
 from .test_values import exact
 
 chances = st.randoms(use_true_random=False)
@@ -25,13 +24,12 @@ PAYLOADS = st.dictionaries(st.text(), VALUES, max_size=5)
 
 def sent(payload: dict[str, Any], chance: random.Random) -> Payload:
     """As a server sends it."""
-    try:
-        message = wire.RetrievedPoint.FromString(retrieved(Point(1, {}, payload), chance))
-    except DecodeError:
+    (result,), _ = split_page(scrolled([Point(1, {}, payload)], chance))
+    found = received(result).payload
+    if not isinstance(found, Payload):
         assume(False)  # too deep for protobuf
-    message.ClearField("id")
-    message.ClearField("vectors")
-    return Payload(message)
+    assert isinstance(found, Payload)
+    return found
 
 
 @given(PAYLOADS, chances)

@@ -1,0 +1,83 @@
+"""Backups and refreshes under a live daemon: they come by themselves, and only when they should."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from clone_pipeline.core.catalog.schema import retrievers
+from clone_pipeline_tests.harness import open_stores
+from clone_pipeline_tests.ui.dev import Project, wait_until
+
+POLICIES = """
+backups:
+  - {name: minutely, source: prod, cron: "* * * * *", keep: {last: 1}}
+  - {name: broken, source: prod, cron: "* * * *"}
+refreshes:
+  - name: follow
+    source: prod
+    target: staging
+    on_change: {quiet_period_seconds: 0, minimum_interval_seconds: 0}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    file = tmp_path / "policies.yaml"
+    file.write_text(POLICIES)
+    project = Project.make(tmp_path / "project", CLONE_POLICIES=str(file))
+    project.load_source(20)
+    return project
+
+
+def listed(project: Project) -> dict[str, dict[str, Any]]:
+    return {row["namespace_name"]: row for row in project.cli("list")}
+
+
+def proven_backups(project: Project) -> list[str]:
+    return sorted(
+        name
+        for name, row in listed(project).items()
+        if row["policy"] == "minutely" and row["proven"] == "full"
+    )
+
+
+def change(project: Project) -> None:
+    """As a service of the platform edits a retriever."""
+    with open_stores(project.home) as stores, stores.catalog.write() as connection:
+        now = datetime.now(timezone.utc)
+        connection.execute(update(retrievers).values(updated_at=now))
+
+
+def staging(project: Project) -> int:
+    """Its generation; 0 where there is none yet."""
+    row = listed(project).get("staging")
+    return row["generation"] if row and row["clone_status"] == "ready" else 0
+
+
+@pytest.mark.long
+def test_backups_appear_are_proven_and_swept_and_staging_follows_its_source(
+    project: Project,
+) -> None:
+    with project.dagster_dev() as dev:
+        wait_until(lambda: staging(project) == 1, "staging, which was not there")
+        wait_until(lambda: len(proven_backups(project)) >= 2, "two proven backups")
+        assert dev.runs_of_policy("follow") == ["SUCCESS"]  # looked at all the while
+        change(project)
+        wait_until(lambda: staging(project) == 2, "the refresh of staging")
+        backups = proven_backups(project)
+        wait_until(lambda: len(proven_backups(project)) > len(backups), "one more backup")
+        assert dev.runs_of_policy("follow") == ["SUCCESS"] * 2
+        assert dev.runs_of_policy("broken") == []
+        run_id = dev.launch("sweep_namespaces", dry_run=False)
+        dev.wait_for_status(run_id, "SUCCESS")
+        removed = {row["namespace_name"] for row in dev.metadata(run_id)["sweep"]["removed"]}
+        assert removed >= set(backups)
+        left = proven_backups(project)
+        assert left
+        assert not removed & set(left)
+        assert {"prod", "staging"} <= listed(project).keys()
