@@ -1,7 +1,8 @@
 """Takes the pictures in docs/images from a running Dagster UI. For maintainers.
 
 In a new folder with this project's workspace.yaml and dagster.yaml: `clone-pipeline demo`, then
-`dagster dev -h 127.0.0.1 -p 3000`. In a virtual environment of its own: `pip install playwright`,
+`dagster dev -h 127.0.0.1 -p 3000` with a `CLONE_POLICIES` that has a backup, a refresh `staging` on
+change, and a mistake. In a virtual environment of its own: `pip install playwright`,
 then `python docs/screenshots.py`. Look at each picture before you commit it.
 """
 
@@ -86,6 +87,12 @@ def main() -> None:
         page.get_by_text("points", exact=True).wait_for()
         page.get_by_text("Metadata", exact=True).first.scroll_into_view_if_needed()
         save(page, "asset_plots", height=1560)
+        page.goto(f"{options.url}/automation")
+        page.get_by_text("staging_refresh_staging").wait_for()
+        save(page, "automation")
+        page.goto(f"{options.url}/locations/clone_pipeline/sensors/staging_refresh_staging")
+        page.get_by_text("1 run requested").first.wait_for(timeout=120_000)
+        save(page, "refresh_sensor")
         browser.close()
 
 
