@@ -101,6 +101,9 @@ def summary_materialization(report: StepReport) -> dg.AssetMaterialization:
 
 
 def asset_key(report: StepReport) -> dg.AssetKey:
+    """Backups of one policy, each under another name, are one asset."""
+    if policy := report.details.get("backup_policy"):
+        return clone_key(report.details["organization_id"], policy)
     name = report.details["response"]["namespace"]["namespace_name"]
     return clone_key(report.details["organization_id"], name)
 

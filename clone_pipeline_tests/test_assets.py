@@ -8,6 +8,9 @@ import dagster as dg
 import pytest
 
 from clone_pipeline.assets import clone_assets
+from clone_pipeline.core.catalog.namespaces import resolve
+from clone_pipeline.core.ledger import read_reports
+from clone_pipeline.metadata import summary_materialization
 from clone_pipeline.settings import load_settings
 from clone_pipeline_tests.core.bundle.samples import sample, write_bundle
 from clone_pipeline_tests.harness import clone, load, open_stores
@@ -31,6 +34,23 @@ def test_published_clones_are_declared_and_nothing_else_is(home: Path, tmp_path:
     assert asset.key == dg.AssetKey(["clone", "org_acme", name])
     assert asset.metadata["source_namespace_id"] == made.source_namespace_id
     dg.Definitions.validate_loadable(dg.Definitions(assets=[asset]))
+
+
+def test_all_backups_of_a_policy_are_one_asset(home: Path, tmp_path: Path) -> None:
+    home.mkdir()
+    with open_stores(home) as stores:
+        load(stores, write_bundle(tmp_path / "bundle", sample()))
+        clone(stores, "prod", "monday", policy="nightly")
+        newest = clone(stores, "prod", "tuesday", policy="nightly")
+        clone(stores, "prod", "staging", policy="follow", if_exists="replace")
+        with stores.catalog.read() as connection:
+            published = read_reports(connection, newest.clone_id)["publish_clone"]
+            tuesday = resolve(connection, None, "tuesday").namespace_id
+    assets = {asset.key: asset for asset in clone_assets(load_settings())}
+    nightly = dg.AssetKey(["clone", "org_acme", "nightly"])
+    assert assets.keys() == {nightly, dg.AssetKey(["clone", "org_acme", "staging"])}
+    assert assets[nightly].metadata["namespace_id"] == tuesday
+    assert summary_materialization(published).asset_key == nightly
 
 
 def test_without_a_catalog_there_are_no_assets_and_none_is_made(home: Path) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from .catalog.namespaces import Namespace
 from .catalog.schema import clones, namespaces
-from .ledger import UNFINISHED, Clone
+from .ledger import UNFINISHED, Clone, backup_policy
 
 _LEDGER = ("policy", "status", "request", "qdrant_collection", "created_at", "updated_at")
 
@@ -46,11 +46,8 @@ class Generation:
 
     @property
     def is_backup(self) -> bool:
-        """Made for a policy under a name of its own; a refresh replaces its target."""
-        return (
-            self.clone is not None
-            and self.clone["policy"] is not None
-            and self.clone["request"]["if_exists"] == "fail"
+        return self.clone is not None and bool(
+            backup_policy(self.clone["policy"], self.clone["request"])
         )
 
     @property

@@ -7,7 +7,7 @@ A run holds a clone by a lease. Whoever takes it over raises `token`; every writ
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -101,6 +101,12 @@ def of_run(connection: Connection, run_id: str) -> Clone:
     if row is None:
         raise NotFound(f"The run {run_id} has made no clone.")
     return Clone.of(row)
+
+
+def backup_policy(policy: str | None, request: Mapping[str, Any]) -> str | None:
+    """The policy that a clone is a backup for: it has a name of its own, where a refresh replaces
+    its target."""
+    return policy if request["if_exists"] == "fail" else None
 
 
 def policy_and_proof(connection: Connection, clone_id: str | None) -> tuple[str | None, str | None]:

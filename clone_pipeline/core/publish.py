@@ -120,6 +120,7 @@ def _report(
         bytes=sum(report.bytes for report in reports.values()),
         details={
             "organization_id": work.clone.organization_id,
+            "backup_policy": ledger.backup_policy(work.clone.policy, work.clone.request),
             "response": response,
             "seconds_in_all": round((now - work.clone.created_at).total_seconds(), 3),
             "points_per_second": points.details.get("points_per_second"),

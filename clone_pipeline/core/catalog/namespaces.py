@@ -127,13 +127,16 @@ def list_all(connection: Connection, organization_id: str | None) -> list[Namesp
 
 
 def list_clones(connection: Connection, limit: int) -> list[RowMapping]:
-    """The live clones that are ready, newest first: organization, name, id, and the source's id."""
+    """The live clones that are ready, newest first: organization, name, id, the source's id, and
+    policy and request, by which backups are known."""
     query = (
         select(
             namespaces.c.organization_id,
             namespaces.c.namespace_name,
             namespaces.c.namespace_id,
             clones.c.source_namespace_id,
+            clones.c.policy,
+            clones.c.request,
         )
         .join(clones, clones.c.clone_id == namespaces.c.clone_id)
         .where(namespaces.c.role == "live", namespaces.c.clone_status == "ready")
