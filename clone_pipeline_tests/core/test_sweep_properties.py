@@ -104,8 +104,9 @@ class World:
         live = self._live(name, family)
         ours = [one for one, (mine, _) in zip(keys, family.previous, strict=True) if mine]
         self.must_stay |= set(keys) - set(ours)
+        expired = family.expires_in is not None and family.expires_in <= 0
         goes_whole = family.live in ("half deleted", "unfinished", "backup", "unproven") or (
-            family.live == "plain" and (family.expires_in or 1) <= 0
+            family.live == "plain" and expired
         )
         if keys and not goes_whole:
             recent = min(hours for _, hours in family.previous)
