@@ -129,10 +129,12 @@ class EncodedPoint:
 
     def references(self, rewriter: Rewriter) -> Found:
         """What `rewrite` would return; the point stays as it is."""
-        payload = self.payload
-        return rewriter.rewrite_payload(
-            payload.copy() if isinstance(payload, Payload) else payload
-        )[1]
+        payload = self._payload
+        if payload is None:
+            payload = Payload.of(self.encoded)
+        elif isinstance(payload, Payload):
+            payload = payload.copy()
+        return rewriter.rewrite_payload(payload)[1]
 
     def digest(self, *, vectors: bool = True) -> int:
         """128 bits over id, payload and, if wanted, every vector."""

@@ -249,13 +249,15 @@ class ServerStore:
         """The points of a page, a few at a time; what cannot travel over gRPC is read as JSON."""
         for some in _batches(results, _DECODED_AT_ONCE):
             points = [received(result) for result in some]
+            exact: dict[PointId, EncodedPoint] = {}
             if uncertain := [point.id for point in points if point.only_json]:
                 read = attempt(partial(self.retrieve, collection, uncertain))
                 exact = {point.id: EncodedPoint.of(point) for point in read}
-                points = [
-                    exact.get(point.id, point) if point.only_json else point for point in points
-                ]
-            yield from points
+            for point in points:
+                if not point.only_json:
+                    yield point
+                elif point.id in exact:  # else it has been deleted since
+                    yield exact[point.id]
 
     def _read_json(
         self, collection: str, limit: int, offset: PointId | None, attempt: Attempt

@@ -127,6 +127,22 @@ def test_what_was_given_is_what_is_stored(server: ServerStore, qdrant_url: str, 
         assert plain == json.dumps(PAYLOADS[number], sort_keys=True)
 
 
+def test_a_point_that_goes_before_it_is_read_again_as_json_is_left_out(
+    server: ServerStore, name: Name
+) -> None:
+    """What is known of it is not all of it."""
+    source = name()
+    server.create(source, {"vectors": {}})
+    deep: Any = "end"
+    for _ in range(40):
+        deep = {"in": deep}
+    payloads = [{"n": 0}, {"n": 2**64 - 1}, {"n": deep}, {"n": 3}]
+    server.upsert(source, [Point(n, {}, payload) for n, payload in enumerate(payloads)])
+    page = server.read(source, 10)
+    server.delete_points(source, [1])
+    assert [point.plain().payload for point in page.points] == [{"n": 0}, {"n": deep}, {"n": 3}]
+
+
 def test_pages_of_any_size_hold_every_point_once(server: ServerStore, name: Name) -> None:
     source = name()
     server.create(source, KINDS["unnamed"].config)
