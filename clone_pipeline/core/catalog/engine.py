@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from sqlalchemy.exc import (
     NoSuchModuleError,
     OperationalError,
 )
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from ..errors import CloneError, InvalidRequest, StorageFailed, StoreUnavailable
 
@@ -215,8 +217,24 @@ def _engine(url: URL) -> Engine:
     return engine
 
 
-def _on_sqlite_connect(connection: Any, _record: object) -> None:
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+
+@retry(
+    retry=retry_if_exception(_is_locked),
+    wait=wait_random(0.01, 0.1),
+    stop=stop_after_delay(_BUSY_SECONDS),
+    reraise=True,
+)
+def _write_ahead(connection: Any) -> None:
+    """Of two that open a fresh file at once, one is told that it is locked, without any wait: for
+    this statement SQLite has no patience of its own."""
     connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _on_sqlite_connect(connection: Any, _record: object) -> None:
+    _write_ahead(connection)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
 
