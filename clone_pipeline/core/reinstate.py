@@ -29,6 +29,7 @@ Parked = dict[str, Any]
 _GOES_ON = re.compile(r"[.\[]")
 _INDEX = re.compile(r"\[(\d+)\]")
 _SECRET = "is a secret, of which only is known that it was set"  # noqa: S105
+_OWN = "two namespaces must not share"
 _MOVED = "has no place any more, or holds something else now"
 
 
@@ -96,6 +97,9 @@ def _put_all_back(found: Reinstated, entries: Sequence[Parked]) -> None:
         seen.add(place)
         if entry["parked"] == WAS_SET:
             found.by_hand.append(entry | {"why": _SECRET})
+        elif entry["resource"] == "namespace":
+            # Where its vectors and plugins are: the restored one has its own.
+            found.by_hand.append(entry | {"why": _OWN})
         elif put_back(document, entry["removed"], entry["parked"], entry["old"]):
             found.put_back.append(entry)
         else:
