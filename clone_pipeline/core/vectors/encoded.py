@@ -118,8 +118,11 @@ class EncodedPoint:
     def collection(self) -> str:
         """The collection it belongs to, in either payload layout; "" where it says none."""
         payload = self.payload
-        found = value_at(payload, "collection_id")
-        return str(found or value_at(value_at(payload, "_internal"), "collection_id") or "")
+        named = (
+            value_at(payload, "collection_id"),
+            value_at(value_at(payload, "_internal"), "collection_id"),
+        )
+        return next((one for one in named if one and isinstance(one, str)), "")
 
     def rewrite(self, rewriter: Rewriter) -> Found:
         """Makes it the clone's point. Returns the references that were found in it."""
