@@ -20,6 +20,7 @@ POLICY_TAG = "clone/policy"
 KIND_TAG = "clone/policy_kind"
 CAUSE_TAG = "clone/cause"
 ATTEMPT_TAG = "clone/attempt"
+RESTORE_TEST_TAG = "clone/restore_test"
 
 DISABLED = "The policy says `enabled: false`."
 

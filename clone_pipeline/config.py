@@ -45,14 +45,30 @@ class SweepConfig(dg.Config):
     dry_run: bool = Field(False, description="Show what would go and what stays; remove nothing.")
 
 
+class RestoreTestConfig(dg.Config):
+    """Which backup to test."""
+
+    backup: str = Field(
+        description="A backup: its name or id; or a policy, for its newest proven backup."
+    )
+
+
 @dg.config_mapping
 def request_at_the_root(config: CloneConfig) -> dg.RunConfig:
     """The request goes to the first op; the rest find everything in the ledger."""
-    console = {"config": {"log_level": load_settings().log_level}}
-    return dg.RunConfig(ops={"plan_clone": config}, loggers={"console": console})
+    return _for_op("plan_clone", config)
 
 
 @dg.config_mapping
 def sweep_at_the_root(config: SweepConfig) -> dg.RunConfig:
+    return _for_op("sweep", config)
+
+
+@dg.config_mapping
+def restore_test_at_the_root(config: RestoreTestConfig) -> dg.RunConfig:
+    return _for_op("try_restore", config)
+
+
+def _for_op(name: str, config: dg.Config) -> dg.RunConfig:
     console = {"config": {"log_level": load_settings().log_level}}
-    return dg.RunConfig(ops={"sweep": config}, loggers={"console": console})
+    return dg.RunConfig(ops={name: config}, loggers={"console": console})

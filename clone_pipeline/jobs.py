@@ -1,9 +1,13 @@
-"""The jobs: how the steps of a clone depend on each other, and the sweep."""
+"""The jobs: how the steps of a clone depend on each other, the sweep, and the restore test."""
 
 import dagster as dg
 
 from clone_pipeline import ops
-from clone_pipeline.config import request_at_the_root, sweep_at_the_root
+from clone_pipeline.config import (
+    request_at_the_root,
+    restore_test_at_the_root,
+    sweep_at_the_root,
+)
 
 
 @dg.job(config=request_at_the_root, tags={"clone/job": "clone_namespace"})
@@ -28,3 +32,13 @@ def sweep_namespaces() -> None:
     nothing that a run uses, not the last proven backup of a policy, and no S3 file.
     """
     ops.sweep()
+
+
+@dg.job(config=restore_test_at_the_root, tags={"clone/job": "test_restore"})
+def test_restore() -> None:
+    """Prove that a backup can be restored.
+
+    Compares it with the digests sealed when it was made, makes a scratch namespace of it with full
+    proof, searches that, and drops it. Nothing acts in the scratch namespace.
+    """
+    ops.try_restore()

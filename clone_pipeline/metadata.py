@@ -8,6 +8,7 @@ import dagster as dg
 from clone_pipeline.assets import clone_key
 from clone_pipeline.core.errors import CloneError
 from clone_pipeline.core.report import STEPS, StepReport
+from clone_pipeline.core.restore_test import RestoreTest
 
 Metadata = dict[str, Any]
 
@@ -79,6 +80,11 @@ def sweep_metadata(rows: Mapping[str, list[dict[str, Any]]], *, dry_run: bool) -
     metadata |= {f"generations_{name}": len(found) for name, found in rows.items()}
     lists = {name: table(found) for name, found in rows.items()}
     return metadata | {name: shown for name, shown in lists.items() if shown is not None}
+
+
+def restore_test_metadata(result: RestoreTest) -> Metadata:
+    facts = {key: value for key, value in result.to_json().items() if value is not None}
+    return {"sentence": facts.pop("sentence"), **facts}
 
 
 def summary_materialization(report: StepReport) -> dg.AssetMaterialization:

@@ -1,18 +1,21 @@
-"""One op a step, and the sweep. Each asks the core for a report and shows it; nothing else."""
+"""One op a step, the sweep, the restore test: each asks the core for a report and shows it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from clone_pipeline.config import CloneConfig, SweepConfig
+from clone_pipeline.checks import restore_evaluation
+from clone_pipeline.config import CloneConfig, RestoreTestConfig, SweepConfig
 from clone_pipeline.core import ledger, reserve
-from clone_pipeline.core.errors import WorkError
+from clone_pipeline.core.errors import VerificationFailed, WorkError
 from clone_pipeline.core.ledger import Lease
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import parse_request
 from clone_pipeline.core.resolve import require_writer
+from clone_pipeline.core.restore_test import run_restore_test
 from clone_pipeline.core.sweep import SweepReport, plan_sweep, run_sweep
-from clone_pipeline.metadata import sweep_metadata
+from clone_pipeline.metadata import restore_test_metadata, sweep_metadata
 from clone_pipeline.resources import StoresResource
 from clone_pipeline.step import run_step, started_by, step
 from clone_pipeline.sweeping import backup_policies
@@ -140,3 +143,19 @@ def sweep(
             )
         context.add_output_metadata(sweep_metadata(report.to_json(), dry_run=config.dry_run))
         return report.counts
+
+
+@dg.op
+def try_restore(
+    context: dg.OpExecutionContext, config: RestoreTestConfig, stores: StoresResource
+) -> Iterator[dg.AssetCheckEvaluation | dg.Output[dict[str, Any]]]:
+    """Restore a backup into a scratch namespace, prove and search that, and drop it."""
+    with step(context, stores):
+        require_writer(stores.principal)
+        result = run_restore_test(
+            stores.stores, stores.principal, config.backup, context.run_id, context.log.info
+        )
+        yield restore_evaluation(result)  # also of a bad backup, which fails the run
+        if not result.good:
+            raise VerificationFailed(result.sentence)
+        yield dg.Output(result.to_json(), metadata=restore_test_metadata(result))

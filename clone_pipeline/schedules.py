@@ -1,4 +1,4 @@
-"""A schedule for each policy that has a cron line, and one for the sweep."""
+"""Schedules: of policies and their restore tests, of the sweep and of the checks."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import dagster as dg
 
 from clone_pipeline.automation import (
     DISABLED,
+    KIND_TAG,
+    RESTORE_TEST_TAG,
     looking,
     policy_tags,
     refusal,
@@ -14,8 +16,9 @@ from clone_pipeline.automation import (
 )
 from clone_pipeline.core.refresh import HELD
 from clone_pipeline.core.watch import read_target
-from clone_pipeline.jobs import clone_namespace, sweep_namespaces
+from clone_pipeline.jobs import clone_namespace, sweep_namespaces, test_restore
 from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy
+from clone_pipeline.policies.load import RESTORE_TEST_PREFIX
 from clone_pipeline.settings import Settings
 
 Evaluated = dg.RunRequest | dg.SkipReason
@@ -25,11 +28,20 @@ def policy_schedules(policies: Policies, settings: Settings) -> list[dg.Schedule
     """Ticks that were missed while the daemon was down are made up for by one, the latest:
     Dagster does so for every schedule without partitions."""
     backups = [_backup_schedule(policy, settings) for policy in policies.backups]
-    return backups + [
-        _refresh_schedule(policy, policy.cron, settings)
-        for policy in policies.refreshes
-        if policy.cron is not None
+    tests = [
+        _restore_test_schedule(policy, policy.restore_test.cron)
+        for policy in policies.backups
+        if policy.restore_test is not None
     ]
+    return (
+        backups
+        + tests
+        + [
+            _refresh_schedule(policy, policy.cron, settings)
+            for policy in policies.refreshes
+            if policy.cron is not None
+        ]
+    )
 
 
 def sweep_schedule() -> dg.ScheduleDefinition:
@@ -43,6 +55,47 @@ def sweep_schedule() -> dg.ScheduleDefinition:
         description="Removes surplus backups, expired clones, failed leftovers and replaced "
         "generations, at 17 minutes past each hour. Running by default. "
         "`clone-pipeline sweep --dry-run` shows what would go.",
+    )
+
+
+def check_schedule(checks: dg.AssetChecksDefinition) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name="daily_checks",
+        job=dg.define_asset_job(
+            "check_clones",
+            selection=dg.AssetSelection.checks(checks),
+            description="Look up in the ledger how each clone was proven, and when each backup "
+            "was tested.",
+        ),
+        cron_schedule="30 6 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Evaluates the asset checks of clones and backups, at 6:30 each day. Running "
+        "by default.",
+    )
+
+
+def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefinition:
+    def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
+        if not policy.enabled:
+            return dg.SkipReason(DISABLED)
+        moment = context.scheduled_execution_time.isoformat()
+        return dg.RunRequest(
+            run_key=f"{RESTORE_TEST_PREFIX}{policy.name}:{moment}",
+            run_config={"backup": policy.name},
+            tags={KIND_TAG: "restore test", RESTORE_TEST_TAG: policy.name},
+        )
+
+    return dg.ScheduleDefinition(
+        name=f"{RESTORE_TEST_PREFIX}{policy.name}",
+        job=test_restore,
+        cron_schedule=cron,
+        execution_timezone=policy.timezone,
+        execution_fn=evaluate,
+        default_status=_default_status(policy.enabled),
+        description=f"Restores the newest backup of {policy.name} into a scratch namespace, proves "
+        f"and searches it, and drops it, at `{cron}` ({policy.timezone}). "
+        f"{_stated(policy.enabled)}",
     )
 
 

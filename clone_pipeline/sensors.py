@@ -19,7 +19,7 @@ from clone_pipeline.core.catalog.namespaces import Namespace
 from clone_pipeline.core.errors import CloneError, NotFound
 from clone_pipeline.core.refresh import Attempt, History, Run, Seen, Skip, decide, look
 from clone_pipeline.core.stores import Stores
-from clone_pipeline.jobs import clone_namespace
+from clone_pipeline.jobs import clone_namespace, test_restore
 from clone_pipeline.policies import Policies, RefreshPolicy, read_policies
 from clone_pipeline.policies.load import SENSOR_PREFIX
 from clone_pipeline.settings import Settings
@@ -135,7 +135,7 @@ def _run_request(policy: RefreshPolicy, run: Run) -> dg.RunRequest:
 def _failed_sensor(settings: Settings) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="clone_failed",
-        monitored_jobs=[clone_namespace],
+        monitored_jobs=[clone_namespace, test_restore],
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Marks the clone of a failed run as failed, also where the run could not do "
         "so itself, such as after a killed worker. Running by default.",
@@ -152,7 +152,7 @@ def _cancelled_sensor(settings: Settings) -> dg.SensorDefinition:
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.CANCELED,
         name="clone_cancelled",
-        monitored_jobs=[clone_namespace],
+        monitored_jobs=[clone_namespace, test_restore],
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Marks the clone of a cancelled run as failed, also where the run could not "
         "do so itself. Running by default.",

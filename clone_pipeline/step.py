@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from clone_pipeline.checks import equality_evaluation
 from clone_pipeline.core import ledger, steps
 from clone_pipeline.core.errors import (
     CloneError,
@@ -102,6 +103,7 @@ def run_step(
         )
         if report.step == "publish_clone":
             context.log_event(summary_materialization(report))
+            context.log_event(equality_evaluation(report))  # type: ignore[arg-type]  # it takes them
         return told.show(report)
 
 

@@ -61,7 +61,7 @@ def loaded(policies: Path | None, folder: Path) -> tuple[list[str], str]:
 def test_each_policy_is_a_schedule_or_a_sensor(tmp_path: Path) -> None:
     names, said = loaded(ROOT / "policies.example.yaml", tmp_path)
     ours = {"clone_failed", "clone_cancelled", "policies_file", "hourly_sweep"}
-    assert set(names) == ours | {"nightly", "staging_refresh_staging"}
+    assert set(names) == ours | {"nightly", "restore_test_nightly", "staging_refresh_staging"}
     assert said == ""
 
 

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import click
 import dagster as dg
@@ -23,7 +23,14 @@ from clone_pipeline.cli.main import cli
 from clone_pipeline.core.catalog.schema import UtcTime, metadata
 from clone_pipeline.core.request import CloneRequest, IncludeResources
 from clone_pipeline.core.stores import Stores
-from clone_pipeline.policies import BackupPolicy, Keep, OnChange, RefreshPolicy, read_policies
+from clone_pipeline.policies import (
+    BackupPolicy,
+    Keep,
+    OnChange,
+    RefreshPolicy,
+    RestoreTest,
+    read_policies,
+)
 from clone_pipeline.settings import Settings
 from clone_pipeline_tests.core.bundle.samples import sample, write_bundle
 from clone_pipeline_tests.harness import clone, load, open_stores
@@ -73,6 +80,8 @@ def test_the_request_table_is_the_request() -> None:
 
 
 def _values(annotation: Any) -> str:
+    if get_origin(annotation) is list:
+        return "list"
     choices = get_args(annotation) or (annotation,)
     if isinstance(choices[0], str):
         return " | ".join(f"`{choice}`" for choice in choices)
@@ -231,6 +240,7 @@ def test_a_service_that_writes_as_the_page_says_hits_the_live_generation(stores:
         ("Keep", Keep),
         ("Staging from production", RefreshPolicy),
         ("On change", OnChange),
+        ("The restore test", RestoreTest),
     ],
 )
 def test_the_policies_tables_are_the_models(heading: str, model: type[BaseModel]) -> None:
@@ -254,7 +264,9 @@ def test_the_alerting_example_can_be_loaded() -> None:
     (block,) = blocks(POLICIES, "python")
     names: dict[str, Any] = {}
     exec(block, names)
-    dg.Definitions.validate_loadable(names["defs"])
+    # Dagster would else ask the instance of an earlier test, which is gone.
+    with dg.instance_for_test():
+        dg.Definitions.validate_loadable(names["defs"])
 
 
 # ---- docs/architecture.md --------------------------------------------------------------------

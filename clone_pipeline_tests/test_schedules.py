@@ -17,7 +17,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from clone_pipeline.core.errors import Conflict, NotFound
 from clone_pipeline.core.publish import rollback
 from clone_pipeline.core.request import parse_request
-from clone_pipeline.launch import clone_job
+from clone_pipeline.launch import JOB, clone_job
 from clone_pipeline.schedules import policy_schedules
 from clone_pipeline.settings import load_settings
 from clone_pipeline_tests.cli.conftest import dagster_home, home, made_home
@@ -37,8 +37,12 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def schedule(folder: Path, **sections: list[dict[str, Any]]) -> dg.ScheduleDefinition:
-    (made,) = policy_schedules(written(folder, **sections), load_settings())
+    (made,) = [one for one in schedules(folder, **sections) if one.job_name == JOB]
     return made
+
+
+def schedules(folder: Path, **sections: list[dict[str, Any]]) -> list[dg.ScheduleDefinition]:
+    return policy_schedules(written(folder, **sections), load_settings())
 
 
 def tick(
@@ -177,8 +181,7 @@ def ticks(made: dg.ScheduleDefinition, start: datetime, count: int) -> list[date
 def test_each_day_has_one_backup_when_the_clock_is_changed(
     cron: str, start: datetime, tmp_path: Path
 ) -> None:
-    policies = written(tmp_path, backups=[backup(cron=cron, timezone="Europe/Berlin")])
-    (made,) = policy_schedules(policies, load_settings())
+    made = schedule(tmp_path, backups=[backup(cron=cron, timezone="Europe/Berlin")])
     moments = ticks(made, start.replace(tzinfo=BERLIN), 5)
     days = Counter(moment.astimezone(BERLIN).date() for moment in moments)
     assert [days[day] for day in sorted(days)] == [1] * 5
@@ -197,10 +200,52 @@ def test_each_hourly_backup_has_a_name_of_its_own_when_the_clock_is_changed(
     start: datetime, tmp_path: Path
 ) -> None:
     policies = written(tmp_path, backups=[backup(cron="0 * * * *", timezone="Europe/Berlin")])
-    (made,) = policy_schedules(policies, load_settings())
+    made = policy_schedules(policies, load_settings())[0]
     moments = ticks(made, start.replace(tzinfo=BERLIN), 8)
     apart = {later.timestamp() - one.timestamp() for one, later in pairwise(moments)}
     assert apart == {3600.0}
     names = [policies.backups[0].clone_name(moment) for moment in moments]
     assert len(set(names)) == 8
     assert all(len(name) <= 64 for name in names)
+
+
+# ---- restore tests ---------------------------------------------------------------------------
+
+
+def restore_test(folder: Path, **more: Any) -> list[dg.ScheduleDefinition]:
+    made = schedules(folder, backups=[backup(**more)])
+    return [one for one in made if one.job_name == "test_restore"]
+
+
+def test_a_backup_is_restored_for_a_test_each_week(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    (made,) = restore_test(tmp_path, timezone="Europe/Berlin")
+    assert (made.name, made.cron_schedule) == ("restore_test_nightly", "0 5 * * 0")
+    assert made.execution_timezone == "Europe/Berlin"
+    assert made.default_status == dg.DefaultScheduleStatus.RUNNING
+    (asked,) = tick(made, instance).run_requests
+    assert asked.run_config == {"backup": "nightly"}
+    assert asked.run_key == "restore_test_nightly:2026-05-06T02:00:00+00:00"
+    assert "clone/policy" not in asked.tags  # it is no backup of the policy
+    dg.validate_run_config(defs_job("test_restore"), asked.run_config)
+
+
+def test_when_it_is_tested_is_the_policys_to_say(tmp_path: Path) -> None:
+    (made,) = restore_test(tmp_path, restore_test={"cron": "0 6 1 * *"})
+    assert made.cron_schedule == "0 6 1 * *"
+    assert restore_test(tmp_path, restore_test=None) == []
+
+
+def test_a_policy_that_is_stopped_tests_nothing(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    (made,) = restore_test(tmp_path, enabled=False)
+    assert made.default_status == dg.DefaultScheduleStatus.STOPPED
+    assert tick(made, instance).skip_message == "The policy says `enabled: false`."
+
+
+def defs_job(name: str) -> dg.JobDefinition:
+    from clone_pipeline.definitions import defs
+
+    return defs.resolve_job_def(name)

@@ -105,7 +105,6 @@ def _listed(connection: Connection, namespace: Namespace) -> dict[str, Any]:
     shown = catalog.model(connection, namespace)
     found = ledger.unfinished(connection, namespace.organization_id, namespace.name)
     replacement = found if found and found.namespace_key != namespace.key else None
-    policy, proof = ledger.policy_and_proof(connection, namespace.clone_id)
     return {
         "namespace_name": namespace.name,
         "namespace_id": namespace.namespace_id,
@@ -116,8 +115,7 @@ def _listed(connection: Connection, namespace: Namespace) -> dict[str, Any]:
         "replacement_status": replacement and replacement.status,
         "replacement_error": replacement and replacement.error,
         "source_namespace_id": shown.get("source_namespace_id"),
-        "policy": policy,
-        "proven": proof,
+        **ledger.proof(connection, namespace.clone_id),
         "collections": shown["collection_count"],
         "objects": shown["object_count"],
         "points": shown.get("document_count"),
@@ -133,6 +131,9 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
     if row["policy"]:
         proven = "proven" if row["proven"] == "full" else "not proven"
         states.append(f"for policy {row['policy']}, {proven}")
+    if tested := row["restore_test"]:
+        how = "proven restorable" if tested["good"] else "RESTORE TEST FAILED"
+        states.append(f"{how} at {tested['tested_at'][:16].replace('T', ' ')}")
     if row["replacement_status"]:
         states.append(f"replacement {row['replacement_status']}")
     return {

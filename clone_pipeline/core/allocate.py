@@ -10,6 +10,7 @@ from .catalog.namespaces import Namespace
 from .ids import derive, derive_free
 from .kinds import KINDS
 from .references import IdMap
+from .reinstate import restored_from
 from .request import CloneRequest
 from .resolve import Parties
 
@@ -44,6 +45,7 @@ def allocate(
         ids=ids,
         names=names,
         left_out=left_out,
+        restored_from=restored_from(connection, source) if request.restore else None,
     )
 
 

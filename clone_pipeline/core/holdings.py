@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -13,6 +13,9 @@ from sqlalchemy import Connection, RowMapping, select
 from .catalog.namespaces import Namespace
 from .catalog.schema import clones, namespaces
 from .ledger import UNFINISHED, Clone, backup_policy
+
+# So long a clone that failed can be resumed.
+LEFTOVERS_STAY = timedelta(days=7)
 
 _LEDGER = ("policy", "status", "request", "qdrant_collection", "created_at", "updated_at")
 
@@ -76,7 +79,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class Holdings:
-    """`in_use` has the run that reads or writes a generation, by the generation's key."""
+    """`in_use` says what reads or writes a generation, or will, by the generation's key."""
 
     now: datetime
     by_name: list[list[Generation]]
@@ -126,8 +129,8 @@ class Holdings:
         """Why a generation must not go, when it would because of one of its name (or itself)."""
         if one.clone is None:
             return f"generation {one.namespace.generation} was not made by clone-pipeline"
-        if (run := self.in_use.get(one.namespace.key)) is not None:
-            return f"the run {run} uses it"
+        if (use := self.in_use.get(one.namespace.key)) is not None:
+            return use
         if one is not because_of and one.is_unfinished:
             return "its replacement is not finished"
         if one is not because_of and one.is_backup:
@@ -149,11 +152,18 @@ def _name(one: Generation) -> tuple[str, str]:
 
 
 def _in_use(connection: Connection, now: datetime) -> dict[int, str]:
-    query = select(clones).where(clones.c.status.in_(UNFINISHED))
-    found = [Clone.of(row) for row in connection.execute(query).mappings()]
-    return {
-        key: str(clone.run_id)
-        for clone in found
-        if clone.is_held(now)
-        for key in (clone.source_namespace_key, clone.namespace_key)
-    }
+    query = select(clones).where(clones.c.status.in_(UNFINISHED)).order_by(clones.c.created_at)
+    unfinished = [Clone.of(row) for row in connection.execute(query).mappings()]
+    found = {}
+    for clone in unfinished:
+        heard_of_at = max(clone.updated_at, clone.heartbeat_at or clone.updated_at)
+        if heard_of_at + LEFTOVERS_STAY > now:
+            found[clone.source_namespace_key] = (
+                f"{clone.namespace_name} is made of it, is not finished, and can be resumed until "
+                f"{heard_of_at + LEFTOVERS_STAY:%Y-%m-%d %H:%M} UTC"
+            )
+    for clone in unfinished:
+        if clone.is_held(now):
+            for key in (clone.source_namespace_key, clone.namespace_key):
+                found[key] = f"the run {clone.run_id} uses it"
+    return found

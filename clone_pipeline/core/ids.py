@@ -65,6 +65,7 @@ def id_map_to_json(ids: IdMap) -> dict[str, Any]:
         "ids": {kind: dict(pairs) for kind, pairs in ids.ids.items()},
         "names": {kind: sorted(names) for kind, names in ids.names.items()},
         "left_out": {kind: sorted(names) for kind, names in ids.left_out.items()},
+        "restored_from": ids.restored_from,
     }
 
 
@@ -75,4 +76,5 @@ def id_map_from_json(values: Mapping[str, Any]) -> IdMap:
         ids=values["ids"],
         names={kind: frozenset(names) for kind, names in values["names"].items()},
         left_out={kind: frozenset(names) for kind, names in values["left_out"].items()},
+        restored_from=values.get("restored_from"),
     )

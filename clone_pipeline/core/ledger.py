@@ -56,6 +56,7 @@ class Clone:
     heartbeat_at: datetime | None
     parked: list[dict[str, Any]]
     seal: dict[str, Any] | None
+    restore_test: dict[str, Any] | None
     response: dict[str, Any] | None
     created_at: datetime
     updated_at: datetime
@@ -109,13 +110,22 @@ def backup_policy(policy: str | None, request: Mapping[str, Any]) -> str | None:
     return policy if request["if_exists"] == "fail" else None
 
 
-def policy_and_proof(connection: Connection, clone_id: str | None) -> tuple[str | None, str | None]:
-    """The policy that a clone was made for, and how it was proven before it was published."""
-    query = select(clones.c.policy, clones.c.request, clones.c.status)
+def keep_restore_test(connection: Connection, clone_id: str, result: dict[str, Any]) -> None:
+    """What a restore test of that backup found; no change of the clone itself."""
+    mine = clones.c.clone_id == clone_id
+    connection.execute(update(clones).where(mine).values(restore_test=result))
+
+
+def proof(connection: Connection, clone_id: str | None) -> dict[str, Any]:
+    """The policy that a clone was made for, how it was proven before it was published, and the
+    last restore test of it."""
+    query = select(clones.c.policy, clones.c.request, clones.c.status, clones.c.restore_test)
     row = connection.execute(query.where(clones.c.clone_id == clone_id)).first()
-    if row is None:
-        return None, None
-    return row.policy, row.request["verify"] if row.status == "ready" else None
+    return {
+        "policy": row and row.policy,
+        "proven": row.request["verify"] if row and row.status == "ready" else None,
+        "restore_test": row and row.restore_test,
+    }
 
 
 def unfinished(connection: Connection, organization_id: str, name: str) -> Clone | None:

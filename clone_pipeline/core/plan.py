@@ -24,7 +24,7 @@ from .lane import DISK, Situation, choose_lane, observe
 from .notices import refuse_dangling, warnings
 from .principal import Principal
 from .references import IdMap, Reference, Rewriter
-from .reinstate import Reinstated, read_parked, reinstate, sentences, still_cleared
+from .reinstate import Parked, Reinstated, cleared_before, read_parked, sentences
 from .request import CloneRequest
 from .resolve import Parties
 from .stores import Stores
@@ -89,6 +89,7 @@ class Plan:
     source_mark: str = ""
     target_only: dict[str, list[str]] = field(default_factory=dict)
     reinstated: Reinstated = field(default_factory=Reinstated)
+    cleared_before: list[Parked] = field(default_factory=list)
 
     @property
     def parked(self) -> list[dict[str, Any]]:
@@ -131,6 +132,7 @@ class Plan:
             "references": [asdict(reference) for reference in self.references],
             "put_back": self.reinstated.put_back,
             "by_hand": self.reinstated.by_hand,
+            "cleared_before": self.cleared_before,
             "ids": id_map_to_json(self.id_map),
             "qdrant_config": self.qdrant_config,
             "transport": self.transport,
@@ -156,12 +158,9 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         # Read again in this snapshot, so that the configuration and the resources fit together.
         source = catalog.by_key(connection, parties.source.key)
         id_map = allocate(connection, request, source, parties)
-        rewriter = Rewriter(id_map)
-        resources, references = _rewrite(connection, stores, request, source, id_map, rewriter)
-        reinstated = Reinstated(resources)
-        if request.restore:
-            reinstated = reinstate(resources, references, read_parked(connection, source))
-            references = still_cleared(references, reinstated)
+        reinstated = read_parked(connection, source) if request.restore else Reinstated()
+        resources, references = _rewrite(connection, stores, request, source, id_map, reinstated)
+        before = cleared_before(connection, request, source)
         counts, sizes = _measure_objects(connection, source.key)
         target_only = _target_only(connection, parties.replaces, resources)
     lane = choose_lane(request.lane, _situation(stores, request, source, id_map))
@@ -174,7 +173,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         target_namespace_id=id_map.namespace[1],
         replaces=parties.replaces,
         id_map=id_map,
-        resources=reinstated.resources,
+        resources=resources,
         references=references,
         counts={**_count(resources), **counts, "points": 0},
         bytes={**sizes, "points": 0, "disk_needed": sizes["objects"]},
@@ -186,6 +185,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         warnings=[],
         target_only=target_only,
         reinstated=reinstated,
+        cleared_before=before,
     )
 
 
@@ -281,10 +281,12 @@ def _rewrite(
     request: CloneRequest,
     source: Namespace,
     id_map: IdMap,
-    rewriter: Rewriter,
+    reinstated: Reinstated,
 ) -> tuple[list[PlannedResource], list[Reference]]:
     now = stores.clock()
+    rewriter = Rewriter(id_map)
     namespace, references = _plan_namespace(request, source, id_map, rewriter, now)
+    reinstated.document("namespace", "", 0, source.raw)
     resources = [namespace]
     for kind in KINDS:
         if not kind.requested(request):
@@ -292,9 +294,10 @@ def _rewrite(
         record = RECORDS[kind.name]
         for row in catalog.read_records(connection, source.key, kind.name):
             raw = {column: row[column] for column in record.columns} | row["document"]
-            document, found = rewriter.rewrite(kind.name, raw)
             source_id = row[record.id_field]
             version = row["version"] if kind.name == "taxonomy" else 0
+            raw = reinstated.document(kind.name, source_id, version, raw)
+            document, found = rewriter.rewrite(kind.name, raw)
             references += [replace(one, version=version) for one in found]
             resources.append(
                 PlannedResource(
@@ -308,6 +311,8 @@ def _rewrite(
                     updated_at=row["updated_at"],
                 )
             )
+    if request.restore:
+        reinstated.finish(references, [kind.name for kind in KINDS if kind.requested(request)])
     return resources, references
 
 

@@ -1,28 +1,29 @@
 """Puts back what was cleared when a backup was made, so that a restored namespace works again.
 
-The ledger keeps each cleared value with the path at which it stood (`clones.parked`). A list's
-items were dropped one by one, so they are put back in the order in which they were found: then
-each index is right when its turn comes.
+The ledger keeps each cleared value with the path at which it stood (`clones.parked`). It is put
+back into the backup's document before that is rewritten, so that references in it are rewritten,
+checked and reported like all others. A list's items were dropped one by one, so they are put back
+in the order in which they were found: then each index is right when its turn comes.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection
 
 from . import ledger
+from .catalog import namespaces as catalog
 from .catalog.namespaces import Namespace
 from .errors import InvalidRequest
 from .references import WAS_SET, Reference
 from .request import CloneRequest
-
-if TYPE_CHECKING:
-    from .plan import PlannedResource
 
 Parked = dict[str, Any]
 
@@ -31,16 +32,56 @@ _INDEX = re.compile(r"\[(\d+)\]")
 _SECRET = "is a secret, of which only is known that it was set"  # noqa: S105
 _OWN = "two namespaces must not share"
 _MOVED = "has no place any more, or holds something else now"
+_BEFORE = "had been cleared already in what was backed up, itself a clone"
 
 
 @dataclass
 class Reinstated:
-    """`put_back` are the parked values that stand where they stood; `by_hand` the others, each with
-    the reason in `why`."""
+    """What becomes of `parked`, the values that were cleared when the backup was made: those in
+    `put_back` stand where they stood; a person sets those in `by_hand`, each with the reason in
+    `why`. `before` is what had been cleared when the backup's source was made."""
 
-    resources: list[PlannedResource] = field(default_factory=list)
+    parked: list[Parked] = field(default_factory=list)
+    before: list[Parked] = field(default_factory=list)
     put_back: list[Parked] = field(default_factory=list)
     by_hand: list[Parked] = field(default_factory=list)
+
+    def document(
+        self, kind: str, source_id: str, version: int, document: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The backup's document with what was cleared in it. The one given stays as it is."""
+        entries = of_document(self.parked, kind, source_id, version)
+        result, standing = restore_document(document, entries)
+        self.put_back += standing
+        stands = {id(entry) for entry in standing}
+        for entry in entries:
+            if id(entry) not in stands:
+                self._leave(entry, _MOVED)
+        for entry in of_document(self.before, kind, source_id, version):
+            if not _is_settled(result, entry["removed"]):
+                self._leave(entry, _BEFORE)
+        return result
+
+    def finish(self, references: Iterable[Reference], kinds: Sequence[str]) -> None:
+        """Tells of what is left: of resources of those kinds that are gone, and of what rewriting
+        has just cleared because somebody had set it in the backup."""
+        told = {_place(entry) for entry in (*self.put_back, *self.by_hand)}
+        for entry in self.parked:
+            if entry["resource"] in kinds and _place(entry) not in told:
+                self._leave(entry, _MOVED)
+        for one in references:
+            entry = asdict(one)
+            acts = one.outcome == "cleared" and not one.dangles
+            if acts and _place(entry) not in told:
+                self._leave(entry, _OWN)
+
+    def _leave(self, entry: Parked, why: str) -> None:
+        if entry["parked"] == WAS_SET:
+            why = _SECRET
+        elif entry["resource"] == "namespace":
+            why = _OWN  # where its vectors and plugins are: the restored one has its own
+        if all(_place(entry) != _place(one) for one in self.by_hand):
+            self.by_hand.append({**entry, "why": why})
 
 
 def check_restorable(
@@ -68,99 +109,135 @@ def check_restorable(
         )
 
 
-def read_parked(connection: Connection, source: Namespace) -> list[Parked]:
-    """What was cleared when the backup was made; nothing where it is none."""
-    return ledger.get(connection, source.clone_id).parked if source.clone_id else []
+def restored_from(connection: Connection, source: Namespace) -> str:
+    """The id of the namespace that a backup was made of."""
+    return str(ledger.get(connection, str(source.clone_id)).plan["source"]["namespace_id"])
 
 
-def reinstate(
-    resources: Sequence[PlannedResource], references: Sequence[Reference], parked: Sequence[Parked]
-) -> Reinstated:
-    """The resources as they are to be restored: with what rewriting the backup itself has just
-    cleared (`references`), because somebody set it there, and with what was parked when it was
-    made."""
-    own = [asdict(one) for one in references if one.parked is not None]
-    found = Reinstated(list(resources))
-    for entries in (own, parked):
-        _put_all_back(found, entries)
-    return found
-
-
-def _put_all_back(found: Reinstated, entries: Sequence[Parked]) -> None:
-    documents = {_identity(one): copy.deepcopy(one.document) for one in found.resources}
-    seen = {_place(entry) for entry in found.by_hand}
-    for entry in entries:
-        place = _place(entry)
-        document = documents.get(place[:3])
-        if document is None or place in seen:
-            continue  # of a type that is not asked for; or two references in one removed value
-        seen.add(place)
-        if entry["parked"] == WAS_SET:
-            found.by_hand.append(entry | {"why": _SECRET})
-        elif entry["resource"] == "namespace":
-            # Where its vectors and plugins are: the restored one has its own.
-            found.by_hand.append(entry | {"why": _OWN})
-        elif put_back(document, entry["removed"], entry["parked"], entry["old"]):
-            found.put_back.append(entry)
-        else:
-            found.by_hand.append(entry | {"why": _MOVED})
-    found.resources = [replace(one, document=documents[_identity(one)]) for one in found.resources]
-
-
-def still_cleared(references: Sequence[Reference], found: Reinstated) -> list[Reference]:
-    """The references as the restored namespace has them: what stands again was not cleared."""
-    again = {_place(entry) for entry in found.put_back}
-    return [
-        replace(one, outcome="kept", parked=None, removed=None)
-        if one.removed is not None and _place(asdict(one)) in again
-        else one
-        for one in references
+def read_parked(connection: Connection, source: Namespace) -> Reinstated:
+    """What was cleared when the backup was made, nothing of it put back yet."""
+    backup = ledger.get(connection, str(source.clone_id))
+    rows = list(catalog.read_records(connection, source.key, "taxonomy"))
+    versions = {row["taxonomy_id"]: row["version"] for row in rows}
+    # Older ledgers do not tell versions of a taxonomy apart: it is clear only where there is one.
+    several = Counter(row["taxonomy_id"] for row in rows)
+    only = {name: versions[name] for name, count in several.items() if count == 1}
+    parked = [
+        {"version": only.get(entry["resource_id"]), **entry}
+        if entry["resource"] == "taxonomy"
+        else entry
+        for entry in backup.parked
     ]
+    return Reinstated(parked, backup.plan.get("cleared_before", []))
+
+
+def cleared_before(
+    connection: Connection, request: CloneRequest, source: Namespace
+) -> list[Parked]:
+    """What a clone that keeps all ids cannot know from its source, because it was cleared there:
+    for whoever restores the clone one day."""
+    if source.clone_id is None or not request.preserve_resource_ids or request.restore:
+        return []  # of a restore, `by_hand` says it
+    made = ledger.get(connection, source.clone_id)
+    if not made.request["preserve_resource_ids"]:
+        return []  # its references are to other ids
+    return [*made.plan.get("cleared_before", []), *made.plan.get("by_hand", []), *made.parked]
 
 
 def restore_document(
-    document: dict[str, Any],
-    entries: Sequence[Parked],
-    kind: str,
-    source_id: str = "",
-    version: int = 0,
-) -> None:
-    """Puts back, in one document of that identity, what a plan has put back in it."""
+    document: dict[str, Any], entries: Sequence[Parked]
+) -> tuple[dict[str, Any], list[Parked]]:
+    """One document with what was cleared in it put back, and the entries that stand there now."""
+    result = copy.deepcopy(document)
+    standing: list[Parked] = []
+    places: set[str] = set()
+    # By list and item: how many of them are put back, or were there again.
+    known: Counter[tuple[int, str]] = Counter()
     for entry in entries:
-        if (entry["resource"], _id_of(entry), entry.get("version", 0)) == (
-            kind,
-            source_id,
-            version,
-        ):
-            put_back(document, entry["removed"], entry["parked"], entry["old"])
+        if entry["parked"] == WAS_SET or entry["resource"] == "namespace":
+            continue
+        if entry["removed"] in places:  # two references in one removed value
+            standing.append(entry)
+        elif put_back(result, entry["removed"], entry["parked"], entry["old"], known):
+            places.add(entry["removed"])
+            standing.append(entry)
+    return result, standing
 
 
-def put_back(document: dict[str, Any], path: str, value: Any, dropped: str = "") -> bool:
+def of_document(
+    entries: Sequence[Parked], kind: str, source_id: str = "", version: int = 0
+) -> list[Parked]:
+    """The entries of one resource."""
+    return [
+        entry
+        for entry in entries
+        if entry["resource"] == kind
+        and (kind == "namespace" or entry["resource_id"] == source_id)
+        and entry.get("version", 0) == version
+    ]
+
+
+def put_back(
+    document: dict[str, Any],
+    path: str,
+    value: Any,
+    dropped: str = "",
+    known: Counter[tuple[int, str]] | None = None,
+) -> bool:
     """Whether the value stands at the path now: in the place of nothing, between the items of a
-    list, or under a key that was `dropped` with it."""
+    list, or under a key that was `dropped` with it. An item that the list has again, beyond those
+    that are `known`, is not put there twice."""
+    found = _locate(document, path, dropped)
+    if found is None:
+        return False
+    holder, at = found
+    if isinstance(holder, list):
+        _put_item_back(holder, int(at), value, Counter() if known is None else known)
+        return True
+    if holder.get(at) is None or holder[at] is False:
+        holder[at] = copy.deepcopy(value)
+    return _text(holder[at]) == _text(value)
+
+
+def _put_item_back(items: list[Any], at: int, value: Any, known: Counter[tuple[int, str]]) -> None:
+    text = _text(value)
+    if sum(_text(item) == text for item in items) == known[id(items), text]:
+        items.insert(at, copy.deepcopy(value))
+    known[id(items), text] += 1
+
+
+def _locate(document: dict[str, Any], path: str, dropped: str = "") -> tuple[Any, Any] | None:
+    """The object and key, or the list and index, that a path leads to; None where it leads
+    nowhere."""
     node: Any = document
     rest = path
     while True:
+        at: Any
         if isinstance(node, dict):
-            key, rest = _next_key(node, rest, dropped)
-            if key is None:
-                return False
-            if rest:
-                node = node.get(key)
-                continue
-            if node.get(key) in (None, False):
-                node[key] = copy.deepcopy(value)
-            return bool(node[key] == value)
-        index = _INDEX.match(rest)
-        if not isinstance(node, list) or index is None:
-            return False
-        at, rest = int(index[1]), rest[index.end() :].removeprefix(".")
-        if at > len(node) or (rest and at == len(node)):
-            return False
+            at, rest = _next_key(node, rest, dropped)
+            if at is None:
+                return None
+        else:
+            index = _INDEX.match(rest)
+            if not isinstance(node, list) or index is None:
+                return None
+            at, rest = int(index[1]), rest[index.end() :].removeprefix(".")
         if not rest:
-            node.insert(at, copy.deepcopy(value))
-            return True
-        node = node[at]
+            return node, at
+        if isinstance(node, list) and at >= len(node):
+            return None
+        node = node[at] if isinstance(node, list) else node.get(at)
+
+
+def _text(value: Any) -> str:
+    """Equal for equal JSON alone: in Python 1 is True."""
+    return json.dumps(value, sort_keys=True)
+
+
+def _is_settled(document: dict[str, Any], path: str) -> bool:
+    """Whether somebody has set something there. Of a list's items nobody knows."""
+    holder, at = _locate(document, path) or (None, None)
+    return isinstance(holder, dict) and bool(holder.get(at))
 
 
 def _next_key(node: dict[str, Any], path: str, dropped: str) -> tuple[str | None, str]:
@@ -176,17 +253,8 @@ def _next_key(node: dict[str, Any], path: str, dropped: str) -> tuple[str | None
 
 
 def _place(entry: Parked) -> tuple[str, str, int, str]:
-    return (entry["resource"], _id_of(entry), entry.get("version", 0), entry["removed"])
-
-
-def _identity(resource: PlannedResource) -> tuple[str, str, int]:
-    # There is one namespace, whatever it is called by now.
-    source_id = "" if resource.kind == "namespace" else resource.source_id
-    return resource.kind, source_id, resource.version
-
-
-def _id_of(entry: Parked) -> str:
-    return "" if entry["resource"] == "namespace" else str(entry["resource_id"])
+    name = "" if entry["resource"] == "namespace" else str(entry["resource_id"])
+    return (entry["resource"], name, entry.get("version", 0), entry["removed"])
 
 
 def sentences(found: Reinstated) -> list[str]:

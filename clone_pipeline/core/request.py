@@ -103,8 +103,10 @@ class CloneRequest(BaseModel):
 
         How fast and how thoroughly it is done is not part of it.
         """
-        pace = {"verify", "verify_objects", "max_points_per_second", "concurrent_slices"}
-        text = json.dumps(self.model_dump(exclude=pace), sort_keys=True)
+        left_out = {"verify", "verify_objects", "max_points_per_second", "concurrent_slices"}
+        if not self.restore:
+            left_out.add("restore")  # clones that were begun before there was this option
+        text = json.dumps(self.model_dump(exclude=left_out), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

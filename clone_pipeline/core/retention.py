@@ -72,7 +72,7 @@ def retain(backups: Iterable[Backup], keep: Keep, timezone: tzinfo) -> Retained:
         if not backup.proven and (newest_proven is None or backup.sequence > newest_proven):
             reasons[backup.clone_id].append("no newer backup is proven")
         if backup.in_use:
-            reasons[backup.clone_id].append("in use by a run")
+            reasons[backup.clone_id].append("in use by a run, or by a clone that can be resumed")
     return Retained(
         keep={clone_id: why for clone_id, why in reasons.items() if why},
         delete={

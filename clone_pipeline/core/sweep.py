@@ -19,12 +19,10 @@ from .catalog.namespaces import Namespace
 from .catalog.schema import namespaces
 from .discard import discard, lock, remove
 from .errors import CloneError, Conflict
-from .holdings import Generation, Holdings
+from .holdings import LEFTOVERS_STAY, Generation, Holdings
 from .retention import Backup, Keep, retain
 from .stores import Stores
 
-# A failed clone can be resumed for a week.
-LEFTOVERS_STAY = timedelta(days=7)
 # Readers that found a generation before it was replaced go on with it for a while.
 REPLACED_STAYS = timedelta(hours=1)
 
@@ -202,8 +200,8 @@ def _as_backup(holdings: Holdings, one: Generation) -> Backup:
 
 
 def _plan_unfinished(plan: SweepPlan, holdings: Holdings, one: Generation) -> None:
-    if (run := holdings.in_use.get(one.namespace.key)) is not None:
-        plan.kept.append(Entry("leftover", f"the run {run} is at work on it", (one.namespace,)))
+    if (use := holdings.in_use.get(one.namespace.key)) is not None:
+        plan.kept.append(Entry("leftover", use, (one.namespace,)))
         return
     until = one.heard_of_at + LEFTOVERS_STAY
     if holdings.now < until:

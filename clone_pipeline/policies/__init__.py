@@ -1,7 +1,7 @@
 """The policies file: which backups and refreshes run by themselves."""
 
 from clone_pipeline.policies.load import Policies, Problem, load_policies, read_policies
-from clone_pipeline.policies.models import BackupPolicy, Keep, OnChange, RefreshPolicy
+from clone_pipeline.policies.models import BackupPolicy, Keep, OnChange, RefreshPolicy, RestoreTest
 
 __all__ = [
     "BackupPolicy",
@@ -10,6 +10,7 @@ __all__ = [
     "Policies",
     "Problem",
     "RefreshPolicy",
+    "RestoreTest",
     "load_policies",
     "read_policies",
 ]

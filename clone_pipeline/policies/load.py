@@ -25,12 +25,17 @@ _OURS = {
     "clone_namespace",
     "sweep_namespaces",
     "hourly_sweep",
+    "test_restore",
+    "check_clones",
+    "daily_checks",
     "clone_failed",
     "clone_cancelled",
     "policies_file",
 }
 # What the sensor of a refresh is called: a schedule must not be called the same.
 SENSOR_PREFIX = "staging_refresh_"
+# And the schedule of a backup's restore test.
+RESTORE_TEST_PREFIX = "restore_test_"
 
 
 @dataclass(frozen=True)
@@ -142,10 +147,10 @@ class _Reader:
     def _clash(self, policy: BackupPolicy | RefreshPolicy) -> str | None:
         """What is wrong with a policy beside the others."""
         name = policy.name
-        if not _NAME.fullmatch(name) or name.startswith(SENSOR_PREFIX):
+        if not _NAME.fullmatch(name) or name.startswith((SENSOR_PREFIX, RESTORE_TEST_PREFIX)):
             return (
                 f"`name` {name!r} is not usable: write letters, digits and `_`, and do not begin "
-                f"with `{SENSOR_PREFIX}`."
+                f"with `{SENSOR_PREFIX}` or `{RESTORE_TEST_PREFIX}`."
             )
         if _is_reserved(name):
             return f"`name` {name!r} means something else in Dagster; choose another."

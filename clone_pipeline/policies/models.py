@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
@@ -16,6 +16,10 @@ DEFAULT_NAME = "{source}_backup_{date}_{time}"
 
 # The policy itself says these.
 _SAID_ELSEWHERE = ("namespace_identifier", "namespace_name", "mode", "if_exists", "restore")
+
+
+# What Dagster takes for an owner.
+_OWNER = r"^([^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_.-]+)$"
 
 
 class _Strict(BaseModel):
@@ -93,6 +97,20 @@ class Keep(_Strict):
         return self
 
 
+class RestoreTest(_Strict):
+    """When the newest proven backup is restored into a scratch namespace, for a test."""
+
+    cron: str = Field("0 5 * * 0", description="When, in the policy's time zone.")
+    max_age_days: int = Field(
+        8, ge=1, description="The check `restore_tested` fails when the last test is older."
+    )
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> RestoreTest:
+        check_cron(self.cron)
+        return self
+
+
 class OnChange(_Strict):
     """When a change in the source starts a refresh."""
 
@@ -112,6 +130,9 @@ class _Policy(_Strict):
     )
     source: str = Field(min_length=1, description="The namespace to clone: its id or its name.")
     enabled: bool = Field(True, description="`false` stops it without taking it out of the file.")
+    owners: list[Annotated[str, Field(pattern=_OWNER)]] = Field(
+        [], description="Who answers for it, as Dagster shows: e-mail addresses, or `team:NAME`."
+    )
 
 
 class BackupPolicy(_Policy):
@@ -128,6 +149,9 @@ class BackupPolicy(_Policy):
         BackupOptions(), description="Options of the clone, as in the request."
     )
     keep: Keep | None = Field(None, description="How many backups stay; without it all of them do.")
+    restore_test: RestoreTest | None = Field(
+        RestoreTest(), description="The restore test, weekly by default; `null` leaves it out."
+    )
 
     @model_validator(mode="after")
     def _is_usable(self) -> BackupPolicy:

@@ -209,9 +209,14 @@ def test_what_a_run_reads_or_writes_stays(stores: Stores, clock: Clock) -> None:
     report = swept(stores)
     assert report.removed == []
     assert why(report, "short").endswith(f"but the run {reading.run_id} uses it")
-    assert why(report, "reader") == f"the run {reading.run_id} is at work on it"
+    assert why(report, "reader") == f"the run {reading.run_id} uses it"
     ledger.fail(stores, reading.clone_id, str(reading.run_id), "The run died.")
-    assert names(swept(stores).removed) == [("short", 1)]
+    # A resume would go on reading it.
+    report = swept(stores)
+    assert report.removed == []
+    assert "reader is made of it, is not finished, and can be resumed" in why(report, "short")
+    clock.passes(sweep.LEFTOVERS_STAY)
+    assert names(swept(stores).removed) == [("reader", 1), ("short", 1)]
 
 
 def test_a_clone_that_was_given_another_collection_stays(stores: Stores, clock: Clock) -> None:

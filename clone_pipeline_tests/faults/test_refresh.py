@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from sqlalchemy import select, update
 
@@ -23,10 +24,12 @@ from clone_pipeline.core.vectors.paging import pages
 from clone_pipeline.core.vectors.port import Point
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 from clone_pipeline_tests import harness
+from clone_pipeline_tests.watching import UNCHANGED, Watching
 
 from .bundles import NAME, QDRANT, write_namespace
 
 REFRESHES = 20
+SENSOR_REFRESHES = 50
 TARGET = "staging"
 POINTS = 10
 # Not a measure of speed: it ends a test that hangs.
@@ -208,6 +211,34 @@ def test_refreshes_under_the_eyes_of_readers(
     assert [reader.error for reader in watching] == [None] * readers
     assert look_up(stores).generation == refreshes + 1
     assert verify_pair(stores, None, NAME, TARGET).equal is True
+
+
+@pytest.mark.long
+def test_refreshes_by_the_sensor_under_the_eyes_of_readers(
+    server: Stores, qdrant_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run for each change, as Dagster launches it."""
+    monkeypatch.setenv("CLONE_PIPELINE_HOME", str(tmp_path))
+    monkeypatch.setenv("CLONE_PIPELINE_LOG_LEVEL", "CRITICAL")
+    monkeypatch.setenv("QDRANT_URL", qdrant_url)
+    policy = {"source": NAME, "target": TARGET}
+    options = {"include_resources": {"taxonomies": True}}
+    with dg.instance_for_test() as instance:
+        watching = Watching(tmp_path, instance, **policy, options=options)
+        assert watching.run(watching.asked()).success
+        ids = ids_of(server)
+        with Reader.at_work(server, 3) as readers:
+            for round in range(SENSOR_REFRESHES):
+                change_source(server, f"round {round}")
+                assert watching.run(watching.asks_at_last()).success
+                assert watching.skipped() == UNCHANGED
+                assert ids_of(server) == ids
+                for reader in readers:
+                    reader.wait_for(f"round {round}")
+        assert [reader.error for reader in readers] == [None] * 3
+        runs = instance.get_runs(dg.RunsFilter(tags={"clone/policy": "follow"}))
+        assert len(runs) == SENSOR_REFRESHES + 1
+    assert verify_pair(server, None, NAME, TARGET).equal is True
 
 
 @pytest.mark.parametrize("where", ["embedded", "server"])

@@ -50,7 +50,7 @@ OPTIONS = (
     "include_resources, description, source_organization_id, preserve_resource_ids, on_dangling, "
     "organization_id, lane, verify, verify_objects, max_points_per_second, concurrent_slices"
 )
-KEYS = "name, source, enabled, cron, timezone, name_template, options, keep"
+KEYS = "name, source, enabled, owners, cron, timezone, name_template, options, keep, restore_test"
 
 # (lines of the entry, the line that is named, the sentence)
 BACKUPS = [
@@ -84,8 +84,8 @@ BACKUPS = [
     (["name: b", "source: prod", "cron: '@daily'", "keep: {yearly: 1}"], 8, "Unknown key `keep.yearly`; accepted are: last, hourly, daily, weekly, monthly."),
     (["name: b", "source: prod", "cron: '@daily'", "enabled: maybe"], 8, "`enabled` is not usable: input should be a valid boolean (got \"maybe\")."),
     (["name: b", "source: prod", "cron: '@daily'", "source: other"], 8, "`source` stands here and in line 6; keep one."),
-    (["name: a-b", "source: prod", "cron: '@daily'"], 5, "`name` 'a-b' is not usable: write letters, digits and `_`, and do not begin with `staging_refresh_`."),
-    (["name: staging_refresh_x", "source: prod", "cron: '@daily'"], 5, "`name` 'staging_refresh_x' is not usable: write letters, digits and `_`, and do not begin with `staging_refresh_`."),
+    (["name: a-b", "source: prod", "cron: '@daily'"], 5, "`name` 'a-b' is not usable: write letters, digits and `_`, and do not begin with `staging_refresh_` or `restore_test_`."),
+    (["name: staging_refresh_x", "source: prod", "cron: '@daily'"], 5, "`name` 'staging_refresh_x' is not usable: write letters, digits and `_`, and do not begin with `staging_refresh_` or `restore_test_`."),
     (["name: config", "source: prod", "cron: '@daily'"], 5, "`name` 'config' means something else in Dagster; choose another."),
     (["name: clone_failed", "source: prod", "cron: '@daily'"], 5, "`name` 'clone_failed' means something else in Dagster; choose another."),
     (["name: good", "source: other", "cron: '@daily'"], 5, "The name 'good' is taken by the policy in line 2."),
@@ -116,7 +116,7 @@ REFRESHES = [
     (["on_change: {quiet_period_seconds: 1.5}"], 9, "`on_change.quiet_period_seconds` is not usable: input should be a valid integer (got 1.5)."),
     (["on_change: {}", "max_age_seconds: 5"], 10, "`max_age_seconds` is not usable: input should be greater than or equal to 60 (got 5)."),
     (["on_change: {}", "options: {if_exists: fail}"], 10, "A policy does not take `if_exists`: a backup never replaces anything, and a refresh always replaces its target."),
-    (["on_change: {}", "keep: {last: 1}"], 10, "Unknown key `keep`; accepted are: name, source, enabled, target, on_change, cron, timezone, max_age_seconds, options."),
+    (["on_change: {}", "keep: {last: 1}"], 10, "Unknown key `keep`; accepted are: name, source, enabled, owners, target, on_change, cron, timezone, max_age_seconds, options."),
 ]  # fmt: skip
 
 

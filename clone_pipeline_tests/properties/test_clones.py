@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
-import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ from clone_pipeline.core.stores import Stores, VectorAddress
 
 from .. import harness
 from ..core.bundle.samples import exact, read_bundle, write_bundle
+from .loaded import LONG_EXAMPLES, loaded, nothing
 from .namespaces import Source, everything, namespaces
 from .oracle import bundles_apart, clone_of, expected, plan_apart, telling_apart
 from .world import NAMESPACE_ID, NAMESPACE_NAME
@@ -42,28 +39,6 @@ WAYS = st.one_of(
     st.just({"include_resources": _EVERYTHING, "preserve_resource_ids": True}),
     st.builds(lambda selection: {"include_resources": selection}, st.sampled_from(SELECTIONS)),
 )
-# Read at import: no test sees the environment.
-_LONG = int(os.environ.get("CLONE_PIPELINE_TEST_EXAMPLES", "200"))
-
-
-@pytest.fixture(scope="session")
-def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite catalog with its tables, to be copied: making them is half of an example's time."""
-    home = tmp_path_factory.mktemp("template")
-    with harness.open_stores(home):
-        pass
-    return home / "catalog.db"
-
-
-@contextmanager
-def loaded(source: Source, empty_catalog: Path) -> Iterator[tuple[Stores, Path]]:
-    """Stores that hold nothing but the source, and their folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        shutil.copy(empty_catalog, home / "catalog.db")
-        with harness.open_stores(home) as stores:
-            harness.load(stores, source.write(home / "source"))
-            yield stores, home
 
 
 def check_plans(stores: Stores, source: Source) -> None:
@@ -102,11 +77,6 @@ def check_clone(stores: Stores, home: Path, source: Source, **options: Any) -> C
     return clone
 
 
-def nothing(found: list[str], what: object) -> None:
-    first = "\n".join(found[:20])
-    assert not found, f"{len(found)} places, with {what}:\n{first}"
-
-
 def check(source: Source, way: dict[str, Any], empty_catalog: Path) -> None:
     with loaded(source, empty_catalog) as (stores, home):
         check_plans(stores, source)
@@ -122,7 +92,7 @@ def test_a_clone_is_its_source_with_its_references_rewritten(
 
 
 @pytest.mark.long
-@settings(max_examples=_LONG, database=None, deadline=None)
+@settings(max_examples=LONG_EXAMPLES, database=None, deadline=None)
 @given(source=namespaces(), way=WAYS)
 def test_many_clones_are_their_sources_with_their_references_rewritten(
     source: Source, way: dict[str, Any], empty_catalog: Path

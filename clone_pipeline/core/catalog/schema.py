@@ -246,6 +246,7 @@ clones = Table(
     Column("heartbeat_at", _Time),
     Column("parked", JSON, nullable=False),
     Column("seal", JSON),  # digests of what was published
+    Column("restore_test", JSON),  # what the last one said, of a backup
     Column("response", JSON),  # the CloneNamespaceResponse
     Column("created_at", _Time, nullable=False),
     Column("updated_at", _Time, nullable=False),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .model import NOTHING, Outcome, Reference, Row
+from .model import LED_NOWHERE, NOTHING, Outcome, Reference, Row
 from .resolver import Resolver, Verdict
 
 
@@ -119,7 +119,13 @@ class Walk:
     def is_elsewhere(self, source: Mapping[str, Any]) -> bool:
         """Does a source take its buckets from another namespace than the one being cloned?"""
         namespace = source.get("source_namespace_id")
-        return isinstance(namespace, str) and namespace not in ("", *self.resolver.map.namespace)
+        ids = self.resolver.map
+        own = ("", ids.namespace[1], *ids.own_namespaces)
+        return isinstance(namespace, str) and namespace not in own
+
+    @property
+    def restoring(self) -> bool:
+        return self.resolver.map.restored_from is not None and not self.probe
 
     # Walking
 
@@ -238,6 +244,10 @@ class Walk:
             return verdict.new
         if verdict.state == "kept":
             self.note(path, verdict.kind, old, "kept", verdict.reason, new=old)
+            return old
+        if self.restoring and verdict.state != "left out":
+            reason = f"{verdict.reason}, {LED_NOWHERE}"
+            self.note(path, verdict.kind, old, "unresolved", reason, new=old)
             return old
         return self.outside(row, path, verdict.kind, old, verdict.reason, old)
 

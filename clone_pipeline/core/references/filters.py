@@ -119,7 +119,7 @@ def _one_value(walk: Walk, kind: str, value: str, path: str) -> str:
         walk.note(path, kind, old, "rewritten", new=new)
         return new
     if kind == "namespace":
-        if value != resolver.map.namespace[0]:
+        if value not in resolver.map.own_namespaces:
             return value
         return as_data(walk, value, path, resolver.decide_namespace(value))
     verdict = resolver.decide_any(value) if kind == "any" else resolver.decide(kind, value)

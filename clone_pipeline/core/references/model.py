@@ -13,6 +13,9 @@ OF_ORGANIZATION = ("connection", "infrastructure cluster", "organization secret"
 
 # The reason of what is no reference: a setting that is cleared whatever else is cloned.
 ACTS = "acts or belongs to the source alone, and never comes over"
+# The reason of what a restore leaves as it was.
+ACTS_AGAIN = "acts again, as in what was backed up"
+LED_NOWHERE = "and so it was in what was backed up"
 # All that is kept of a secret.
 WAS_SET = "was set"
 
@@ -26,6 +29,10 @@ class IdMap:
     `namespace` and `organization` are (source's, clone's). `ids` has the resources that are cloned,
     by kind: old id -> new id; `names` their names. `left_out` has ids and names of the source's
     resources that are not cloned because their switch is off.
+
+    `restored_from` is set where a backup is restored: the namespace that was backed up, which is
+    what values that are put back call their own. Then what acts may act again, and a reference
+    that led nowhere before stays as it was.
     """
 
     namespace: tuple[str, str]
@@ -33,6 +40,12 @@ class IdMap:
     ids: Mapping[str, Mapping[str, str]]
     names: Mapping[str, Collection[str]]
     left_out: Mapping[str, Collection[str]]
+    restored_from: str | None = None
+
+    @property
+    def own_namespaces(self) -> tuple[str, ...]:
+        """The namespace ids that stand for the clone's own in what is rewritten."""
+        return (self.namespace[0], *filter(None, [self.restored_from]))
 
 
 @dataclass(frozen=True)

@@ -68,13 +68,13 @@ class Resolver:
 
     def _known_ids(self) -> dict[str, str]:
         """Id of the source -> its kind. Of what is left out, names are told from ids by prefix."""
-        known = {self.map.namespace[0]: "namespace"}
+        known: dict[str, str] = {}
         for kind in KINDS:
             known.update(dict.fromkeys(self.map.ids.get(kind, {}), kind))
             left_out = self._left_out.get(kind, ())
             prefix = _ID_PREFIXES[kind]
             known.update({old: kind for old in left_out if old.startswith(prefix)})
-        return known
+        return known | dict.fromkeys(self.map.own_namespaces, "namespace")
 
     def is_cloned(self, kind: str) -> bool:
         """Does the clone have resources of this kind at all?"""
@@ -109,15 +109,14 @@ class Resolver:
 
     def decide_any(self, value: str) -> Verdict | None:
         """What becomes of a constant: an id of any kind, or None where it is just data."""
-        if value == self.map.namespace[0]:
-            return self.decide_namespace(value)
         kind = self._known.get(value)
+        if kind == "namespace":
+            return self.decide_namespace(value)
         return None if kind is None else self.decide(kind, value)
 
     def decide_namespace(self, value: str) -> Verdict:
-        old, new = self.map.namespace
-        if value == old:
-            return self._cloned("namespace", old, new)
+        if value in self.map.own_namespaces:
+            return self._cloned("namespace", value, self.map.namespace[1])
         return Verdict("kept", "namespace", value, "names another namespace on purpose")
 
     def _cloned(self, kind: str, old: str, new: str) -> Verdict:
@@ -163,7 +162,7 @@ class Resolver:
     def feature_uri(self, value: str) -> tuple[str, str, str] | None:
         """`namespace://collection/feature` as its three parts; None for every other text."""
         match = _FEATURE_URI.fullmatch(value)
-        if match is None or match[1] not in ("namespace", self.map.namespace[0]):
+        if match is None or match[1] not in ("namespace", *self.map.own_namespaces):
             return None
         return match[1], match[2], match[3] or ""
 

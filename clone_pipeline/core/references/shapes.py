@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from .engine import LOOSE, NOWHERE, Cut, Node, Walk
-from .model import ACTS, NOTHING, OF_ORGANIZATION, WAS_SET, Outcome, Row
+from .model import ACTS, ACTS_AGAIN, NOTHING, OF_ORGANIZATION, WAS_SET, Outcome, Row
 from .resolver import PAYLOAD_FIELD, TEMPLATE, Verdict, is_payload_path, secrets_in
 
 _EMPTY = ("", "null")
@@ -94,6 +94,9 @@ def acts(walk: Walk, row: Row, value: Any, path: str) -> Any:
     if not value or walk.probe:
         return value
     old = value if isinstance(value, str) and not row.secret else ""
+    if walk.restoring and not row.secret and walk.resource[0] != "namespace":
+        walk.note(path, row.target, old, "kept", ACTS_AGAIN, new=old)
+        return value
     parked = WAS_SET if row.secret else value
     walk.note(path, row.target, old, "cleared", ACTS, parked=parked, removed=path)
     return False if value is True else None
@@ -109,6 +112,9 @@ def ends_with_own_id(walk: Walk, row: Row, value: Any, path: str) -> Any:
         if own in (old, new) and value.endswith(old):
             stem = value[: len(value) - len(old)]
             return stem + walk.apply(row, path, old, walk.resolver.decide(row.target, old))
+    if walk.restoring:
+        walk.note(path, row.target, value, "kept", ACTS_AGAIN, new=value)
+        return value
     reason = f"is not made of the {row.target}'s id, so it names what belongs to the source"
     return walk.outside(row, path, row.target, value, reason, value)
 

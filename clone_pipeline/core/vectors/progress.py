@@ -12,6 +12,8 @@ from .port import PointId
 
 # How many points of a collection `verify: sample` looks at: those with the lowest digests.
 SAMPLED = 100
+# So many kinds of payloads are counted before they are added up.
+_KINDS_OF_PAYLOADS = 1000
 
 
 @dataclass
@@ -28,11 +30,20 @@ class Progress:
     @property
     def references(self) -> Counter[tuple[str, str]]:
         """The references in all payloads, by (path, outcome)."""
+        self._fold()
+        return self._references
+
+    def _fold(self) -> None:
         for found, points in self.found.items():
             for reference, count in found.counts.items():
                 self._references[reference] += count * points
         self.found.clear()
-        return self._references
+
+    def add_found(self, found: Found) -> None:
+        """The references of one payload."""
+        self.found[found] += 1
+        if len(self.found) > _KINDS_OF_PAYLOADS:
+            self._fold()
 
     def put_aside(self, collection: str, digest: int, point_id: PointId) -> None:
         lowest = self.sample.setdefault(collection, [])

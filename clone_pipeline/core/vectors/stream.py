@@ -87,7 +87,7 @@ def add(
     `exact`: the vectors belong to the digest.
     """
     if rewriter is not None:
-        progress.found[point.rewrite(rewriter)] += 1
+        progress.add_found(point.rewrite(rewriter))
     collection = point.collection
     progress.collections[collection] += 1
     digest = point.digest(vectors=exact)

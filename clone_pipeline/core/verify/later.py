@@ -21,7 +21,7 @@ from ..kinds.buckets import Copying, read_rewritten, read_target
 from ..ledger import Clone
 from ..plan import read_config, rewrite_namespace
 from ..references import Rewriter
-from ..reinstate import Parked, restore_document
+from ..reinstate import of_document, restore_document
 from ..request import CloneRequest, parse_request
 from ..stores import Stores
 from ..vectors.compare import Sides, compare
@@ -128,8 +128,7 @@ def verify_pair(
     found = Differences()
     request = parse_request(clone.request)
     rewriter = Rewriter(id_map_from_json(clone.plan["ids"]))
-    put_back = clone.plan.get("put_back", [])
-    _compare_namespaces(request, rewriter, source, namespace, put_back, found)
+    _compare_namespaces(request, rewriter, source, namespace, found)
     with stores.catalog.read() as connection:
         _compare_records(connection, clone, rewriter, source, namespace, found)
     if request.include_resources.collections:
@@ -226,11 +225,9 @@ def _compare_namespaces(
     rewriter: Rewriter,
     source: Namespace,
     target: Namespace,
-    put_back: list[Parked],
     found: Differences,
 ) -> None:
     expected, _ = rewrite_namespace(request, source, rewriter)
-    restore_document(expected, put_back, "namespace")
     expected["infrastructure"] = {
         **(expected.get("infrastructure") or {}),
         "qdrant_collection": target.qdrant_collection,
@@ -256,8 +253,9 @@ def _compare_records(
             continue
         expected = {}
         for key, document in records.read_actual(connection, source.key, kind.name).items():
-            rewritten, _ = rewriter.rewrite(kind.name, document)
-            restore_document(rewritten, clone.plan.get("put_back", []), kind.name, *key)
+            entries = of_document(clone.plan.get("put_back", []), kind.name, *key)
+            raw, _ = restore_document(document, entries)
+            rewritten, _ = rewriter.rewrite(kind.name, raw)
             expected[rewritten[RECORDS[kind.name].id_field], key[1]] = rewritten
         actual = records.read_actual(connection, target.key, kind.name)
         records.compare_documents(kind.name, expected, actual, found)

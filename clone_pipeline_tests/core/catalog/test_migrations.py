@@ -99,14 +99,15 @@ def test_a_catalog_of_the_first_version_keeps_its_rows(empty_url: str) -> None:
     try:
         with old.write() as connection:
             add_organization(connection, "org_kept")
-            connection.execute(text("ALTER TABLE clones DROP COLUMN policy"))
+            for column in ("policy", "restore_test"):
+                connection.execute(text(f"ALTER TABLE clones DROP COLUMN {column}"))
             connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
     finally:
         old.close()
     new = Catalog.open(empty_url)
     try:
         with new.read() as connection:
-            assert connection.execute(select(schema.clones.c.policy)).all() == []
+            assert connection.execute(select(schema.clones)).all() == []
             kept = connection.scalars(select(schema.organizations.c.organization_id)).all()
             versions = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
     finally:

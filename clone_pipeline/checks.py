@@ -1,0 +1,145 @@
+"""Asset checks: is a clone proven equal to its source, and has a backup been restored of late?
+
+Both are said by the run that finds it out; `check_clones` says them again from the ledger, so that
+a restore test that no longer runs is noticed.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Connection
+
+from clone_pipeline.assets import clone_key
+from clone_pipeline.core import ledger
+from clone_pipeline.core.catalog import namespaces as catalog
+from clone_pipeline.core.holdings import Holdings
+from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.report import StepReport
+from clone_pipeline.core.restore_test import RestoreTest
+from clone_pipeline.metadata import asset_key, restore_test_metadata
+from clone_pipeline.policies import Policies
+from clone_pipeline.resources import StoresResource
+
+EQUAL = "equal_to_source"
+RESTORED = "restore_tested"
+
+Finding = dict[str, Any]
+
+
+def equality_evaluation(report: StepReport) -> dg.AssetCheckEvaluation:
+    """Of a clone that has just been published."""
+    finding = _equality(report.details["proven"], "now")
+    return dg.AssetCheckEvaluation(asset_key=asset_key(report), check_name=EQUAL, **finding)
+
+
+def restore_evaluation(result: RestoreTest) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=clone_key(result.organization_id, result.policy or result.backup),
+        check_name=RESTORED,
+        passed=result.good,
+        metadata=restore_test_metadata(result),
+    )
+
+
+def clone_checks(
+    assets: Sequence[dg.AssetSpec], policies: Policies
+) -> dg.AssetChecksDefinition | None:
+    """The checks of all clones and backups that are shown; None where there are none."""
+    tested = {
+        policy.name: policy.restore_test.max_age_days
+        for policy in policies.backups
+        if policy.restore_test is not None
+    }
+    specs = [
+        dg.AssetCheckSpec(
+            EQUAL,
+            asset=asset.key,
+            description="Every point and record was compared with the source when it was made.",
+        )
+        for asset in assets
+    ]
+    specs += [
+        dg.AssetCheckSpec(
+            RESTORED,
+            asset=asset.key,
+            description="A backup was restored into a scratch namespace and proven there within "
+            f"the last {tested[asset.key.path[-1]]} days.",
+        )
+        for asset in assets
+        if asset.group_name == "backups" and asset.key.path[-1] in tested
+    ]
+    if not specs:
+        return None
+
+    @dg.multi_asset_check(name="check_clones", specs=specs, can_subset=True)
+    def check_clones(
+        context: dg.AssetCheckExecutionContext, stores: StoresResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        """Look up in the ledger how each clone was proven, and when each backup was tested."""
+        now = stores.stores.clock()
+        with stores.stores.catalog.read() as connection:
+            for key in sorted(context.selected_asset_check_keys):
+                of = _clones_of(connection, key.asset_key, now)
+                if key.name == EQUAL:
+                    finding = _newest_equality(of)
+                else:
+                    days = tested[key.asset_key.path[-1]]
+                    finding = _newest_test(of, now, days)
+                yield dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, **finding)
+
+    return check_clones
+
+
+def _clones_of(connection: Connection, key: dg.AssetKey, now: datetime) -> list[Clone]:
+    """The clones that an asset stands for, newest first."""
+    _, organization_id, name = key.path
+    backups = Holdings.read(connection, organization_id, now).backups()
+    found = [one.namespace for one in backups.get((organization_id, name), [])]
+    if not found:
+        live = catalog.find(connection, organization_id, name)
+        found = [live] if live is not None else []
+    newest_first = sorted(found, key=lambda namespace: namespace.key, reverse=True)
+    return [
+        ledger.get(connection, namespace.clone_id)
+        for namespace in newest_first
+        if namespace.clone_id is not None
+    ]
+
+
+def _newest_equality(clones: Sequence[Clone]) -> Finding:
+    if not clones:
+        return _failed("There is no such clone any more.")
+    clone = clones[0]
+    made = f"at {clone.finished_at or clone.updated_at:%Y-%m-%d %H:%M} UTC"
+    return _equality(clone.request["verify"] if clone.status == "ready" else "", made)
+
+
+def _equality(proven: str, when: str) -> Finding:
+    if proven == "full":
+        sentence = f"Every point and record was compared with the source {when}."
+        return {"passed": True, "metadata": {"sentence": sentence, "proven": proven}}
+    return _failed(
+        f"Only {proven or 'nothing'} was compared with the source; `verify: full` proves it all.",
+        severity=dg.AssetCheckSeverity.WARN,
+    )
+
+
+def _newest_test(clones: Sequence[Clone], now: datetime, days: int) -> Finding:
+    tests = [RestoreTest.from_json(clone.restore_test) for clone in clones if clone.restore_test]
+    if not tests:
+        return _failed("No backup has been restored for a test yet.")
+    newest = max(tests, key=lambda test: test.tested_at)
+    metadata = restore_test_metadata(newest)
+    if newest.good and now - newest.tested_at > timedelta(days=days):
+        metadata["sentence"] = (
+            f"The last restore test was at {newest.tested_at:%Y-%m-%d %H:%M} UTC, more than "
+            f"{days} days ago."
+        )
+        return {"passed": False, "metadata": metadata}
+    return {"passed": newest.good, "metadata": metadata}
+
+
+def _failed(sentence: str, **more: Any) -> Finding:
+    return {"passed": False, "metadata": {"sentence": sentence}} | more
