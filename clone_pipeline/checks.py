@@ -73,8 +73,8 @@ def clone_checks(
     if not specs:
         return None
 
-    @dg.multi_asset_check(name="check_clones", specs=specs, can_subset=True)
-    def check_clones(
+    @dg.multi_asset_check(name="look_up_proofs", specs=specs, can_subset=True)
+    def look_up_proofs(
         context: dg.AssetCheckExecutionContext, stores: StoresResource
     ) -> Iterator[dg.AssetCheckResult]:
         """Look up in the ledger how each clone was proven, and when each backup was tested."""
@@ -89,7 +89,7 @@ def clone_checks(
                     finding = _newest_test(of, now, days)
                 yield dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, **finding)
 
-    return check_clones
+    return look_up_proofs
 
 
 def _clones_of(connection: Connection, key: dg.AssetKey, now: datetime) -> list[Clone]:

@@ -51,6 +51,7 @@ def looked_up(policies: Policies) -> dict[tuple[str, str], tuple[bool, str]]:
         schedules=[schedule],
         resources={"stores": StoresResource()},
     )
+    dg.Definitions.validate_loadable(defs)
     result = defs.resolve_job_def("check_clones").execute_in_process()
     return {
         (one.asset_key.path[-1], one.check_name): (one.passed, _sentence(one))

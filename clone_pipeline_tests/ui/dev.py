@@ -228,6 +228,22 @@ class Dev:
             for one in found["assetOrError"]["assetMaterializations"]
         ]
 
+    def checks(self, *key: str) -> dict[str, str]:
+        """What each check of an asset said last; "" where it has not been evaluated yet."""
+        found = self.query(
+            """
+            query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+              assetChecksOrError { ... on AssetChecks { checks {
+                name executionForLatestMaterialization { status }
+              } } } } } }
+            """,
+            key={"path": list(key)},
+        )["assetNodeOrError"]["assetChecksOrError"]["checks"]
+        return {
+            one["name"]: (one["executionForLatestMaterialization"] or {"status": ""})["status"]
+            for one in found
+        }
+
     def reload(self) -> None:
         """Loads the code location anew, as the button on the page Deployment does."""
         found = self.query(

@@ -11,11 +11,15 @@ from sqlalchemy import update
 
 from clone_pipeline.core.catalog.schema import retrievers
 from clone_pipeline_tests.harness import open_stores
-from clone_pipeline_tests.ui.dev import Project, wait_until
+from clone_pipeline_tests.ui.dev import Dev, Project, wait_until
 
 POLICIES = """
 backups:
-  - {name: minutely, source: prod, cron: "* * * * *", keep: {last: 1}}
+  - name: minutely
+    source: prod
+    cron: "* * * * *"
+    keep: {last: 1}
+    restore_test: {cron: "* * * * *"}
   - {name: broken, source: prod, cron: "* * * *"}
 refreshes:
   - name: follow
@@ -46,6 +50,17 @@ def proven_backups(project: Project) -> list[str]:
     )
 
 
+def restorable(project: Project) -> list[str]:
+    rows = listed(project).values()
+    return [row["namespace_name"] for row in rows if (row["restore_test"] or {}).get("good")]
+
+
+def passed(dev: Dev, name: str) -> set[str]:
+    """The checks of an asset, if all of them have passed."""
+    checks = dev.checks("clone", "org_acme", name)
+    return set(checks) if set(checks.values()) == {"SUCCEEDED"} else set()
+
+
 def change(project: Project) -> None:
     """As a service of the platform edits a retriever."""
     with open_stores(project.home) as stores, stores.catalog.write() as connection:
@@ -74,6 +89,10 @@ def test_backups_appear_are_proven_and_swept_and_staging_follows_its_source(
         wait_until(lambda: proven_backups(project)[-1] > backups[-1], "one more backup")
         assert dev.runs_of_policy("follow") == ["SUCCESS"] * 2
         assert dev.runs_of_policy("broken") == []
+        wait_until(lambda: restorable(project), "a backup that was restored for a test")
+        # Each asset of a policy was declared before its first run, so that it has its checks.
+        found = wait_until(lambda: passed(dev, "minutely"), "the checks of the policy's backups")
+        assert found == {"equal_to_source", "restore_tested"}
         run_id = dev.launch("sweep_namespaces", dry_run=False)
         dev.wait_for_status(run_id, "SUCCESS")
         left = proven_backups(project)
