@@ -30,7 +30,7 @@ Finding = dict[str, Any]
 
 def equality_evaluation(report: StepReport) -> dg.AssetCheckEvaluation:
     """Of a clone that has just been published."""
-    finding = _equality(report.details["proven"], "now")
+    finding = _equality(report.details["proven"], "before it was published")
     return dg.AssetCheckEvaluation(asset_key=asset_key(report), check_name=EQUAL, **finding)
 
 

@@ -1,8 +1,8 @@
 """Takes the pictures in docs/images from a running Dagster UI. For maintainers.
 
 In a new folder with this project's workspace.yaml and dagster.yaml: `clone-pipeline demo`, then
-`dagster dev -h 127.0.0.1 -p 3000` with a `CLONE_POLICIES` that has a backup, a refresh `staging` on
-change, and a mistake. In a virtual environment of its own: `pip install playwright`,
+`dagster dev -h 127.0.0.1 -p 3000` with a `CLONE_POLICIES` that has a backup `nightly`, a refresh
+`staging` on change, and a mistake. Launch a tick of `nightly`, and `test_restore` for it. In a virtual environment of its own: `pip install playwright`,
 then `python docs/screenshots.py`. Look at each picture before you commit it.
 """
 
@@ -28,6 +28,7 @@ if_exists: replace
 verify: full
 """
 ASSET = "/assets/clone/org_demo/cloud_api_docs_staging"
+BACKUPS = "/assets/clone/org_demo/nightly"
 
 
 def save(page: Page, name: str, height: int = 900) -> None:
@@ -87,6 +88,9 @@ def main() -> None:
         page.get_by_text("points", exact=True).wait_for()
         page.get_by_text("Metadata", exact=True).first.scroll_into_view_if_needed()
         save(page, "asset_plots", height=1560)
+        page.goto(options.url + BACKUPS)
+        page.get_by_text("Freshness policy").first.wait_for()
+        save(page, "backup_asset")
         page.goto(f"{options.url}/automation")
         page.get_by_text("staging_refresh_staging").wait_for()
         save(page, "automation")
