@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from clone_pipeline_tests.watching import UNCHANGED, Watching
 from .bundles import NAME, QDRANT, write_namespace
 
 REFRESHES = 20
-SENSOR_REFRESHES = 50
+SENSOR_REFRESHES = int(os.environ.get("CLONE_PIPELINE_TEST_REFRESHES", "50"))
 TARGET = "staging"
 POINTS = 10
 # Not a measure of speed: it ends a test that hangs.
