@@ -2,8 +2,9 @@
 
 In a new folder with this project's workspace.yaml and dagster.yaml: `clone-pipeline demo`, then
 `dagster dev -h 127.0.0.1 -p 3000` with a `CLONE_POLICIES` that has a backup `nightly`, a refresh
-`staging` on change, and a mistake. Launch a tick of `nightly`, and `test_restore` for it. In a virtual environment of its own: `pip install playwright`,
-then `python docs/screenshots.py`. Look at each picture before you commit it.
+`staging` on change, and a mistake. Launch a tick of `nightly`, and `test_restore` for it. In a
+virtual environment of its own: `pip install playwright`, then `python docs/screenshots.py`. Look at
+each picture before you commit it.
 """
 
 import argparse

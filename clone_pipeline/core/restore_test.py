@@ -147,6 +147,8 @@ def _compare_with_seal(stores: Stores, backup: Namespace) -> None:
 
 
 def _request(backup: Namespace, clone: Clone, name: str, **options: Any) -> CloneRequest:
+    """For a copy of the backup, made at the pace at which the backup was made."""
+    pace = ("max_points_per_second", "concurrent_slices")
     return CloneRequest.model_validate(
         {
             "namespace_identifier": backup.namespace_id,
@@ -155,6 +157,7 @@ def _request(backup: Namespace, clone: Clone, name: str, **options: Any) -> Clon
             "source_organization_id": backup.organization_id,
             "organization_id": backup.organization_id,
             "preserve_resource_ids": True,
+            **{name: clone.request.get(name) for name in pace},
         }
         | options
     )

@@ -99,6 +99,15 @@ def test_what_acts_does_not_act_in_the_scratch_namespace(
     assert not any(collection.get("schedule") for collection in seen)
 
 
+def test_it_is_no_faster_than_the_backup_was(stores: Stores) -> None:
+    back_up(stores, "gentle", max_points_per_second=1000, concurrent_slices=1)
+    assert run(stores).backup == "gentle"
+    with stores.catalog.read() as connection:
+        query = select(clones.c.request).order_by(clones.c.created_at.desc()).limit(1)
+        request = connection.execute(query).scalar_one()
+    assert (request["max_points_per_second"], request["concurrent_slices"]) == (1000, 1)
+
+
 def damage_a_point(stores: Stores, name: str) -> None:
     with stores.catalog.read() as connection:
         collection = catalog.resolve(connection, None, name).qdrant_collection
