@@ -17,7 +17,7 @@ from clone_pipeline.core.restore_test import run_restore_test
 from clone_pipeline.core.sweep import SweepReport, plan_sweep, run_sweep
 from clone_pipeline.metadata import restore_test_metadata, sweep_metadata
 from clone_pipeline.resources import StoresResource
-from clone_pipeline.step import run_step, started_by, step
+from clone_pipeline.step import CLONE_ID_TAG, run_step, started_by, step
 from clone_pipeline.sweeping import backup_policies
 
 
@@ -29,13 +29,16 @@ def plan_clone(
     with step(context, stores) as told:
         started = stores.stores.clock()
         request = parse_request(config.model_dump())
+        reservation = context.run.tags.get(CLONE_ID_TAG)
+        asked_by = reservation and ledger.asked_by(stores.stores, reservation, request.identity())
         clone = reserve.begin(
             stores.stores,
             request,
-            stores.principal,
+            asked_by or stores.principal,
             context.run_id,
             started_by(context),
             context.run.tags.get("clone/policy"),
+            reservation,
         )
         told.clone_id = clone.clone_id
         if not stores.process_goes_on:
@@ -43,7 +46,7 @@ def plan_clone(
         context.instance.add_run_tags(
             context.run_id,
             {
-                "clone/id": clone.clone_id,
+                CLONE_ID_TAG: clone.clone_id,
                 "clone/source": clone.source_namespace_id,
                 "clone/target_namespace": clone.namespace_name,
             },

@@ -10,6 +10,7 @@ from clone_pipeline.automation import (
     CAUSE_TAG,
     DISABLED,
     POLICY_TAG,
+    UNDER_WAY,
     looking,
     policy_tags,
     resolve_request,
@@ -18,11 +19,13 @@ from clone_pipeline.core import ledger, watch
 from clone_pipeline.core.catalog.namespaces import Namespace
 from clone_pipeline.core.errors import CloneError, NotFound
 from clone_pipeline.core.refresh import Attempt, History, Run, Seen, Skip, decide, look
+from clone_pipeline.core.reservation import RunState, Waiting, list_waiting, settle
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.jobs import clone_namespace, test_restore
 from clone_pipeline.policies import Policies, RefreshPolicy, read_policies
 from clone_pipeline.policies.load import SENSOR_PREFIX
 from clone_pipeline.settings import Settings
+from clone_pipeline.step import CLONE_ID_TAG
 
 # Enough to know what was tried for which cause; a tick reads no more, however long it has run.
 _RUNS = 50
@@ -43,7 +46,11 @@ def policy_sensors(policies: Policies, settings: Settings) -> list[dg.SensorDefi
         for policy in policies.refreshes
         if policy.on_change is not None
     ]
-    looking_after = [_failed_sensor(settings), _cancelled_sensor(settings)]
+    looking_after = [
+        _failed_sensor(settings),
+        _cancelled_sensor(settings),
+        _waiting_sensor(settings),
+    ]
     if settings.policies is not None:
         looking_after.append(_file_sensor(policies, settings))
     return [*watching, *looking_after]
@@ -172,6 +179,8 @@ def _record_end(
     try:
         with looking(settings) as (stores, _):
             clone = _clone_of(stores, run)
+            ledger.claim(stores, clone.clone_id, run.run_id)
+            clone = _clone_of(stores, run)
             if clone.run_id != run.run_id or clone.status != "cloning":
                 return dg.SkipReason(
                     f"The clone {clone.namespace_name!r} is {clone.status}; nothing is left to do."
@@ -192,10 +201,65 @@ def _record_end(
 def _clone_of(stores: Stores, run: dg.DagsterRun) -> ledger.Clone:
     """Raises NotFound: a run may end before it has a clone."""
     with stores.catalog.read() as connection:
-        clone_id = run.tags.get("clone/id")
+        clone_id = run.tags.get(CLONE_ID_TAG)
         if clone_id is not None:
             return ledger.get(connection, clone_id)
         return ledger.of_run(connection, run.run_id)
+
+
+# ---- clones_in_waiting -----------------------------------------------------------------------
+
+
+def _waiting_sensor(settings: Settings) -> dg.SensorDefinition:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        try:
+            with looking(settings) as (stores, _):
+                with stores.catalog.read() as connection:
+                    waiting = list_waiting(connection)
+                for one in waiting:
+                    run = _run_of(context.instance, one)
+                    run_id = run.run_id if run is not None else one.run_id
+                    told = settle(stores, one.clone_id, run_id, _state(run))
+                    if told is not None:
+                        context.log.error(f"{one.clone_id}: {told}")
+                        _end(context.instance, run, settings, told)
+        except CloneError as error:
+            return dg.SkipReason(error.message)
+        return dg.SkipReason(f"{len(waiting)} clones are being made or wait for their run.")
+
+    return dg.SensorDefinition(
+        name="clones_in_waiting",
+        evaluation_fn=evaluate,
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Keeps the reservations of clones whose run waits in the queue, and marks "
+        "clones as failed whose run is gone. Running by default.",
+    )
+
+
+def _run_of(instance: dg.DagsterInstance, waiting: Waiting) -> dg.DagsterRun | None:
+    """The newest run that is to make a clone."""
+    by_tag = dg.RunsFilter(tags={CLONE_ID_TAG: waiting.clone_id})
+    by_id = dg.RunsFilter(run_ids=[waiting.run_id or ""])
+    found = (run for one in (by_tag, by_id) for run in instance.get_runs(one, limit=1))
+    return next(found, None)
+
+
+def _state(run: dg.DagsterRun | None) -> RunState:
+    """Whether anything is to be expected of a run."""
+    if run is None:
+        return "none"
+    retried = run.tags.get(_WILL_RETRY) == "true"
+    return "under way" if run.status in UNDER_WAY or retried else "ended"
+
+
+def _end(
+    instance: dg.DagsterInstance, run: dg.DagsterRun | None, settings: Settings, why: str
+) -> None:
+    """Dagster does not notice by itself that a run is gone whose code server went with it, as when
+    the machine was switched off: it would count as at work, and keep its place in the queue."""
+    if run is not None and run.status in UNDER_WAY and settings.executor == "in_process":
+        instance.report_run_failed(run, why)
 
 
 # ---- policies_file ---------------------------------------------------------------------------

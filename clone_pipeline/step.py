@@ -34,7 +34,10 @@ from clone_pipeline.resources import StoresResource
 MAX_RETRIES = 4
 LONGEST_WAIT = 10.0
 
-CANCELLED = "The run was cancelled; resume the clone, or delete it."
+# By it a run and its clone find each other; a reservation sets it before the run begins.
+CLONE_ID_TAG = "clone/id"
+
+CANCELLED = f"{ledger.CANCELLED}; resume the clone, or delete it."
 
 
 def started_by(context: dg.OpExecutionContext) -> frozenset[str]:

@@ -28,7 +28,8 @@ def open_stores(home: Path, catalog_url: str | None = None, **more: Any) -> Iter
     """Stores below a folder, as the embedded defaults have them; the catalog may be elsewhere."""
     catalog = Catalog.open(catalog_url or f"sqlite:///{home / 'catalog.db'}")
     try:
-        yield Stores(catalog=catalog, vector_address=VectorAddress(folder=home / "qdrant"), **more)
+        where = {"vector_address": VectorAddress(folder=home / "qdrant")}
+        yield Stores(catalog=catalog, **{**where, **more})
     finally:
         catalog.close()
 

@@ -60,13 +60,15 @@ def loaded(policies: Path | None, folder: Path) -> tuple[list[str], str]:
 
 def test_each_policy_is_a_schedule_or_a_sensor(tmp_path: Path) -> None:
     names, said = loaded(ROOT / "policies.example.yaml", tmp_path)
-    ours = {"clone_failed", "clone_cancelled", "policies_file", "hourly_sweep"}
+    ours = {"clones_in_waiting", "clone_failed", "clone_cancelled", "policies_file", "hourly_sweep"}
     assert set(names) == ours | {"nightly", "restore_test_nightly", "staging_refresh_staging"}
     assert said == ""
 
 
 def test_without_a_policies_file_only_the_runs_are_looked_after(tmp_path: Path) -> None:
-    assert loaded(None, tmp_path) == (["clone_cancelled", "clone_failed", "hourly_sweep"], "")
+    names, said = loaded(None, tmp_path)
+    assert names == ["clone_cancelled", "clone_failed", "clones_in_waiting", "hourly_sweep"]
+    assert said == ""
 
 
 @pytest.mark.parametrize("content", ["backups: [{name: a}]\n", "backups: [\n", None])
@@ -77,7 +79,8 @@ def test_a_broken_policies_file_keeps_nothing_from_loading(
     if content is not None:
         file.write_text(content)
     names, said = loaded(file, tmp_path)
-    assert names == ["clone_cancelled", "clone_failed", "hourly_sweep", "policies_file"]
+    looking_after = ["clone_cancelled", "clone_failed", "clones_in_waiting"]
+    assert names == [*looking_after, "hourly_sweep", "policies_file"]
     assert str(file) in said
 
 
@@ -276,8 +279,8 @@ def test_only_the_settings_read_the_environment() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
     }
-    # launch.py only tells its child processes how much to print.
-    assert readers <= {"launch.py"}
+    # These only hand it on to their child processes.
+    assert readers <= {"launch.py", "api/supervise.py"}
 
 
 def test_looking_at_the_help_does_not_take_dagster() -> None:

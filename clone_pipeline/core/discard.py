@@ -34,20 +34,43 @@ def discard(stores: Stores, clone: Clone, check: Check | None = None) -> None:
     if lease is None:
         return
     try:
-        with stores.vectors() as vectors:
-            _remove_collection(vectors, clone)
+        # A reservation that no run has begun has no vectors, and its store need not be free.
+        if lease.token > 1:
+            with stores.vectors() as vectors:
+                _remove_collection(vectors, clone)
         with lease.write() as connection:
-            connection.execute(
-                delete(namespaces).where(
-                    namespaces.c.namespace_key == clone.namespace_key,
-                    namespaces.c.clone_id == clone.clone_id,
-                )
-            )
-            _forget(connection, stores, clone.clone_id)
+            _remove_rows(connection, stores, clone)
     except BaseException:
         # Else nobody could touch the remains as long as this process lives.
         ledger.release(lease)
         raise
+
+
+def withdraw(stores: Stores, clone: Clone, why: str) -> None:
+    """Gives a reservation up: a new clone is gone without a trace but its row in the ledger, one
+    that was to be resumed is `failed` again. Nothing happens to one that a run has."""
+    now = stores.clock()
+    with stores.catalog.write() as connection:
+        current = ledger.get(connection, clone.clone_id, lock=True)
+        if current.reserved_at is None or current.run_id is not None:
+            return
+        if current.was_begun:
+            failed = {"status": "failed", "error": why, "updated_at": now, "finished_at": now}
+            mine = update(clones).where(clones.c.clone_id == clone.clone_id)
+            connection.execute(mine.values(**failed, **ledger.NO_HOLDER))
+            ledger.mark_namespace(connection, current, "failed", now)
+        else:
+            _remove_rows(connection, stores, current)
+
+
+def _remove_rows(connection: Connection, stores: Stores, clone: Clone) -> None:
+    connection.execute(
+        delete(namespaces).where(
+            namespaces.c.namespace_key == clone.namespace_key,
+            namespaces.c.clone_id == clone.clone_id,
+        )
+    )
+    _forget(connection, stores, clone.clone_id)
 
 
 def _remove_collection(vectors: VectorStore, clone: Clone) -> None:
@@ -80,6 +103,7 @@ def _take(stores: Stores, clone: Clone, check: Check | None) -> Lease | None:
                 token=current.token + 1,
                 status="failed",
                 qdrant_created=False,
+                reserved_at=None,
                 **ledger.holder_values(Holder.current(), now),
             )
         )

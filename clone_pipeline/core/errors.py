@@ -6,7 +6,8 @@ CloneError                   one clear sentence; `code` is for machines
     Unauthorized             no key, or a key that is unknown, expired or revoked
     Forbidden                the key is good, its role is not enough
     NotFound                 no such thing, or not one the caller may know of
-    Conflict                 the name is taken, or the state does not allow it
+    Conflict                 the state does not allow it
+      NameTaken              a namespace of that name exists
       InProgress             another run holds this clone
     BundleError              a bundle folder is broken (file, line, reason)
     DanglingReferences       `on_dangling: fail` and something would dangle
@@ -57,6 +58,10 @@ class NotFound(RequestError):
 
 class Conflict(RequestError):
     code = "conflict"
+
+
+class NameTaken(Conflict):
+    code = "namespace_name_taken"
 
 
 class InProgress(Conflict):

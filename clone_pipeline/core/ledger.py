@@ -15,8 +15,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, or_, select, update
 
-from .catalog.schema import clone_slices, clone_steps, clones, namespaces
+from .catalog.schema import clone_runs, clone_slices, clone_steps, clones, namespaces
 from .errors import CloneError, Conflict, InProgress, LeaseLost, NotFound
+from .principal import Principal
 from .process import Holder
 from .report import StepReport
 from .stores import Stores
@@ -24,6 +25,11 @@ from .stores import Stores
 HEARTBEAT_SECONDS = 5.0
 # A holder that is not seen for this long is taken for dead: a dozen missed heartbeats.
 LEASE_SECONDS = 60.0
+# A reservation waits in Dagster's queue; a sensor renews it as long as its run is there.
+RESERVED_SECONDS = 300.0
+
+# How a clone's error begins whose run was cancelled, whoever records it.
+CANCELLED = "The run was cancelled"
 
 UNFINISHED = ("cloning", "failed")
 
@@ -54,6 +60,7 @@ class Clone:
     holder_pid: int | None
     holder_started: float | None
     heartbeat_at: datetime | None
+    reserved_at: datetime | None
     parked: list[dict[str, Any]]
     seal: dict[str, Any] | None
     restore_test: dict[str, Any] | None
@@ -67,13 +74,25 @@ class Clone:
         return cls(**row)
 
     def is_held(self, now: datetime) -> bool:
-        """Whether a run is at work on it: its process lives, or was heard of a moment ago."""
+        """Whether a run is at work on it: its process lives, or was heard of a moment ago; or it
+        waits for a run that was asked for."""
+        if self.reserved_at is not None and self.heartbeat_at is not None:
+            return now - self.heartbeat_at < timedelta(seconds=RESERVED_SECONDS)
         if self.holder_host is None or self.heartbeat_at is None:
             return False
         alive = self.holder_lives()
         if alive is not None:
             return alive
         return now - self.heartbeat_at < timedelta(seconds=LEASE_SECONDS)
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether a run has ever had it: else there is nothing of it but its rows."""
+        return self.token > 0
+
+    @property
+    def was_cancelled(self) -> bool:
+        return (self.error or "").startswith(CANCELLED)
 
     def holder_lives(self) -> bool | None:
         """None where its process cannot be seen from here, or there is none."""
@@ -102,6 +121,27 @@ def of_run(connection: Connection, run_id: str) -> Clone:
     if row is None:
         raise NotFound(f"The run {run_id} has made no clone.")
     return Clone.of(row)
+
+
+def of_any_run(connection: Connection, run_id: str) -> Clone:
+    """The clone that a run is making, has made, or has had before another one went on with it.
+
+    Raises NotFound.
+    """
+    query = select(clones).join(clone_runs, clone_runs.c.clone_id == clones.c.clone_id)
+    row = connection.execute(query.where(clone_runs.c.run_id == run_id)).mappings().first()
+    if row is None:
+        raise NotFound(f"The run {run_id} has made no clone.")
+    return Clone.of(row)
+
+
+def note_run(connection: Connection, clone_id: str, run_id: str, now: datetime) -> None:
+    """Records that a run has had the clone."""
+    known = select(clone_runs.c.run_id).where(clone_runs.c.run_id == run_id)
+    if connection.execute(known).first() is None:
+        connection.execute(
+            clone_runs.insert().values(run_id=run_id, clone_id=clone_id, created_at=now)
+        )
 
 
 def backup_policy(policy: str | None, request: Mapping[str, Any]) -> str | None:
@@ -179,7 +219,43 @@ def holder_values(holder: Holder, now: datetime) -> dict[str, Any]:
     }
 
 
-NO_HOLDER: dict[str, Any] = {"holder_host": None, "holder_pid": None, "holder_started": None}
+NO_HOLDER: dict[str, Any] = {
+    "holder_host": None,
+    "holder_pid": None,
+    "holder_started": None,
+    "reserved_at": None,
+}
+
+
+def claim(stores: Stores, clone_id: str, run_id: str) -> None:
+    """Gives a reserved clone to the run that it waits for; one that waits for none stays as it is.
+
+    Raises NotFound, and Conflict where the reservation was withdrawn before a run had it.
+    """
+    with stores.catalog.write() as connection:
+        clone = get(connection, clone_id, lock=True)
+        if clone.status == "discarded" and not clone.was_begun:
+            raise Conflict(
+                f"The request for {clone.namespace_name!r} was withdrawn before this run began; "
+                "make it again."
+            )
+        if clone.reserved_at is not None and clone.run_id is None:
+            mine = clones.c.clone_id == clone_id
+            connection.execute(update(clones).where(mine).values(run_id=run_id))
+            note_run(connection, clone_id, run_id, stores.clock())
+
+
+def asked_by(stores: Stores, clone_id: str, request_identity: str) -> Principal | None:
+    """Who asked for a clone, for the run that is to make it; None where the run asks for something
+    else, or the ledger does not know of it."""
+    query = select(clones.c.principal).where(
+        clones.c.clone_id == clone_id,
+        clones.c.request_identity == request_identity,
+        clones.c.status.in_(UNFINISHED),
+    )
+    with stores.catalog.read() as connection:
+        found = connection.execute(query).scalar()
+    return None if found is None else Principal.from_json(found)
 
 
 def take_over(
@@ -199,14 +275,16 @@ def take_over(
             "cancel it and then resume or delete the clone.",
             run_id=clone.run_id,
         )
+    goes_on = same_run and clone.reserved_at is None
     values = holder_values(holder, now) | {
         "run_id": run_id,
-        "token": clone.token if same_run else clone.token + 1,
+        "token": clone.token if goes_on else clone.token + 1,
+        "reserved_at": None,
         "updated_at": now,
     }
     if not same_run:
         values |= {"status": "cloning", "error": None, "finished_at": None}
-        _mark_namespace(connection, clone, "cloning", now)
+        mark_namespace(connection, clone, "cloning", now)
     taken = connection.execute(
         update(clones)
         .where(clones.c.clone_id == clone.clone_id, clones.c.token == clone.token)
@@ -214,6 +292,8 @@ def take_over(
     )
     if taken.rowcount == 0:
         raise InProgress(f"Another run has just taken {clone.namespace_name!r} over.")
+    if not same_run:
+        note_run(connection, clone.clone_id, run_id, now)
     return replace(clone, **{k: v for k, v in values.items() if k != "updated_at"})
 
 
@@ -329,10 +409,10 @@ def fail(stores: Stores, clone_id: str, run_id: str, error: str) -> None:
             .values(status="failed", error=error, updated_at=now, finished_at=now, **NO_HOLDER)
         )
         if failed.rowcount:
-            _mark_namespace(connection, clone, "failed", now)
+            mark_namespace(connection, clone, "failed", now)
 
 
-def _mark_namespace(connection: Connection, clone: Clone, status: str, now: datetime) -> None:
+def mark_namespace(connection: Connection, clone: Clone, status: str, now: datetime) -> None:
     connection.execute(
         update(namespaces)
         .where(namespaces.c.namespace_key == clone.namespace_key)

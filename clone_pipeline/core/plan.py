@@ -20,13 +20,14 @@ from .catalog.namespaces import Namespace
 from .catalog.schema import objects
 from .ids import id_map_to_json
 from .kinds import KINDS
-from .lane import DISK, Situation, choose_lane, observe
+from .lane import DISK, Asked, Situation, choose_lane, observe
 from .notices import refuse_dangling, warnings
 from .principal import Principal
 from .references import IdMap, Reference, Rewriter
 from .reinstate import Parked, Reinstated, cleared_before, read_parked, sentences
 from .request import CloneRequest
 from .resolve import Parties
+from .source import open_source
 from .stores import Stores
 from .vectors.catchup import mark
 from .vectors.equality import rule
@@ -163,7 +164,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         before = cleared_before(connection, request, source)
         counts, sizes = _measure_objects(connection, source.key)
         target_only = _target_only(connection, parties.replaces, resources)
-    lane = choose_lane(request.lane, _situation(stores, request, source, id_map))
+    lane = choose_lane(_lane(request, source), _situation(stores, request, source, id_map))
     if request.on_dangling == "fail":
         refuse_dangling(resources, references)
     return Plan(
@@ -197,7 +198,7 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
     request, source = draft.request, draft.source
     with (
         stores.vectors() as target,
-        stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key) as store,
+        open_source(stores, target, source) as store,
     ):
         # An alias may be switched to another collection while this one is copied.
         collection = store.resolve(source.qdrant_collection)
@@ -214,7 +215,8 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
             lossy=tuple(equality.refused),
             custom_sharding=config.get("sharding_method") == "custom",
         )
-        lane = choose_lane(request.lane, _observe(request, known, target, collection, draft.id_map))
+        asked = _lane(request, source)
+        lane = choose_lane(asked, _observe(asked, known, target, collection, draft.id_map))
         transport = "inside Qdrant" if lane.name == "native" else store.transport
         notes = [*lane.warnings, *_alias_warnings(store.aliases(collection))]
     # At its peak; which way the native lane will take is not known before.
@@ -252,6 +254,11 @@ def read_config(
     return store.read_config(collection or source.qdrant_collection)
 
 
+def _lane(request: CloneRequest, source: Namespace) -> Asked:
+    """There is nothing inside Qdrant to copy of a template."""
+    return "stream" if source.role == "template" else request.lane
+
+
 def _situation(stores: Stores, request: CloneRequest, source: Namespace, ids: IdMap) -> Situation:
     """What the request and the deployment alone tell of the lane."""
     address = stores.vector_address
@@ -266,13 +273,13 @@ def _situation(stores: Stores, request: CloneRequest, source: Namespace, ids: Id
 
 
 def _observe(
-    request: CloneRequest, known: Situation, target: VectorStore, collection: str, ids: IdMap
+    asked: Asked, known: Situation, target: VectorStore, collection: str, ids: IdMap
 ) -> Situation:
     from .vectors.server import ServerStore
 
     if not isinstance(target, ServerStore):
         return known
-    return observe(request.lane, known, target, collection, ids)
+    return observe(asked, known, target, collection, ids)
 
 
 def _rewrite(

@@ -11,14 +11,13 @@ from sqlalchemy import Connection, select, update
 from . import ledger
 from .catalog import namespaces as catalog
 from .catalog.namespaces import Namespace
-from .catalog.schema import clone_resources, clones, namespaces
+from .catalog.schema import clones, namespaces
 from .errors import Conflict, InProgress, VerificationFailed
 from .ledger import NO_HOLDER
-from .report import STEPS, StepReport
+from .report import STEPS, SUMMARY, StepReport
+from .response import response_of
 from .stores import Stores
 from .work import Work
-
-SUMMARY = ("collections", "retrievers", "taxonomies", "buckets", "objects", "points")
 
 
 def publish(work: Work) -> StepReport:
@@ -44,7 +43,7 @@ def publish(work: Work) -> StepReport:
                 **NO_HOLDER,
             )
         )
-        response = _response(connection, work, summary)
+        response = response_of(connection, work.clone, "ready", summary)
         connection.execute(
             update(clones).where(clones.c.clone_id == work.clone.clone_id).values(response=response)
         )
@@ -83,31 +82,6 @@ def _swap_in(connection: Connection, work: Work, now: datetime) -> None:
     connection.execute(
         update(namespaces).where(mine).values(role="live", clone_status="ready", updated_at=now)
     )
-
-
-def _response(connection: Connection, work: Work, summary: dict[str, int]) -> dict[str, Any]:
-    namespace = catalog.by_key(connection, work.clone.namespace_key)
-    shown = catalog.model(connection, namespace) | {"document_count": summary["points"]}
-    return {
-        "namespace": shown,
-        "source_namespace_id": work.clone.source_namespace_id,
-        "status": "ready",
-        "task_id": work.clone.run_id,
-        "cloned_resources": summary,
-        "primary_retriever_id": _primary_retriever(connection, work),
-    }
-
-
-def _primary_retriever(connection: Connection, work: Work) -> str | None:
-    """The clone of the source's oldest retriever."""
-    planned = clone_resources.c
-    query = (
-        select(planned.target_id)
-        .where(planned.clone_id == work.clone.clone_id, planned.kind == "retriever")
-        .order_by(planned.created_at, planned.source_id)
-        .limit(1)
-    )
-    return connection.execute(query).scalar()
 
 
 def _report(

@@ -21,6 +21,10 @@ STEPS = (
 )
 
 
+# What a clone is counted in: the fields of `ClonedResourceSummary`.
+SUMMARY = ("collections", "retrievers", "taxonomies", "buckets", "objects", "points")
+
+
 @dataclass(frozen=True)
 class StepReport:
     """One step of one clone.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -16,7 +17,7 @@ from .catalog.documents import Document
 from .catalog.namespaces import Namespace
 from .catalog.schema import clone_resources, clone_slices, clones, namespaces
 from .discard import discard
-from .errors import Conflict, InProgress, WorkError
+from .errors import Conflict, InProgress, NameTaken, WorkError
 from .ledger import Clone, Lease
 from .plan import Plan, draft_plan, expires_at, make_plan, measure_points
 from .principal import Principal
@@ -41,15 +42,19 @@ def begin(
     run_id: str,
     ancestors: frozenset[str] = frozenset(),
     policy: str | None = None,
+    reservation: str | None = None,
 ) -> Clone:
     """The clone that this run is to make, held by it: a new one, or an unfinished one to resume.
 
-    `ancestors` are the runs that this one repeats, `policy` is the one that asks for it. Raises
+    `ancestors` are the runs that this one repeats, `policy` is the one that asks for it,
+    `reservation` the id of the clone that was reserved for it (see `reserve_for_run`). Raises
     InProgress while another run holds the clone, what is wrong with the request, and
     StoreUnavailable or StorageFailed where the points cannot be looked at: the clone is this run's
     all the same then, to be planned anew.
     """
     require_writer(principal)
+    if reservation is not None:
+        ledger.claim(stores, reservation, run_id)
     published = _published_by(stores, request, principal, ancestors | {run_id})
     if published is not None:
         return published
@@ -72,15 +77,15 @@ def begin(
         return begin(stores, request, principal, run_id, ancestors, policy)
     with stores.catalog.write() as connection:
         current = ledger.get(connection, found.clone_id, lock=True)
-        _hold_source(connection, parties.source)
+        hold_source(connection, parties.source)
         clone = ledger.take_over(connection, current, run_id, Holder.current(), stores.clock())
-        clone = _adopt_request(connection, clone, request, policy)
+        clone = adopt_request(connection, clone, request, policy)
     if clone.phase == "queued":
         return _plan_anew(stores, clone, request, principal, parties)
     return clone
 
 
-def _hold_source(connection: Connection, source: Namespace) -> None:
+def hold_source(connection: Connection, source: Namespace) -> None:
     """In the transaction in which a clone becomes held: whoever deletes the source has marked it
     before, or sees the clone after. Raises Conflict."""
     query = select(namespaces.c.clone_status).where(namespaces.c.namespace_key == source.key)
@@ -89,7 +94,7 @@ def _hold_source(connection: Connection, source: Namespace) -> None:
         raise Conflict(f"The source {source.name!r} was deleted a moment ago.")
 
 
-def _adopt_request(
+def adopt_request(
     connection: Connection, clone: Clone, request: CloneRequest, policy: str | None
 ) -> Clone:
     """The same clone may be asked for with another proof or pace: the last word counts."""
@@ -164,20 +169,21 @@ def _plan_first(
         made = measure_points(stores, draft)
     except WorkError:
         # The name is kept, so that the clone can be resumed once the store can be used again.
-        _reserve(stores, draft, principal, run_id, policy)
+        insert_clone(stores, draft, principal, run_id, policy)
         raise
-    return _reserve(stores, made, principal, run_id, policy)
+    return insert_clone(stores, made, principal, run_id, policy)
 
 
-def _reserve(
-    stores: Stores, made: Plan, principal: Principal, run_id: str, policy: str | None
+def insert_clone(
+    stores: Stores, made: Plan, principal: Principal, run_id: str | None, policy: str | None
 ) -> Clone:
+    """Without a `run_id` it is a reservation, for a run that is to come."""
     request = made.request
     clone_id = stores.new_id()
     now = stores.clock()
     try:
         with stores.catalog.write() as connection:
-            _hold_source(connection, made.source)
+            hold_source(connection, made.source)
             key = _insert_namespace(connection, stores, made, clone_id)
             connection.execute(
                 insert(clones).values(
@@ -197,20 +203,28 @@ def _reserve(
                     phase="queued",
                     status="cloning",
                     run_id=run_id,
-                    token=1,
                     created_at=now,
                     updated_at=now,
-                    **ledger.holder_values(Holder.current(), now),
+                    **_held(run_id, now),
                 )
             )
             _insert_resources(connection, made, clone_id)
             _insert_slices(connection, made, clone_id)
+            if run_id is not None:
+                ledger.note_run(connection, clone_id, run_id, now)
             return ledger.get(connection, clone_id)
     except IntegrityError:
-        raise Conflict(
+        raise NameTaken(
             f"The name {request.namespace_name!r} was taken by another clone a moment ago; wait "
             "for that one, or choose another name."
         ) from None
+
+
+def _held(run_id: str | None, now: datetime) -> dict[str, Any]:
+    """Token 0 is that of a clone which no run has begun."""
+    if run_id is None:
+        return {"token": 0, "reserved_at": now, "heartbeat_at": now}
+    return {"token": 1, **ledger.holder_values(Holder.current(), now)}
 
 
 def _insert_namespace(connection: Connection, stores: Stores, made: Plan, clone_id: str) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from .catalog import namespaces as catalog
 from .catalog.namespaces import Namespace
 from .catalog.schema import clones
-from .errors import Conflict, Forbidden, InvalidRequest, NotFound
+from .errors import Conflict, Forbidden, InvalidRequest, NameTaken, NotFound
 from .principal import Principal
 from .reinstate import check_restorable
 from .request import CloneRequest
@@ -49,7 +49,7 @@ def resolve_parties(connection: Connection, request: CloneRequest, principal: Pr
     if live is None:
         return Parties(source, organization_id, None, None, None)
     if request.if_exists == "fail":
-        raise Conflict(
+        raise NameTaken(
             f"A namespace named {request.namespace_name!r} exists; choose another name, or "
             "replace it with if_exists: replace."
         )
@@ -68,7 +68,10 @@ def _resolve_source(
     )
     if not principal.may_read(organization_id):
         raise missing
-    source = catalog.find(connection, organization_id, request.namespace_identifier)
+    identifier = request.namespace_identifier
+    source = catalog.find(connection, organization_id, identifier) or catalog.find(
+        connection, organization_id, identifier, role="template"
+    )
     if source is None:
         raise missing
     if not source.is_ready:

@@ -14,6 +14,8 @@ from .catalog.engine import Catalog
 from .objects.s3 import ObjectStore
 from .vectors.port import VectorStore
 
+PATIENCE_SECONDS = 300.0
+
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
@@ -44,6 +46,8 @@ class Stores:
     sleep: Callable[[float], None] = time.sleep
     new_id: Callable[[], str] = _new_id
     on_wait: Callable[[str], None] | None = None
+    # How long the embedded Qdrant is waited for while another process has it.
+    wait_seconds: float = PATIENCE_SECONDS
 
     @contextmanager
     def vectors(self) -> Iterator[VectorStore]:
@@ -54,7 +58,7 @@ class Stores:
         if where.url is not None:
             store = _open_server(where.url, where.api_key, where.grpc_port)
         else:
-            store = _open_embedded(where.folder, self.on_wait)
+            store = _open_embedded(where.folder, self.wait_seconds, self.on_wait)
         try:
             yield store
         finally:
@@ -108,7 +112,9 @@ def _open_server(url: str, api_key: str | None, grpc_port: int | None) -> Vector
     return ServerStore.open(url, api_key, grpc_port=grpc_port)
 
 
-def _open_embedded(folder: Path, on_wait: Callable[[str], None] | None) -> VectorStore:
+def _open_embedded(
+    folder: Path, wait_seconds: float, on_wait: Callable[[str], None] | None
+) -> VectorStore:
     from .vectors.embedded import EmbeddedStore
 
-    return EmbeddedStore.open(folder, on_wait=on_wait)
+    return EmbeddedStore.open(folder, wait_seconds=wait_seconds, on_wait=on_wait)

@@ -18,6 +18,7 @@ from .ledger import Clone, Lease
 from .references import Rewriter
 from .report import StepReport
 from .request import CloneRequest, parse_request
+from .source import open_source
 from .stores import Stores
 from .vectors.port import VectorStore
 
@@ -58,8 +59,7 @@ class Work:
 
     def source_vectors(self, target: VectorStore) -> AbstractContextManager[VectorStore]:
         """The store to read the source's points from: `target` itself where it is the same."""
-        source = self.source
-        return self.stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key)
+        return open_source(self.stores, target, self.source)
 
     def planned_namespace(self) -> RowMapping:
         """The namespace as the plan has it: name, ids, document."""

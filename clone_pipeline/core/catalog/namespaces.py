@@ -29,8 +29,27 @@ CLONE_STATE = (
 )
 COUNTS = ("document_count", "bucket_count", "collection_count", "object_count")
 
-_SECRETS = ("qdrant_api_key", "api_token", "token", "password")
-_LOGIN = re.compile(r"^(\w+://)[^/@]*@")
+_SECRETS = {
+    "api_key",
+    "api_token",
+    "authorization",
+    "password",
+    "qdrant_api_key",
+    "secret",
+    "token",
+    "webhook_secret",
+}
+_SHOWN_OF_CLONE = (
+    "phase",
+    "error",
+    "run_id",
+    "source_namespace_id",
+    "response",
+    "created_at",
+    "reserved_at",
+)
+# A feature URI (mixpeek://extractor@v1/output) looks like one.
+_LOGIN = re.compile(r"^((?!mixpeek:)\w+://)[^/@]*@")
 
 
 @dataclass(frozen=True)
@@ -87,7 +106,7 @@ def find(
 
     Raises InvalidRequest when a name stands in several organizations.
     """
-    if not _storable(identifier):
+    if not storable(identifier):
         return None
     query = _of(organization_id).where(namespaces.c.role == role)
     by_id = connection.execute(query.where(namespaces.c.namespace_id == identifier)).mappings()
@@ -162,7 +181,7 @@ def name_taken_by_id(connection: Connection, organization_id: str | None, name: 
 
 def has_organization(connection: Connection, organization_id: str) -> bool:
     query = select(organizations).where(organizations.c.organization_id == organization_id)
-    return _storable(organization_id) and connection.execute(query).first() is not None
+    return storable(organization_id) and connection.execute(query).first() is not None
 
 
 def internal_id(connection: Connection, organization_id: str) -> str:
@@ -199,7 +218,7 @@ def count_records(connection: Connection, key: int, kind: str) -> int:
 def model(connection: Connection, namespace: Namespace) -> Document:
     """The namespace as a `NamespaceModel`: its document, live counts, clone state; no secrets."""
     document = namespace.raw
-    document["infrastructure"] = _without_secrets(document.get("infrastructure"))
+    document["infrastructure"] = without_secrets(document.get("infrastructure"))
     document |= {
         "bucket_count": count_records(connection, namespace.key, "bucket"),
         "collection_count": count_records(connection, namespace.key, "collection"),
@@ -212,7 +231,9 @@ def model(connection: Connection, namespace: Namespace) -> Document:
 
 
 def _clone_state(connection: Connection, namespace: Namespace) -> Document:
-    query = select(clones).where(clones.c.clone_id == namespace.clone_id)
+    # The plan may be large, and is not needed here.
+    columns = [clones.c[name] for name in _SHOWN_OF_CLONE]
+    query = select(*columns).where(clones.c.clone_id == namespace.clone_id)
     clone = connection.execute(query).mappings().first()
     state = {
         "clone_status": namespace.clone_status,
@@ -222,9 +243,9 @@ def _clone_state(connection: Connection, namespace: Namespace) -> Document:
         "clone_dispatched_at": None,
         "source_namespace_id": None,
         "namespace_ready": namespace.is_ready,
-        "expires_at": _iso(namespace.expires_at),
-        "created_at": _iso(namespace.created_at),
-        "updated_at": _iso(namespace.updated_at),
+        "expires_at": iso(namespace.expires_at),
+        "created_at": iso(namespace.created_at),
+        "updated_at": iso(namespace.updated_at),
     }
     if clone is None:
         return state
@@ -237,30 +258,36 @@ def _clone_state(connection: Connection, namespace: Namespace) -> Document:
         else None,
         "clone_error": clone["error"] if namespace.clone_status == "failed" else None,
         "clone_task_id": clone["run_id"],
-        "clone_dispatched_at": _iso(clone["created_at"]),
+        "clone_dispatched_at": iso(clone["reserved_at"] or clone["created_at"]),
         "source_namespace_id": clone["source_namespace_id"],
     }
 
 
-def _without_secrets(value: Any) -> Any:
-    """Keys and tokens left out, at any depth; URLs without who logs in."""
+def without_secrets(value: Any) -> Any:
+    """Keys and tokens left out, at any depth, unless they are templates; URLs without who logs
+    in."""
     if isinstance(value, dict):
         return {
-            key: _without_secrets(inner)
+            key: without_secrets(inner)
             for key, inner in value.items()
-            if key not in _SECRETS or inner is None
+            if not _is_secret(key, inner)
         }
     if isinstance(value, list):
-        return [_without_secrets(inner) for inner in value]
+        return [without_secrets(inner) for inner in value]
     return _LOGIN.sub(r"\1", value) if isinstance(value, str) else value
 
 
-def _storable(text: str) -> bool:
+def _is_secret(key: str, value: Any) -> bool:
+    # What is no text is no secret: a schema may have a property of that name.
+    return isinstance(value, str) and key.lower() in _SECRETS and "{{" not in value
+
+
+def storable(text: str) -> bool:
     """Whether a database can hold the text at all; what it cannot hold is not there."""
     return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
-def _iso(moment: datetime | None) -> str | None:
+def iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 

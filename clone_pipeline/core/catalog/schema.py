@@ -92,6 +92,7 @@ api_keys = Table(
 #   live      the one that its name and its id resolve to
 #   next      being built to replace the live one; at most one for a name
 #   previous  replaced; kept for rollback and for readers still on it
+#   template  configuration without records, to make namespaces from (see `templates`)
 namespaces = Table(
     "namespaces",
     metadata,
@@ -141,13 +142,14 @@ namespaces = Table(
 )
 
 
-def _namespace_key() -> Column[int]:
+def _namespace_key(*, primary_key: bool = True) -> Column[int]:
     return Column(
         "namespace_key",
         _Key,
         ForeignKey(namespaces.c.namespace_key, ondelete="CASCADE"),
-        primary_key=True,
+        primary_key=primary_key,
         autoincrement=False,
+        nullable=False,
     )
 
 
@@ -244,6 +246,8 @@ clones = Table(
     Column("holder_pid", Integer),
     Column("holder_started", Float),  # the process's start time, against reused process ids
     Column("heartbeat_at", _Time),
+    # Set while the clone waits for the run that it was reserved for.
+    Column("reserved_at", _Time),
     Column("parked", JSON, nullable=False),
     Column("seal", JSON),  # digests of what was published
     Column("restore_test", JSON),  # what the last one said, of a backup
@@ -285,6 +289,16 @@ clone_steps = Table(
     Column("updated_at", _Time, nullable=False),
 )
 
+# Every run that has had a clone: the same clone may go on under another one.
+clone_runs = Table(
+    "clone_runs",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("clone_id", ForeignKey(clones.c.clone_id, ondelete="CASCADE"), nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Index(None, "clone_id"),
+)
+
 clone_slices = Table(
     "clone_slices",
     metadata,
@@ -308,4 +322,35 @@ loads = Table(
     Column("holder_pid", Integer, nullable=False),
     Column("holder_started", Float, nullable=False),
     Column("heartbeat_at", _Time, nullable=False),
+)
+
+# ---- what the HTTP API keeps ------------------------------------------------------------------
+
+# A template's configuration is a row of `namespaces` with the role `template`, and what hangs on
+# it: buckets, collections, retrievers and taxonomies, without objects and points.
+templates = Table(
+    "templates",
+    metadata,
+    Column("template_id", String(128), primary_key=True),
+    Column("organization_id", ForeignKey(organizations.c.organization_id), nullable=False),
+    _namespace_key(primary_key=False),
+    Column("template_name", String(100), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("category", Text),
+    Column("tags", JSON, nullable=False),
+    Column("source_namespace_id", String(128), nullable=False),
+    Column("created_by", String(32)),  # the key's id
+    Column("created_at", _Time, nullable=False),
+    Index(None, "organization_id"),
+)
+
+# The answers to requests that had an Idempotency-Key. No answer: the request is being answered.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("request_hash", String(64), nullable=False),
+    Column("answer", JSON),
+    Column("created_at", _Time, nullable=False),
+    Index(None, "created_at"),
 )

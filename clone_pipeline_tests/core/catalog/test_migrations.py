@@ -99,8 +99,10 @@ def test_a_catalog_of_the_first_version_keeps_its_rows(empty_url: str) -> None:
     try:
         with old.write() as connection:
             add_organization(connection, "org_kept")
-            for column in ("policy", "restore_test"):
-                connection.execute(text(f"ALTER TABLE clones DROP COLUMN {column}"))
+            for later in ("policy", "restore_test", "reserved_at"):
+                connection.execute(text(f"ALTER TABLE clones DROP COLUMN {later}"))
+            for table in (schema.clone_runs, schema.templates, schema.idempotency_keys):
+                table.drop(connection)
             connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
     finally:
         old.close()
