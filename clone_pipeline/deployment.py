@@ -8,14 +8,18 @@ from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.catalog.keys import resolve_key
 from clone_pipeline.core.errors import Unauthorized
 from clone_pipeline.core.principal import LOCAL_OPERATOR, Principal
-from clone_pipeline.core.stores import Stores, VectorAddress
+from clone_pipeline.core.stores import PATIENCE_SECONDS, Stores, VectorAddress
 from clone_pipeline.settings import Settings
 
 
-def open_stores(settings: Settings, on_wait: Callable[[str], None] | None = None) -> Stores:
+def open_stores(
+    settings: Settings,
+    on_wait: Callable[[str], None] | None = None,
+    wait_seconds: float = PATIENCE_SECONDS,
+) -> Stores:
     """The stores that the environment names. The caller closes `catalog`.
 
-    `on_wait` is told when the embedded Qdrant is in use and has to be waited for.
+    `on_wait` is told when the embedded Qdrant is in use and has to be waited for, for so long.
     """
     return Stores(
         catalog=Catalog.open(settings.catalog_address),
@@ -28,6 +32,7 @@ def open_stores(settings: Settings, on_wait: Callable[[str], None] | None = None
         ),
         s3_endpoint_url=settings.s3_endpoint_url,
         on_wait=on_wait,
+        wait_seconds=wait_seconds,
     )
 
 

@@ -36,6 +36,15 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     also what `dagster dev` uses there; else one below the data folder.
 
     Raises InvalidRequest for a DAGSTER_HOME that is no folder and for a broken dagster.yaml."""
+    folder = instance_folder(settings)
+    if folder == Path("."):
+        settings.home.mkdir(parents=True, exist_ok=True)
+        return _open_alone(folder, settings.home)
+    return _open_alone(folder, folder)
+
+
+def instance_folder(settings: Settings) -> Path:
+    """The folder with the instance's dagster.yaml. Raises InvalidRequest."""
     if settings.dagster_home is not None:
         folder = settings.dagster_home
         if not (folder.is_absolute() and folder.is_dir()):
@@ -43,15 +52,14 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
                 f"DAGSTER_HOME is {str(folder)!r}; it must be the absolute path of a folder that "
                 "exists."
             )
-        return _open_alone(folder, folder)
+        return folder
     if Path("dagster.yaml").exists():
-        settings.home.mkdir(parents=True, exist_ok=True)
-        return _open_alone(Path("."), settings.home)
+        return Path(".")
     folder = settings.home.absolute() / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "dagster.yaml").exists():
         (folder / "dagster.yaml").write_text(_QUIET_INSTANCE)
-    return _open_alone(folder, folder)
+    return folder
 
 
 def _open_alone(folder: Path, lock_folder: Path) -> dg.DagsterInstance:

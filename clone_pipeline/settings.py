@@ -35,6 +35,12 @@ class Settings(BaseSettings):
         "INFO", validation_alias=LOG_LEVEL_VARIABLE
     )
     dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
+    dagster_webserver_url: str | None = Field(
+        None, pattern=r"^https?://\S+$", validation_alias="DAGSTER_WEBSERVER_URL"
+    )
+    api_requests_per_minute: int = Field(
+        600, ge=1, validation_alias="CLONE_API_REQUESTS_PER_MINUTE"
+    )
 
     @property
     def embedded_catalog(self) -> bool:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import click
 
-from clone_pipeline.cli import clones, keys, namespaces, sweeping
+from clone_pipeline.cli import clones, keys, namespaces, serving, sweeping
 from clone_pipeline.cli.common import BAD_INPUT, FAILED, end
 from clone_pipeline.core.errors import InvalidRequest
 
@@ -37,6 +37,7 @@ for command in (
     namespaces.rollback,
     sweeping.sweep,
     keys.keys,
+    serving.serve,
 ):
     cli.add_command(command)
 

@@ -1,0 +1,1 @@
+"""The HTTP API: the door that Mixpeek's own client can call."""

@@ -1,0 +1,142 @@
+"""What stands before every route: request ids, the size of bodies, keys and the rate limit.
+
+A middleware, so that a caller without a key learns nothing, not even whether a body is well formed.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clone_pipeline.api.errors import (
+    LARGEST_BODY,
+    Json,
+    TooManyRequests,
+    answer_for,
+    body_too_large,
+    envelope,
+)
+from clone_pipeline.core.catalog.keys import resolve_key
+from clone_pipeline.core.errors import CloneError, Unauthorized, unexpected
+from clone_pipeline.core.principal import Principal
+from clone_pipeline.core.stores import Stores
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_WINDOW_SECONDS = 60
+_OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json", "/docs")
+
+
+class Guard:
+    """ASGI middleware. Puts the caller's Principal into `request.state.principal`."""
+
+    def __init__(self, app: ASGIApp, stores: Stores, requests_per_minute: int) -> None:
+        self._app = app
+        self._stores = stores
+        self._limit = RateLimitItemPerMinute(requests_per_minute)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(8)}"
+        extra = {"X-Request-ID": request_id}
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message).update(extra)
+            await send(message)
+
+        try:
+            refusal = await self._refusal(scope, headers, extra)
+            if refusal is None:
+                await self._app(scope, _limited(receive), sending)
+            else:
+                await refusal(scope, receive, sending)
+        except Exception as error:
+            # What happened is for the log; the caller gets the id to find it by.
+            logger.exception("Request %s failed unexpectedly.", request_id)
+            if started:
+                raise
+            hidden = unexpected(error).code
+            message = f"Something went wrong; the log has it as {request_id}."
+            await envelope(500, message, hidden)(scope, receive, sending)
+
+    async def _refusal(self, scope: Scope, headers: Headers, extra: dict[str, str]) -> Json | None:
+        """The answer to a request that goes no further; None for one that does."""
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > LARGEST_BODY:
+            return body_too_large()
+        if scope["path"].startswith(_OPEN_PATHS):
+            return None
+        state: MutableMapping[str, Any] = scope.setdefault("state", {})
+        try:
+            principal = await run_in_threadpool(self._principal, headers)
+        except Unauthorized as error:
+            # Guessing is limited by where it comes from.
+            client = scope.get("client") or ("unknown", 0)
+            return self._over_limit(f"address {client[0]}", extra) or answer_for(error)
+        except CloneError as error:
+            return answer_for(error)
+        state["principal"] = principal
+        return self._over_limit(f"key {principal.key_id}", extra)
+
+    def _principal(self, headers: Headers) -> Principal:
+        scheme, _, api_key = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not api_key.strip():
+            raise Unauthorized("An API key is needed, as `Authorization: Bearer sk_...`.")
+        return resolve_key(self._stores.catalog, api_key.strip(), self._stores.clock())
+
+    def _over_limit(self, whose: str, extra: dict[str, str]) -> Json | None:
+        """Counts the request. Adds the documented headers to whatever is answered."""
+        admitted = self._limiter.hit(self._limit, whose)
+        stats = self._limiter.get_window_stats(self._limit, whose)
+        wait = max(1, int(stats.reset_time - time.time()) + 1)
+        extra |= {
+            "X-RateLimit-Limit": str(self._limit.amount),
+            "X-RateLimit-Remaining": str(stats.remaining),
+            "X-RateLimit-Reset": str(int(stats.reset_time)),
+            "X-RateLimit-Window": str(_WINDOW_SECONDS),
+        }
+        if admitted:
+            return None
+        error = TooManyRequests(
+            f"More than {self._limit.amount} requests in {_WINDOW_SECONDS} s; "
+            f"try again in {wait} s."
+        )
+        details = {"retry_after_seconds": wait, "retryable": True}
+        return envelope(429, error.message, error.code, details, {"Retry-After": str(wait)})
+
+
+def _limited(receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """Bodies without a length are counted as they come; too large a one ends in a 413."""
+    read = 0
+
+    async def receiving() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > LARGEST_BODY:
+            raise HTTPException(413)
+        return message
+
+    return receiving

@@ -1,0 +1,99 @@
+"""Namespaces: get, list, delete."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from clone_pipeline.api.errors import Json, documented
+from clone_pipeline.api.listing import ListRequest, Window, Windowed, select
+from clone_pipeline.api.models import DeleteResponse, ListNamespacesResponse, NamespaceModel
+from clone_pipeline.api.service import Caller, Service, Services, find_namespace
+from clone_pipeline.core.catalog import namespaces as catalog
+from clone_pipeline.core.discard import delete_clone
+from clone_pipeline.core.principal import Principal
+from clone_pipeline.core.resolve import require_writer
+from clone_pipeline.core.state import namespace_state
+
+router = APIRouter(tags=["Namespaces"])
+
+_SEARCHED = ("namespace_id", "namespace_name", "description")
+
+
+@router.get(
+    "/v1/namespaces",
+    operation_id="get_namespaces",
+    response_model=ListNamespacesResponse,
+    responses=documented(),
+)
+def get_namespaces(window: Windowed, service: Services, caller: Caller) -> Json:
+    """A page of the organization's namespaces, by name."""
+    return _page(service, caller, None, window)
+
+
+@router.post(
+    "/v1/namespaces/list",
+    operation_id="list_namespaces",
+    response_model=ListNamespacesResponse,
+    responses=documented(),
+)
+def list_namespaces(
+    window: Windowed, service: Services, caller: Caller, body: ListRequest | None = None
+) -> Json:
+    """A page of the organization's namespaces that match."""
+    return _page(service, caller, body, window)
+
+
+def _page(service: Service, caller: Principal, body: ListRequest | None, window: Window) -> Json:
+    window = window.within(body)
+    with service.stores.catalog.read() as connection:
+        everything = catalog.list_all(connection, caller.organization_id)
+        by_id = {one.namespace_id: one for one in everything}
+        rows = [
+            one.raw
+            | {
+                "clone_status": one.clone_status,
+                "created_at": catalog.iso(one.created_at),
+                "updated_at": catalog.iso(one.updated_at),
+            }
+            for one in everything
+        ]
+        found = select(rows, body, _SEARCHED)
+        part = found[window.offset : window.offset + window.limit]
+        results = [namespace_state(connection, by_id[row["namespace_id"]]) for row in part]
+    return Json(
+        {
+            "results": results,
+            "pagination": window.of(len(found)).model_dump(),
+            "total_count": len(found),
+        }
+    )
+
+
+@router.get(
+    "/v1/namespaces/{namespace_identifier}",
+    operation_id="get_namespace",
+    response_model=NamespaceModel,
+    responses=documented(),
+)
+def get_namespace(namespace_identifier: str, service: Services, caller: Caller) -> Json:
+    """A namespace by id or name, with its clone state. Poll this while it is cloned."""
+    with service.stores.catalog.read() as connection:
+        found = find_namespace(connection, caller, namespace_identifier)
+        return Json(namespace_state(connection, found))
+
+
+@router.delete(
+    "/v1/namespaces/{namespace_identifier}",
+    operation_id="delete_namespace",
+    response_model=DeleteResponse,
+    responses=documented(403, 409),
+)
+def delete_namespace(namespace_identifier: str, service: Services, caller: Caller) -> Json:
+    """Remove a clone with all its generations; never S3 files. What is no clone is refused."""
+    require_writer(caller)
+    with service.stores.catalog.read() as connection:
+        found = find_namespace(connection, caller, namespace_identifier)
+    gone = delete_clone(service.stores, found.organization_id, found.namespace_id)
+    return Json(
+        {"success": True, "message": f"{found.name} is deleted: {len(gone)} generation(s)."}
+    )

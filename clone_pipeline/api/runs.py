@@ -1,0 +1,94 @@
+"""Dagster's runs, through the client that Dagster has for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from clone_pipeline.core.errors import StoreUnavailable
+from clone_pipeline.core.ledger import Clone
+from clone_pipeline.launch import JOB
+from clone_pipeline.step import CLONE_ID_TAG
+
+if TYPE_CHECKING:
+    from dagster_graphql import DagsterGraphQLClient
+
+T = TypeVar("T")
+
+LOCATION, REPOSITORY = "clone_pipeline", "__repository__"
+# Well below the time for which nobody takes a reservation for lost.
+_TIMEOUT_SECONDS = 20
+# What Dagster answers when there is nothing left to stop.
+_OVER = ("RunNotFoundError", "TerminateRunFailure")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of the Dagster whose webserver is at `url`.
+
+    Each method raises StoreUnavailable where it cannot be reached or does not do what it is asked.
+    """
+
+    url: str
+
+    def submit(self, clone: Clone) -> str:
+        """Asks for the run of a reserved clone, which waits in the queue like any other. Its id."""
+        tags = {
+            CLONE_ID_TAG: clone.clone_id,
+            "clone/source": clone.source_namespace_id,
+            "clone/target_namespace": clone.namespace_name,
+        }
+        run_id = self._ask(
+            lambda client: client.submit_job_execution(
+                JOB,
+                repository_location_name=LOCATION,
+                repository_name=REPOSITORY,
+                run_config=clone.request,
+                tags=tags,
+            )
+        )
+        return str(run_id)
+
+    def cancel(self, run_id: str) -> None:
+        """Stops a run that waits or is at work, which records its own end. Nothing happens to one
+        that is over."""
+        self._ask(lambda client: client.terminate_run(run_id), forgiven=_OVER)
+
+    def check(self) -> None:
+        """Whether the webserver answers."""
+        try:
+            httpx.get(f"{self.url}/server_info", timeout=5).raise_for_status()
+        except httpx.HTTPError as error:
+            raise self._unavailable() from error
+
+    def _ask(
+        self, request: Callable[[DagsterGraphQLClient], T], forgiven: tuple[str, ...] = ()
+    ) -> T | None:
+        # Takes a second to import.
+        from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
+
+        where = urlsplit(self.url)
+        # A new one each time: its connection is not made for several threads.
+        client = DagsterGraphQLClient(
+            where.hostname or "",
+            port_number=where.port,
+            use_https=where.scheme == "https",
+            timeout=_TIMEOUT_SECONDS,
+            path_prefix=where.path.rstrip("/"),
+        )
+        try:
+            return request(client)
+        except DagsterGraphQLClientError as error:
+            # Its words may quote the whole request; the first one is the kind of the answer.
+            kind = str(error.args[0]) if len(error.args) > 1 else ""
+            if kind in forgiven:
+                return None
+            raise self._unavailable(kind) from error
+
+    def _unavailable(self, kind: str = "") -> StoreUnavailable:
+        reason = f"does not take the request ({kind})" if kind else "cannot be reached"
+        return StoreUnavailable(f"Dagster {reason} now; try again in a moment.")
