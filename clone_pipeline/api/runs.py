@@ -22,6 +22,7 @@ T = TypeVar("T")
 LOCATION, REPOSITORY = "clone_pipeline", "__repository__"
 # Well below the time for which nobody takes a reservation for lost.
 _TIMEOUT_SECONDS = 20
+_IS_LOADED = "query($job: PipelineSelector!) { pipelineOrError(params: $job) { __typename } }"
 # What Dagster answers when there is nothing left to stop.
 _OVER = ("RunNotFoundError", "TerminateRunFailure")
 
@@ -59,11 +60,20 @@ class Runs:
         self._ask(lambda client: client.terminate_run(run_id), forgiven=_OVER)
 
     def check(self) -> None:
-        """Whether the webserver answers."""
+        """Whether the job can be asked for: the webserver answers, and has loaded the code."""
+        where = {
+            "repositoryLocationName": LOCATION,
+            "repositoryName": REPOSITORY,
+            "pipelineName": JOB,
+        }
+        body = {"query": _IS_LOADED, "variables": {"job": where}}
         try:
-            httpx.get(f"{self.url}/server_info", timeout=5).raise_for_status()
-        except httpx.HTTPError as error:
+            answer = httpx.post(f"{self.url}/graphql", json=body, timeout=5).raise_for_status()
+            found = answer.json()["data"]["pipelineOrError"]["__typename"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             raise self._unavailable() from error
+        if found != "Pipeline":
+            raise self._unavailable(found)
 
     def _ask(
         self, request: Callable[[DagsterGraphQLClient], T], forgiven: tuple[str, ...] = ()

@@ -41,6 +41,8 @@ def serve(
                 config = uvicorn.Config(
                     app, log_config=None, timeout_graceful_shutdown=_GRACE_SECONDS
                 )
+                # Whoever connects from here on waits until the app is up.
+                listener.listen(config.backlog)
                 told(f"http://{host}:{listener.getsockname()[1]}", url)
                 if not stop.is_set():
                     uvicorn.Server(config).run(sockets=[listener])

@@ -292,7 +292,7 @@ def test_a_source_whose_deletion_has_begun_is_not_cloned_any_more(
             swept(stores)
     [row] = [one for group in seen.by_name for one in group if one.namespace.name == "short"]
     with pytest.raises(Conflict, match="was deleted a moment ago"), stores.catalog.write() as now:
-        reserve._hold_source(now, row.namespace)
+        reserve.hold_source(now, row.namespace)
     # What is left of it goes with the next sweep.
     report = swept(stores)
     assert [entry.why for entry in report.removed] == ["its deletion stopped half-way"]

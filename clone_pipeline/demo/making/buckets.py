@@ -54,8 +54,8 @@ def buckets(objects: list[Document]) -> list[Document]:
     reference["ingest_filter"] = {
         "retriever_id": ids.SIMILAR,
         "retriever_version": 1,
-        "action": "skip",
-        "on_error": "allow",
+        "action": "drop",
+        "on_error": "keep",
         "timeout_seconds": 20,
     }
     reference["source_adapter"] = {
