@@ -225,7 +225,7 @@ def _waiting_sensor(settings: Settings) -> dg.SensorDefinition:
                         _end(context.instance, run, settings, told)
         except CloneError as error:
             return dg.SkipReason(error.message)
-        return dg.SkipReason(f"{len(waiting)} clones are being made or wait for their run.")
+        return dg.SkipReason(f"Clones that are being made, or wait for their run: {len(waiting)}.")
 
     return dg.SensorDefinition(
         name="clones_in_waiting",

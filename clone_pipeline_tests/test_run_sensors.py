@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import update
 
-from clone_pipeline.core import ledger, reserve
+from clone_pipeline.core import ledger, reservation, reserve
 from clone_pipeline.core.catalog.schema import clones
 from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline.core.request import parse_request
@@ -137,6 +138,74 @@ def test_a_run_that_had_no_clone_yet(
 def ledger_id(stores: Stores, run: dg.DagsterRun) -> str:
     with stores.catalog.read() as connection:
         return ledger.of_run(connection, run.run_id).clone_id
+
+
+# ---- clones_in_waiting -----------------------------------------------------------------------
+
+
+def looked_after(instance: dg.DagsterInstance, folder: Path) -> str:
+    """A tick of the sensor; what it says."""
+    context = dg.build_sensor_context(instance=instance)
+    return str(sensors(folder)["clones_in_waiting"].evaluate_tick(context).skip_message)
+
+
+def reserved(stores: Stores, instance: dg.DagsterInstance) -> tuple[str, dg.DagsterRun]:
+    """A reservation and the run that it waits for, which the ledger does not know yet."""
+    clone = reservation.reserve_for_run(stores, parse_request(REQUEST), LOCAL_OPERATOR)
+    tags = {"clone/id": clone.clone_id}
+    run = instance.create_run_for_job(clone_job(), run_config=REQUEST, tags=tags)
+    return clone.clone_id, run
+
+
+def test_a_reservation_finds_its_run_and_is_kept_while_that_waits(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    with open_stores(home) as stores:
+        clone_id, run = reserved(stores, instance)
+        long_ago = stores.clock() - timedelta(seconds=ledger.RESERVED_SECONDS + 1)
+        with stores.catalog.write() as connection:
+            connection.execute(update(clones).values(heartbeat_at=long_ago, reserved_at=long_ago))
+        looked_after(instance, tmp_path)
+        with stores.catalog.read() as connection:
+            kept = ledger.get(connection, clone_id)
+        assert (kept.run_id, kept.status) == (run.run_id, "cloning")
+        assert kept.is_held(stores.clock())
+
+
+def test_a_run_that_was_cancelled_in_the_queue_has_made_nothing(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    with open_stores(home) as stores:
+        _, run = reserved(stores, instance)
+        assert ended(instance, tmp_path, run, cancelled=True) is None
+        status, error = state(stores, run)
+        assert (status, str(error).startswith("The run was cancelled")) == ("failed", True)
+
+
+def test_a_run_that_is_gone_is_ended_in_dagster_too(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """As after a power cut: nobody has told Dagster, and its place in the queue is taken."""
+    with open_stores(home) as stores:
+        run = begun(stores, instance)
+        assert run.status == dg.DagsterRunStatus.NOT_STARTED
+        looked_after(instance, tmp_path)
+        status, error = state(stores, run)
+        assert (status, "ended without a word" in str(error)) == ("failed", True)
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None
+        assert found.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_clone_that_is_being_made_is_left_alone(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    with open_stores(home) as stores:
+        run = instance.create_run_for_job(clone_job(), run_config=REQUEST)
+        reserve.begin(stores, parse_request(REQUEST), LOCAL_OPERATOR, run.run_id)
+        said = looked_after(instance, tmp_path)
+        assert said == "Clones that are being made, or wait for their run: 1."
+        assert state(stores, run) == ("cloning", None)
 
 
 # ---- policies_file ---------------------------------------------------------------------------

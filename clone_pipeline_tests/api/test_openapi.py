@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,11 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import checks
 from schemathesis.generation import GenerationMode
 
+from clone_pipeline.api.errors import TYPES
 from clone_pipeline.api.runs import Runs
 from clone_pipeline_tests.api.world import World, opened
 
+ROOT = Path(__file__).parents[2]
 # So many for each operation, of what it accepts and of what it does not.
 FEW = 10
 MANY = int(os.environ.get("CLONE_PIPELINE_TEST_EXAMPLES", "300"))
@@ -109,6 +112,18 @@ def test_every_answer_is_documented(world: World) -> None:
 @pytest.mark.long
 def test_every_answer_to_many_requests_is_documented(world: World) -> None:
     assert check_all(world, MANY)
+
+
+def test_docs_api_md_has_every_path_and_every_kind_of_error(world: World) -> None:
+    def plain(text: str) -> str:
+        return re.sub(r"\{[^}]*\}", "{}", text)
+
+    page = plain((ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
+    for path, operations in world.app.openapi()["paths"].items():
+        for method in operations:
+            assert f"`{method.upper()} {plain(path)}`" in page
+    for status, kind in TYPES.items():
+        assert f"| {status} | `{kind}` |" in page
 
 
 def test_the_page_that_shows_it_is_there(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is restarted in the middle of a clone: the task says what is true, and the clone ends."""
+"""Whatever is restarted while a clone is made: the task says what is true, and the clone ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that no one here wrote: the `mixpeek` package, pointed at a live `serve` by host alone."""
+"""Clients that no one here wrote: the `mixpeek` package, pointed at a live server by host alone."""
 
 from __future__ import annotations
 
