@@ -17,7 +17,7 @@ from clone_pipeline.automation import (
 )
 from clone_pipeline.core import ledger, watch
 from clone_pipeline.core.catalog.namespaces import Namespace
-from clone_pipeline.core.errors import CloneError, NotFound
+from clone_pipeline.core.errors import CloneError, Conflict, NotFound
 from clone_pipeline.core.refresh import Attempt, History, Run, Seen, Skip, decide, look
 from clone_pipeline.core.reservation import RunState, Waiting, list_waiting, settle
 from clone_pipeline.core.stores import Stores
@@ -192,7 +192,7 @@ def _record_end(
                 )
             sentence = f"{what} without a word, as when its process is killed; resume the clone."
             ledger.fail(stores, clone.clone_id, run.run_id, sentence)
-    except NotFound as error:
+    except (NotFound, Conflict) as error:  # it has made no clone, or its request was withdrawn
         return dg.SkipReason(error.message)
     context.log.error(f"{clone.namespace_name}: {sentence}")
     return None

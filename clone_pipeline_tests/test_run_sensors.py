@@ -13,6 +13,8 @@ from sqlalchemy import update
 
 from clone_pipeline.core import ledger, reservation, reserve
 from clone_pipeline.core.catalog.schema import clones
+from clone_pipeline.core.discard import withdraw
+from clone_pipeline.core.errors import NotFound
 from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline.core.request import parse_request
 from clone_pipeline.core.stores import Stores
@@ -180,6 +182,18 @@ def test_a_run_that_was_cancelled_in_the_queue_has_made_nothing(
         assert ended(instance, tmp_path, run, cancelled=True) is None
         status, error = state(stores, run)
         assert (status, str(error).startswith("The run was cancelled")) == ("failed", True)
+
+
+def test_a_run_whose_request_was_withdrawn_has_nothing_to_record(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    with open_stores(home) as stores:
+        clone_id, run = reserved(stores, instance)
+        with stores.catalog.read() as connection:
+            withdraw(stores, ledger.get(connection, clone_id), "Dagster was away.")
+        assert "was withdrawn" in ended(instance, tmp_path, run).skip_message
+        with pytest.raises(NotFound):
+            state(stores, run)
 
 
 def test_a_run_that_is_gone_is_ended_in_dagster_too(

@@ -1,5 +1,6 @@
 """`keys`: API keys. They need access to the database only, so that a first key can be made."""
 
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -18,11 +19,14 @@ def keys() -> None:
 @keys.command("create")
 @click.option("--organization", help="The key's organization; by default the only one there is.")
 @click.option("--role", type=click.Choice(ROLES), required=True, help="What the key may do.")
+@click.option("--days", type=click.IntRange(1, 36500), help="It stops working after so many days.")
 @json_option
-def create(organization: str | None, role: str, as_json: bool) -> None:
+def create(organization: str | None, role: str, days: int | None, as_json: bool) -> None:
     """Make a key. It is shown once."""
     with opened_stores() as (_, stores):
-        api_key, key_id = create_key(stores.catalog, organization, role, stores.clock())
+        now = stores.clock()
+        expires_at = None if days is None else now + timedelta(days=days)
+        api_key, key_id = create_key(stores.catalog, organization, role, now, expires_at)
     if as_json:
         print_json({"api_key": api_key, "key_id": key_id})
         return

@@ -90,10 +90,6 @@ class Clone:
         """Whether a run has ever had it: else there is nothing of it but its rows."""
         return self.token > 0
 
-    @property
-    def was_cancelled(self) -> bool:
-        return (self.error or "").startswith(CANCELLED)
-
     def holder_lives(self) -> bool | None:
         """None where its process cannot be seen from here, or there is none."""
         if self.holder_host is None or self.holder_pid is None:

@@ -147,19 +147,20 @@ def reader(live: Live) -> str:
     return key
 
 
-def refusals(reader: str) -> list[tuple[type[Exception], int, dict[str, Any]]]:
+def refusals(reader: str, taken: str) -> list[tuple[type[Exception], int, dict[str, Any]]]:
     """The exception, the status, and what to ask for it."""
     return [
         (sdk.UnauthorizedException, 401, {"api_key": "sk_wrong", "name": "x"}),
         (sdk.ForbiddenException, 403, {"api_key": reader, "name": "x"}),
         (sdk.NotFoundException, 404, {"source": "nothing", "name": "x"}),
-        (sdk.ConflictException, 409, {"name": "sdk_by_hand", "taxonomies": True}),
+        (sdk.ConflictException, 409, {"name": taken}),
         (sdk.UnprocessableEntityException, 422, {"name": DEMO}),
     ]
 
 
 def test_the_generated_api_raises_what_it_should(live: Live, reader: str) -> None:
-    for exception, status, asked in refusals(reader):
+    live.clone(DEMO, "sdk_taken", include_resources={"collections": False})
+    for exception, status, asked in refusals(reader, "sdk_taken"):
         clones = mixpeek.NamespaceCloneApi(generated(live, asked.get("api_key")))
         request = CloneNamespaceRequest(namespace_name=asked["name"])
         with pytest.raises(exception) as raised:
@@ -172,7 +173,8 @@ def test_the_generated_api_raises_what_it_should(live: Live, reader: str) -> Non
 
 
 def test_the_hand_written_client_raises_what_it_should(live: Live, reader: str) -> None:
-    for _, status, asked in refusals(reader):
+    live.clone(DEMO, "sdk_taken_too", include_resources={"collections": False})
+    for _, status, asked in refusals(reader, "sdk_taken_too"):
         client = mixpeek.Mixpeek(asked.get("api_key", live.api_key), base_url=f"{live.url}/v1")
         with pytest.raises(MixpeekAPIError) as raised:
             client.namespaces.clone(asked.get("source", DEMO), namespace_name=asked["name"])

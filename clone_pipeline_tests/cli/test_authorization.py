@@ -208,6 +208,14 @@ def test_a_key_that_is_none_is_refused_without_saying_why(
     assert answer.error.startswith("The API key is unknown, expired or revoked;")
 
 
+def test_a_key_can_be_made_that_expires(home: Path) -> None:
+    made = run("keys", "create", "--organization", "org_acme", "--role", "read", "--days", "7")
+    assert made.code == 0
+    (listed,) = run("keys", "list", "--json").json
+    lasts = datetime.fromisoformat(listed["expires_at"]) - datetime.now(timezone.utc)
+    assert timedelta(days=6) < lasts < timedelta(days=7)
+
+
 def test_a_shared_catalog_needs_a_key(
     postgres_url: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

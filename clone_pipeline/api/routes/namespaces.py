@@ -5,12 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from clone_pipeline.api.errors import Json, documented
-from clone_pipeline.api.listing import ListRequest, Window, Windowed, select
+from clone_pipeline.api.listing import ListRequest, Windowed, select
 from clone_pipeline.api.models import DeleteResponse, ListNamespacesResponse, NamespaceModel
-from clone_pipeline.api.service import Caller, Service, Services, find_namespace
+from clone_pipeline.api.service import Caller, Services, find_namespace
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.discard import delete_clone
-from clone_pipeline.core.principal import Principal
 from clone_pipeline.core.resolve import require_writer
 from clone_pipeline.core.state import namespace_state
 
@@ -25,11 +24,6 @@ _SEARCHED = ("namespace_id", "namespace_name", "description")
     response_model=ListNamespacesResponse,
     responses=documented(),
 )
-def get_namespaces(window: Windowed, service: Services, caller: Caller) -> Json:
-    """A page of the organization's namespaces, by name."""
-    return _page(service, caller, None, window)
-
-
 @router.post(
     "/v1/namespaces/list",
     operation_id="list_namespaces",
@@ -40,10 +34,6 @@ def list_namespaces(
     window: Windowed, service: Services, caller: Caller, body: ListRequest | None = None
 ) -> Json:
     """A page of the organization's namespaces that match."""
-    return _page(service, caller, body, window)
-
-
-def _page(service: Service, caller: Principal, body: ListRequest | None, window: Window) -> Json:
     window = window.within(body)
     with service.stores.catalog.read() as connection:
         everything = catalog.list_all(connection, caller.organization_id)

@@ -102,6 +102,13 @@ def _one(
 # ---- buckets ---------------------------------------------------------------------------------
 
 
+@router.get(
+    "/v1/buckets",
+    tags=["Buckets"],
+    operation_id="get_buckets",
+    response_model=ListBucketsResponse,
+    responses=documented(),
+)
 @router.post(
     "/v1/buckets/list",
     tags=["Buckets"],
@@ -137,6 +144,13 @@ def get_bucket(
 # ---- collections -----------------------------------------------------------------------------
 
 
+@router.get(
+    "/v1/collections",
+    tags=["Collections"],
+    operation_id="get_collections",
+    response_model=ListCollectionsResponse,
+    responses=documented(),
+)
 @router.post(
     "/v1/collections/list",
     tags=["Collections"],
@@ -172,6 +186,13 @@ def get_collection(
 # ---- retrievers ------------------------------------------------------------------------------
 
 
+@router.get(
+    "/v1/retrievers",
+    tags=["Retrievers"],
+    operation_id="get_retrievers",
+    response_model=ListRetrieversResponse,
+    responses=documented(),
+)
 @router.post(
     "/v1/retrievers/list",
     tags=["Retrievers"],
@@ -207,6 +228,13 @@ def get_retriever(
 # ---- taxonomies ------------------------------------------------------------------------------
 
 
+@router.get(
+    "/v1/taxonomies",
+    tags=["Taxonomies"],
+    operation_id="get_taxonomies",
+    response_model=ListTaxonomiesResponse,
+    responses=documented(),
+)
 @router.post(
     "/v1/taxonomies/list",
     tags=["Taxonomies"],

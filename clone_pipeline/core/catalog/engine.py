@@ -20,6 +20,7 @@ from sqlalchemy.exc import (
     NoSuchModuleError,
     OperationalError,
 )
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from ..errors import CloneError, InvalidRequest, StorageFailed, StoreUnavailable
@@ -105,6 +106,10 @@ class Catalog:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except NoFreeConnection as error:
+            raise StoreUnavailable(
+                "All connections to the catalog are in use; try again in a moment."
+            ) from error
         except DBAPIError as error:
             translated = self._translated(error)
             if translated is None:
