@@ -158,7 +158,7 @@ def restore_document(
             continue
         if entry["removed"] in places:  # two references in one removed value
             standing.append(entry)
-        elif put_back(result, entry["removed"], entry["parked"], entry["old"], known):
+        elif _put_back(result, entry, known):
             places.add(entry["removed"])
             standing.append(entry)
     return result, standing
@@ -177,22 +177,16 @@ def of_document(
     ]
 
 
-def put_back(
-    document: dict[str, Any],
-    path: str,
-    value: Any,
-    dropped: str = "",
-    known: Counter[tuple[int, str]] | None = None,
-) -> bool:
-    """Whether the value stands at the path now: in the place of nothing, between the items of a
-    list, or under a key that was `dropped` with it. An item that the list has again, beyond those
+def _put_back(document: dict[str, Any], entry: Parked, known: Counter[tuple[int, str]]) -> bool:
+    """Whether the value stands at its path now: in the place of nothing, between the items of a
+    list, or under a key that was dropped with it. An item that the list has again, beyond those
     that are `known`, is not put there twice."""
-    found = _locate(document, path, dropped)
+    found = _locate(document, entry["removed"], entry["old"])
     if found is None:
         return False
-    holder, at = found
+    (holder, at), value = found, entry["parked"]
     if isinstance(holder, list):
-        _put_item_back(holder, int(at), value, Counter() if known is None else known)
+        _put_item_back(holder, int(at), value, known)
         return True
     if holder.get(at) is None or holder[at] is False:
         holder[at] = copy.deepcopy(value)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from clone_pipeline.core.difference import differing_fields
 from clone_pipeline.core.errors import DanglingReferences, InvalidRequest
 from clone_pipeline.core.ledger import Clone
 from clone_pipeline.core.references import WAS_SET, Rewriter
-from clone_pipeline.core.reinstate import put_back, restore_document
+from clone_pipeline.core.reinstate import restore_document
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.verify.records import read_actual
 from clone_pipeline_tests import harness
@@ -35,16 +35,22 @@ RESTORE = BACKUP | {"restore": True}
 SMALL_KINDS = ("bucket", "collection", "retriever", "taxonomy")
 
 
+def entry(path: str, value: Any, **more: Any) -> dict[str, Any]:
+    about = {"resource": "collection", "resource_id": "col_1", "version": 0, "old": ""}
+    return about | {"removed": path, "parked": value} | more
+
+
 @given(configurations())
 @FEW
 def test_what_was_cleared_stands_again_where_it_stood(found: tuple[str, dict[str, Any]]) -> None:
     kind, document = found
+    assume(kind != "namespace")  # two must not share what is cleared in one
     cleared, references = Rewriter(identity()).rewrite(kind, document)
-    parked = {one.removed: one for one in references if one.parked is not None}
-    assume(WAS_SET not in [one.parked for one in parked.values()])
-    for path, one in parked.items():
-        assert put_back(cleared, str(path), one.parked, one.old)
-    assert cleared == document
+    parked = [asdict(one) for one in references if one.parked is not None]
+    assume(WAS_SET not in [one["parked"] for one in parked])
+    again, standing = restore_document(cleared, parked)
+    assert again == document
+    assert standing == parked
 
 
 @pytest.mark.parametrize(
@@ -60,21 +66,14 @@ def test_what_was_cleared_stands_again_where_it_stood(found: tuple[str, dict[str
 def test_what_has_no_place_any_more_is_left_alone(
     document: dict[str, Any], path: str, value: Any
 ) -> None:
-    before = copy.deepcopy(document)
-    assert not put_back(document, path, value)
-    assert document == before
+    assert restore_document(document, [entry(path, value)]) == (document, [])
 
 
 @pytest.mark.parametrize("there", [0, 0.0, "", [], 1])
 def test_what_was_set_since_stays_though_it_is_nothing_much(there: Any) -> None:
     document = {"a": there}
-    assert not put_back(document, "a", True)
+    assert restore_document(document, [entry("a", True)]) == (document, [])
     assert document == {"a": there}
-
-
-def entry(path: str, value: Any, **more: Any) -> dict[str, Any]:
-    about = {"resource": "collection", "resource_id": "col_1", "version": 0, "old": ""}
-    return about | {"removed": path, "parked": value} | more
 
 
 @pytest.mark.parametrize(
@@ -98,17 +97,20 @@ def test_an_item_that_somebody_put_there_again_is_not_there_twice(
 
 
 def test_a_key_that_was_dropped_with_its_value_comes_back() -> None:
-    document: dict[str, Any] = {"field_map": {}}
-    assert put_back(document, "field_map.bkt_1", ["title"])
-    assert put_back(document, "field_map.{{a.b}}", 1, "{{a.b}}")
+    entries = [
+        entry("field_map.bkt_1", ["title"]),
+        entry("field_map.{{a.b}}", 1, old="{{a.b}}"),
+    ]
+    document, standing = restore_document({"field_map": {}}, entries)
     assert document == {"field_map": {"bkt_1": ["title"], "{{a.b}}": 1}}
+    assert standing == entries
 
 
 def test_keys_may_have_dots_and_brackets_in_them() -> None:
-    document = {"a": 1, "a.b": {"c[0]": None}, "a.b.d": None}
-    assert put_back(document, "a.b.c[0]", "x")
-    assert put_back(document, "a.b.d", "y")
+    entries = [entry("a.b.c[0]", "x"), entry("a.b.d", "y")]
+    document, standing = restore_document({"a": 1, "a.b": {"c[0]": None}, "a.b.d": None}, entries)
     assert document == {"a": 1, "a.b": {"c[0]": "x"}, "a.b.d": "y"}
+    assert standing == entries
 
 
 # ---- whole namespaces ------------------------------------------------------------------------
