@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 from clone_pipeline.core.refresh import Rules
 from clone_pipeline.core.request import CloneRequest, IncludeResources
@@ -19,7 +20,7 @@ _SAID_ELSEWHERE = ("namespace_identifier", "namespace_name", "mode", "if_exists"
 
 
 # What Dagster takes for an owner.
-_OWNER = r"^([^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_.-]+)$"
+_OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_.-]+")
 
 
 class _Strict(BaseModel):
@@ -130,9 +131,20 @@ class _Policy(_Strict):
     )
     source: str = Field(min_length=1, description="The namespace to clone: its id or its name.")
     enabled: bool = Field(True, description="`false` stops it without taking it out of the file.")
-    owners: list[Annotated[str, Field(pattern=_OWNER)]] = Field(
+    owners: list[str] = Field(
         [], description="Who answers for it, as Dagster shows: e-mail addresses, or `team:NAME`."
     )
+
+    @field_validator("owners")
+    @classmethod
+    def _are_owners(cls, owners: list[str]) -> list[str]:
+        for owner in owners:
+            if not _OWNER.fullmatch(owner):
+                raise ValueError(
+                    f"{owner!r} is no owner; write an e-mail address, or `team:` and a name, such "
+                    "as `team:search`"
+                )
+        return owners
 
 
 class BackupPolicy(_Policy):
