@@ -156,7 +156,7 @@ def _is_held(policy: RefreshPolicy, settings: Settings) -> bool:
     with looking(settings) as (stores, principal):
         parties = resolve_request(stores, principal, policy.request())
         with stores.catalog.read() as connection:
-            return read_target(connection, parties.organization_id, policy.target).rolled_back
+            return read_target(connection, parties.organization_id, policy.target).held
 
 
 def _run(

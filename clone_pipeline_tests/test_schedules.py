@@ -15,7 +15,7 @@ import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from clone_pipeline.core.errors import Conflict, NotFound
-from clone_pipeline.core.publish import rollback
+from clone_pipeline.core.publish import resume_refreshes, rollback
 from clone_pipeline.core.request import parse_request
 from clone_pipeline.launch import JOB, clone_job
 from clone_pipeline.schedules import policy_schedules
@@ -151,15 +151,19 @@ def test_a_target_that_a_person_made_is_not_replaced_without_adopt(
     assert len(tick(adopting, instance).run_requests) == 1
 
 
-def test_a_rollback_holds_it_until_a_refresh_by_hand(
-    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+@pytest.mark.parametrize("by", ["a refresh by hand", "resume"])
+def test_a_rollback_holds_it_until(
+    by: str, home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     made = schedule(tmp_path, refreshes=[refresh(**AT_NIGHT)])
     with open_stores(home) as stores:
         clone(stores, "prod", "staging", if_exists="replace")
-        rollback(stores, None, "staging")
+        live = rollback(stores, None, "staging")
         assert tick(made, instance).skip_message.startswith("Held, because")
-        clone(stores, "prod", "staging", if_exists="replace")
+        if by == "resume":
+            resume_refreshes(stores, live)
+        else:
+            clone(stores, "prod", "staging", if_exists="replace")
     assert len(tick(made, instance).run_requests) == 1
 
 

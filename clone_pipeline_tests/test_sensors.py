@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event, insert, text, update
 
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.catalog.schema import buckets, objects
-from clone_pipeline.core.publish import rollback
+from clone_pipeline.core.publish import resume_refreshes, rollback
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.launch import clone_job
@@ -120,6 +120,24 @@ def test_a_rollback_holds_the_policy_until_a_refresh_by_hand(
         assert watching.skipped().startswith("Held")
         clone(stores, "prod", "staging", if_exists="replace")
     watching.asked()
+
+
+def test_a_policy_that_was_told_to_go_on_refreshes_what_was_rolled_back(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    watching = Watching(tmp_path, instance)
+    first = watching.asked()
+    assert watching.run(first).success
+    with open_stores(home) as stores:
+        for _ in "twice":
+            live = rollback(stores, None, "staging")
+            assert watching.skipped().startswith("Held")
+            resume_refreshes(stores, live)
+            # The source is what it was, but the target is no copy of it any more.
+            again = watching.asked()
+            assert again.run_key != first.run_key
+            rollback(stores, None, "staging")
+            assert watching.skipped() == "The source has not changed since it was copied."
 
 
 @pytest.mark.parametrize(

@@ -15,16 +15,19 @@ from clone_pipeline.cli.common import (
     print_json,
     tell,
 )
-from clone_pipeline.cli.output import print_plan, print_summary
+from clone_pipeline.cli.output import print_plan, print_summary, say
 from clone_pipeline.cli.progress import Progress
 from clone_pipeline.core import errors, ledger, reserve
 from clone_pipeline.core.catalog import namespaces as catalog
+from clone_pipeline.core.catalog.namespaces import Namespace
 from clone_pipeline.core.errors import CloneError, Conflict
 from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.publish import resume_refreshes
 from clone_pipeline.core.reinstate import by_hand
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import CloneRequest, IncludeResources, parse_request
 from clone_pipeline.core.resolve import resolve_parties
+from clone_pipeline.core.watch import read_target
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -133,11 +136,18 @@ def restore(backup: str, name: str, verbose: bool, as_json: bool, **options: Any
 @click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
 @json_option
 def resume(name: str, verbose: bool, as_json: bool) -> None:
-    """Continue the failed or killed clone NAME where it stopped."""
+    """Continue the failed or killed clone NAME where it stopped.
+
+    After a rollback: let the policies go on that refresh NAME.
+    """
     with opened() as session:
-        found = _find_clone(session, name)
-        if found.status == "ready":
-            tell(f"{found.namespace_name!r} is ready; there is nothing to resume.")
+        live, found = _find_clone(session, name)
+        if found is None or found.status == "ready":
+            if _resumes_refreshes(session, live, as_json=as_json):
+                return
+            if found is None:
+                raise Conflict(f"{live.name!r} is not a clone; there is nothing to resume.")
+            tell(f"{live.name!r} is ready; there is nothing to resume.")
         else:
             request = parse_request(found.request)
             found = run_clone(session, request, verbose=verbose)
@@ -195,16 +205,29 @@ def _record_failure(session: Session, run_id: str, sentence: str) -> None:
         return  # it made no clone, or the catalog cannot be reached: its sentence says so
 
 
-def _find_clone(session: Session, identifier: str) -> Clone:
-    """The clone that is being made under a name, else the one that stands there."""
+def _find_clone(session: Session, identifier: str) -> tuple[Namespace, Clone | None]:
+    """What stands under a name, and the clone that is being made there, else the one that made
+    it; None for a namespace that is no clone."""
     with session.stores.catalog.read() as connection:
         namespace = catalog.resolve(connection, session.organization_id, identifier)
         unfinished = ledger.unfinished(connection, namespace.organization_id, namespace.name)
-        if unfinished is not None:
-            return unfinished
-        if namespace.clone_id is None:
-            raise Conflict(f"{namespace.name!r} is not a clone; there is nothing to resume.")
-        return ledger.get(connection, namespace.clone_id)
+        if unfinished is not None or namespace.clone_id is None:
+            return namespace, unfinished
+        return namespace, ledger.get(connection, namespace.clone_id)
+
+
+def _resumes_refreshes(session: Session, live: Namespace, *, as_json: bool) -> bool:
+    """Whether the policies that refresh it were held, and so are told to go on."""
+    with session.stores.catalog.read() as connection:
+        if not read_target(connection, live.organization_id, live.name).held:
+            return False
+    session.must_write()
+    resume_refreshes(session.stores, live)
+    if as_json:
+        print_json({"namespace_id": live.namespace_id, "refreshes_resumed": True})
+    else:
+        say(f"Policies that refresh {live.name} go on: each refreshes it when its turn comes.")
+    return True
 
 
 def _print_outcome(found: Clone, *, as_json: bool) -> None:

@@ -24,6 +24,7 @@ from clone_pipeline.core.discard import delete_clone
 from clone_pipeline.core.errors import Forbidden
 from clone_pipeline.core.publish import rollback as bring_back
 from clone_pipeline.core.verify import verify_pair, verify_sealed
+from clone_pipeline.core.watch import read_target
 
 
 @click.command()
@@ -112,6 +113,7 @@ def _listed(connection: Connection, namespace: Namespace) -> dict[str, Any]:
         "generation": namespace.generation,
         "clone_status": namespace.clone_status,
         "clone_error": shown.get("clone_error"),
+        "refreshes_held": read_target(connection, namespace.organization_id, namespace.name).held,
         "replacement_status": replacement and replacement.status,
         "replacement_error": replacement and replacement.error,
         "source_namespace_id": shown.get("source_namespace_id"),
@@ -128,6 +130,8 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
     states = [row["clone_status"]]
     if row["generation"] > 1:
         states.append(f"generation {row['generation']}")
+    if row["refreshes_held"]:
+        states.append("rolled back, refreshes held")
     if row["policy"]:
         proven = "proven" if row["proven"] == "full" else "not proven"
         states.append(f"for policy {row['policy']}, {proven}")
@@ -208,14 +212,22 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def rollback(name: str, as_json: bool) -> None:
-    """Bring back the generation of a namespace that was replaced last."""
+    """Bring back the generation of a namespace that was replaced last.
+
+    Policies that refresh it are held until `resume NAME`, or a refresh by hand.
+    """
     with opened() as session:
         session.must_write()
         now = bring_back(session.stores, session.organization_id, name)
+        with session.stores.catalog.read() as connection:
+            held = read_target(connection, now.organization_id, now.name).held
     if as_json:
-        print_json({"namespace_id": now.namespace_id, "generation": now.generation})
-    else:
-        click.echo(f"{now.name} is generation {now.generation} again.")
+        result = {"namespace_id": now.namespace_id, "generation": now.generation}
+        print_json(result | {"refreshes_held": held})
+        return
+    click.echo(f"{now.name} is generation {now.generation} again.")
+    if held:
+        click.echo(f"Policies that refresh it are held until `clone-pipeline resume {now.name}`.")
 
 
 def _progress() -> Callable[[str, int], None]:

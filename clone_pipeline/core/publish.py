@@ -121,6 +121,7 @@ def _report(
 def rollback(stores: Stores, organization_id: str | None, identifier: str) -> Namespace:
     """Brings the generation back that was replaced last; the present one becomes a previous one.
 
+    Policies that refresh the namespace are held from then on: see `resume_refreshes`.
     Raises NotFound, Conflict where there is nothing to go back to, InProgress while a refresh of
     the same name is being made.
     """
@@ -137,9 +138,24 @@ def rollback(stores: Stores, organization_id: str | None, identifier: str) -> Na
             connection.execute(
                 update(namespaces)
                 .where(namespaces.c.namespace_key == namespace.key)
-                .values(role=role, updated_at=now)
+                .values(role=role, updated_at=now, resumed_at=None)
             )
-    return replace(earlier, role="live")
+    return replace(earlier, role="live", resumed_at=None)
+
+
+def resume_refreshes(stores: Stores, live: Namespace) -> None:
+    """Lets the policies go on that refresh a namespace which was rolled back.
+
+    Raises Conflict where another generation was put in its place meanwhile.
+    """
+    with stores.catalog.write() as connection:
+        resumed = connection.execute(
+            update(namespaces)
+            .where(namespaces.c.namespace_key == live.key, namespaces.c.role == "live")
+            .values(resumed_at=stores.clock())
+        )
+    if resumed.rowcount == 0:
+        raise Conflict(f"{live.name!r} has just been replaced; look at it, and say so again.")
 
 
 def _previous(connection: Connection, live: Namespace) -> Namespace | None:

@@ -19,7 +19,7 @@ CLOCKS_APART = timedelta(seconds=60)
 
 HELD = (
     "Held, because the target was rolled back: a refresh would bring back what it was rolled back "
-    "from. To resume, refresh it once by hand: the same clone with if_exists: replace."
+    "from. It goes on after `clone-pipeline resume TARGET`, or after a refresh by hand."
 )
 
 
@@ -61,11 +61,13 @@ class Attempt:
 @dataclass(frozen=True)
 class Target:
     """`made_at` is when the live generation was planned, by whatever door; None: no namespace.
-    `rolled_back` says that a newer one was published before it."""
+    `rolled_back` says that a newer one was published before it, `held` that nobody has told its
+    policies to go on since."""
 
     clone_id: str | None = None
     made_at: datetime | None = None
     rolled_back: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def decide(seen: Seen, now: datetime, rules: Rules, target: Target, history: His
     running = history.first("running")
     if running is not None:
         return Skip(f"The run {running.run_id} of this policy is under way.")
-    if target.rolled_back:
+    if target.held:
         return Skip(HELD)
     wanted = _wanted(seen, now, rules, target, history)
     if isinstance(wanted, Skip):
@@ -138,10 +140,13 @@ def _wanted(
             f"The source has changed, and must be quiet for {rules.quiet_period} s first; it has "
             f"been for {quiet:.0f} s."
         )
-    return Run(seen.mark, 1, "The source has changed.")
+    behind = "The target is behind the source since it was rolled back."
+    return Run(seen.mark, 1, behind if target.rolled_back else "The source has changed.")
 
 
 def _is_copied(seen: Seen, target: Target, history: History) -> bool:
+    if target.rolled_back:
+        return False
     good = history.first("succeeded")
     if good is not None and good.cause is not None and good.cause.split("-")[0] == seen.mark:
         return True

@@ -70,4 +70,4 @@ def read_target(connection: Connection, organization_id: str, name: str) -> Targ
         clones.c.created_at > made_at,
     )
     rolled_back = connection.execute(newer.limit(1)).first() is not None
-    return Target(live.clone_id, made_at, rolled_back)
+    return Target(live.clone_id, made_at, rolled_back, rolled_back and live.resumed_at is None)

@@ -80,8 +80,19 @@ def test_a_replaced_clone_is_shown_and_brought_back(home: Path) -> None:
     assert collection != before["infrastructure"]["qdrant_collection"]
     [listed] = [row for row in run("list", "--json").json if row["namespace_name"] == "staging"]
     assert listed["generation"] == 2
-    assert run("rollback", "staging", "--json").json["generation"] == 1
+    held = {"namespace_id": now["namespace_id"], "generation": 1, "refreshes_held": True}
+    assert run("rollback", "staging", "--json").json == held
     assert run("show", "staging", "--json").json["clone_task_id"] == before["clone_task_id"]
+    assert "rolled back, refreshes held" in run("list").stdout
+    resumed = {"namespace_id": now["namespace_id"], "refreshes_resumed": True}
+    assert run("resume", "staging", "--json").json == resumed
+    assert "there is nothing to resume" in run("resume", "staging").stderr
+    assert "rolled back" not in run("list").stdout
+    told = run("rollback", "staging").stdout
+    assert told == "staging is generation 2 again.\n"
+    told = run("rollback", "staging").stdout
+    assert "are held until `clone-pipeline resume staging`" in told
+    assert "Policies that refresh staging go on" in run("resume", "staging").stdout
     assert run("delete", "staging", "--json").json["generations_deleted"] == 2
     assert run("show", "staging").code == 2
 

@@ -242,10 +242,17 @@ def test_an_old_target_is_refreshed_although_nothing_was_noticed() -> None:
 
 
 def test_a_target_that_was_rolled_back_is_left_alone() -> None:
-    held = replace(LIVE, rolled_back=True)
+    held = replace(LIVE, rolled_back=True, held=True)
     skip = decide(SEEN, after(10**6), RULE, held, History())
     assert isinstance(skip, Skip)
-    assert "To resume, refresh it once by hand" in skip.reason
+    assert "It goes on after `clone-pipeline resume TARGET`" in skip.reason
+
+
+def test_a_rolled_back_target_is_no_copy_of_the_source_when_its_policy_goes_on() -> None:
+    resumed = replace(LIVE, made_at=after(61), rolled_back=True)
+    run = decide(SEEN, after(9999), RULE, resumed, History((attempt("succeeded"),)))
+    reason = "The target is behind the source since it was rolled back."
+    assert run == Run("m", 2, reason)
 
 
 def test_what_is_kept_survives_the_cursor() -> None:

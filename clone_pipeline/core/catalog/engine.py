@@ -27,7 +27,7 @@ from ..errors import CloneError, InvalidRequest, StorageFailed, StoreUnavailable
 
 # Our own name: the platform may keep an Alembic history of its own in the same database.
 VERSION_TABLE = "clone_pipeline_version"
-HEAD = "0004"
+HEAD = "0005"
 
 _BUSY_SECONDS = 60.0
 # Said in words only: SQLite's result codes do not survive the driver.

@@ -115,6 +115,8 @@ namespaces = Table(
     Column("created_at", _Time, nullable=False),
     Column("updated_at", _Time, nullable=False),
     Column("expires_at", _Time),
+    # When the policies that refresh it were told to go on after a rollback; NULL: they were not.
+    Column("resumed_at", _Time),
     Index(
         "uq_namespaces_live_name",
         "organization_id",

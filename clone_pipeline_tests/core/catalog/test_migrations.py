@@ -99,8 +99,13 @@ def test_a_catalog_of_the_first_version_keeps_its_rows(empty_url: str) -> None:
     try:
         with old.write() as connection:
             add_organization(connection, "org_kept")
-            for later in ("policy", "restore_test", "reserved_at"):
-                connection.execute(text(f"ALTER TABLE clones DROP COLUMN {later}"))
+            later = {
+                "clones": ("policy", "restore_test", "reserved_at"),
+                "namespaces": ("resumed_at",),
+            }
+            for table_name, columns in later.items():
+                for column in columns:
+                    connection.execute(text(f"ALTER TABLE {table_name} DROP COLUMN {column}"))
             for table in (schema.clone_runs, schema.templates, schema.idempotency_keys):
                 table.drop(connection)
             connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
