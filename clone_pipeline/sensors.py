@@ -69,7 +69,12 @@ def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefin
                 kept = json.loads(context.cursor) if context.cursor else {}
                 cursor, seen = _look(stores, parties.source, kept)
                 with stores.catalog.read() as connection:
-                    target = watch.read_target(connection, parties.organization_id, policy.target)
+                    target = watch.read_target(
+                        connection,
+                        parties.organization_id,
+                        policy.target,
+                        with_points=cursor["points"] is not None,
+                    )
                 now = stores.clock()
         except CloneError as error:
             return dg.SensorResult(skip_reason=error.message)
@@ -279,7 +284,8 @@ def _file_sensor(policies: Policies, settings: Settings) -> dg.SensorDefinition:
                 f"{settings.policies} has changed since it was loaded: reload the code location."
             )
         count = len(policies.backups) + len(policies.refreshes)
-        return dg.SkipReason(f"{settings.policies}: all {count} policies are in order.")
+        many = "1 policy, and it is" if count == 1 else f"{count} policies, and all are"
+        return dg.SkipReason(f"{settings.policies}: {many} in order.")
 
     return dg.SensorDefinition(
         name="policies_file",

@@ -234,7 +234,7 @@ def test_the_file_is_looked_after(
     sensor = sensors(tmp_path)["policies_file"]
     context = dg.build_sensor_context(instance=instance)
     in_order = sensor.evaluate_tick(context).skip_message
-    assert in_order == f"{file}: all 1 policies are in order."
+    assert in_order == f"{file}: 1 policy, and it is in order."
     file.write_text(file.read_text() + "\n")
     with pytest.raises(PoliciesFileError, match="has changed since it was loaded"):
         sensor.evaluate_tick(context)

@@ -11,10 +11,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from sqlalchemy import Engine, event, insert, text, update
+from sqlalchemy import Engine, event, insert, select, text, update
 
 from clone_pipeline.core.catalog import namespaces
-from clone_pipeline.core.catalog.schema import buckets, objects
+from clone_pipeline.core.catalog.schema import buckets, clones, objects
 from clone_pipeline.core.publish import resume_refreshes, rollback
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
@@ -26,6 +26,7 @@ from clone_pipeline_tests.watching import UNCHANGED, Watching
 __all__ = ["dagster_home", "home", "made_home"]  # fixtures
 
 LATER = datetime(2030, 1, 1, tzinfo=timezone.utc)
+STILL_LATER = datetime(2030, 1, 2, tzinfo=timezone.utc)
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +40,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def change(home: Path) -> None:
+def change(home: Path, now: datetime = LATER) -> None:
     with open_stores(home) as stores, stores.catalog.write() as connection:
         mine = buckets.c.bucket_id == "bkt_videos01"
-        connection.execute(update(buckets).where(mine).values(updated_at=LATER))
+        connection.execute(update(buckets).where(mine).values(updated_at=now))
 
 
 # ---- staging_refresh -------------------------------------------------------------------------
@@ -52,6 +53,7 @@ def test_a_change_is_copied_once_and_a_failure_is_tried_again(
     home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     watching = Watching(tmp_path, instance)
+    change(home)
     first = watching.asked()
     assert (
         first.tags.items()
@@ -67,7 +69,7 @@ def test_a_change_is_copied_once_and_a_failure_is_tried_again(
     assert watching.asked().run_key == first.run_key
     assert watching.run(first).success
     assert watching.skipped() == UNCHANGED
-    change(home)
+    change(home, STILL_LATER)
     second = watching.asked()
     assert second.tags["clone/cause"] != first.tags["clone/cause"]
     run = instance.create_run_for_job(
@@ -78,18 +80,39 @@ def test_a_change_is_copied_once_and_a_failure_is_tried_again(
     assert f"Attempt 1 (run {run.run_id}) failed; the next follows in" in watching.skipped()
 
 
-def test_a_cursor_that_is_lost_costs_nothing_when_the_source_is_the_same(
+def test_a_target_that_is_a_copy_of_the_source_as_it_is_needs_no_run(
     home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
+    """Whoever made it, and whatever the sensor has forgotten."""
+    assert Watching(tmp_path, instance).skipped() == UNCHANGED
+    change(home)
     watching = Watching(tmp_path, instance)
     assert watching.run(watching.asked()).success
     watching.cursor = None
+    assert watching.skipped() == UNCHANGED
+    with open_stores(home) as stores:
+        change(home, STILL_LATER)
+        clone(stores, "prod", "staging", if_exists="replace")
+    assert watching.skipped() == UNCHANGED
+
+
+def test_the_target_of_an_earlier_version_is_refreshed_once(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    with open_stores(home) as stores, stores.catalog.write() as connection:
+        for clone_id, plan in connection.execute(select(clones.c.clone_id, clones.c.plan)).all():
+            del plan["catalog_mark"]
+            mine = clones.c.clone_id == clone_id
+            connection.execute(update(clones).where(mine).values(plan=plan))
+    watching = Watching(tmp_path, instance)
+    assert watching.run(watching.asked()).success
     assert watching.skipped() == UNCHANGED
 
 
 def test_the_quiet_period_and_why_it_waits(
     home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
+    change(home)
     watching = Watching(tmp_path, instance, on_change={})
     assert "must be quiet for 300 s first" in watching.skipped()
     kept = json.loads(str(watching.cursor))
@@ -108,23 +131,25 @@ def test_a_target_that_is_not_there_is_made_at_once(
 def test_a_rollback_holds_the_policy_until_a_refresh_by_hand(
     home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
+    change(home)
     watching = Watching(tmp_path, instance)
     assert watching.run(watching.asked()).success
     with open_stores(home) as stores:
         rollback(stores, None, "staging")
-        change(home)
+        change(home, STILL_LATER)
         assert watching.skipped().startswith("Held, because the target was rolled back")
         # Also when the generation that was rolled back from is gone.
         with stores.catalog.write() as connection:
             connection.execute(text("DELETE FROM namespaces WHERE role = 'previous'"))
         assert watching.skipped().startswith("Held")
         clone(stores, "prod", "staging", if_exists="replace")
-    watching.asked()
+    assert watching.skipped() == UNCHANGED
 
 
 def test_a_policy_that_was_told_to_go_on_refreshes_what_was_rolled_back(
     home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
+    change(home)
     watching = Watching(tmp_path, instance)
     first = watching.asked()
     assert watching.run(first).success
@@ -137,7 +162,7 @@ def test_a_policy_that_was_told_to_go_on_refreshes_what_was_rolled_back(
             again = watching.asked()
             assert again.run_key != first.run_key
             rollback(stores, None, "staging")
-            assert watching.skipped() == "The source has not changed since it was copied."
+            assert watching.skipped() == UNCHANGED
 
 
 @pytest.mark.parametrize(
@@ -165,6 +190,7 @@ def test_the_embedded_qdrant_is_not_opened(
         raise AssertionError("it was opened")
 
     monkeypatch.setattr(EmbeddedStore, "open", refuse)
+    change(home)
     Watching(tmp_path, instance).asked()
 
 

@@ -89,14 +89,13 @@ def dump(namespace: str, folder: Path, as_json: bool) -> None:
 def list_namespaces(as_json: bool) -> None:
     """List namespaces with their clone state."""
     with opened() as session, session.stores.catalog.read() as connection:
-        rows = [
-            _listed(connection, namespace)
-            for namespace in catalog.list_all(connection, session.organization_id)
-        ]
+        listed = catalog.list_all(connection, session.organization_id)
+        rows = [_listed(connection, namespace) for namespace in listed]
+        names = {namespace.namespace_id: namespace.name for namespace in listed}
     if as_json:
         print_json(rows)
         return
-    print_table("Namespaces", map(_line, rows))
+    print_table("Namespaces", [_line(row, names) for row in rows])
     for row in rows:
         for error in filter(None, (row["clone_error"], row["replacement_error"])):
             say(f"{row['namespace_name']}: {error}")
@@ -125,8 +124,8 @@ def _listed(connection: Connection, namespace: Namespace) -> dict[str, Any]:
     }
 
 
-def _line(row: dict[str, Any]) -> dict[str, Any]:
-    """What a person looks for, in the width of a terminal."""
+def _line(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """What a person looks for, in the width of a terminal; `names` of the namespaces by id."""
     states = [row["clone_status"]]
     if row["generation"] > 1:
         states.append(f"generation {row['generation']}")
@@ -137,7 +136,7 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         states.append(f"for policy {row['policy']}, {proven}")
     if tested := row["restore_test"]:
         how = "proven restorable" if tested["good"] else "RESTORE TEST FAILED"
-        states.append(f"{how} at {tested['tested_at'][:16].replace('T', ' ')}")
+        states.append(f"{how} at {_minute(tested['tested_at'])}")
     if row["replacement_status"]:
         states.append(f"replacement {row['replacement_status']}")
     return {
@@ -145,9 +144,14 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "id": row["namespace_id"],
         "organization": row["organization_id"],
         "state": ", ".join(filter(None, states)),
-        "clone of": row["source_namespace_id"],
+        "clone of": names.get(row["source_namespace_id"], row["source_namespace_id"]),
+        "cloned at": _minute(row["cloned_at"]),
         "points": row["points"],
     }
+
+
+def _minute(moment: str | None) -> str | None:
+    return moment and moment[:16].replace("T", " ")
 
 
 @click.command()

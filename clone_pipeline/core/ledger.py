@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, or_, select, update
 
+from .catalog.namespaces import iso
 from .catalog.schema import clone_runs, clone_slices, clone_steps, clones, namespaces
 from .errors import CloneError, Conflict, InProgress, LeaseLost, NotFound
 from .principal import Principal
@@ -153,11 +154,13 @@ def keep_restore_test(connection: Connection, clone_id: str, result: dict[str, A
 
 
 def proof(connection: Connection, clone_id: str | None) -> dict[str, Any]:
-    """The policy that a clone was made for, how it was proven before it was published, and the
-    last restore test of it."""
-    query = select(clones.c.policy, clones.c.request, clones.c.status, clones.c.restore_test)
-    row = connection.execute(query.where(clones.c.clone_id == clone_id)).first()
+    """When a clone was planned, the policy that it was made for, how it was proven before it was
+    published, and the last restore test of it."""
+    columns = ("created_at", "policy", "request", "status", "restore_test")
+    query = select(*(clones.c[name] for name in columns)).where(clones.c.clone_id == clone_id)
+    row = connection.execute(query).first()
     return {
+        "cloned_at": row and iso(row.created_at),
         "policy": row and row.policy,
         "proven": row.request["verify"] if row and row.status == "ready" else None,
         "restore_test": row and row.restore_test,

@@ -41,6 +41,9 @@ _REFERENCE_WARNINGS = (
     ),
 )
 
+# How many dangling references an error names: people read it as one sentence.
+_NAMED = 3
+
 
 def warnings(
     request: CloneRequest,
@@ -97,15 +100,18 @@ def _sharing_vector_index(resources: list[PlannedResource]) -> list[str]:
 
 
 def refuse_dangling(resources: list[PlannedResource], references: list[Reference]) -> None:
-    """For `on_dangling: fail`. Raises DanglingReferences, which lists them all."""
+    """For `on_dangling: fail`. Raises DanglingReferences: it names a few, its details list all."""
     dangling = [item for item in references if item.dangles]
     without_vectors = _without_vectors(resources)
     if not dangling and not without_vectors:
         return
     listed = [f"{item.resource} {item.resource_id} {item.path} -> {item.old}" for item in dangling]
     listed += [f"collection {name} is cold or archived" for name in without_vectors]
+    named = "; ".join(listed[:_NAMED])
+    if len(listed) > _NAMED:
+        named += f"; and {len(listed) - _NAMED} more, which the plan with on_dangling: clear lists"
     raise DanglingReferences(
         f"on_dangling: fail, and {len(listed)} reference{'s' if len(listed) > 1 else ''} would not "
-        f"resolve in the clone: {'; '.join(listed)}.",
+        f"resolve in the clone: {named}.",
         references=[asdict(item) for item in dangling],
     )

@@ -33,6 +33,7 @@ from .vectors.catchup import mark
 from .vectors.equality import rule
 from .vectors.port import CollectionConfig, VectorStore
 from .vectors.slices import Slice, cut
+from .watch import catalog_mark
 
 # Small on purpose: a first page tells the size of a point well enough for an estimate.
 _SAMPLED_POINTS = 100
@@ -87,6 +88,7 @@ class Plan:
     warnings: list[str]
     transport: str = ""
     slices: list[Slice] = field(default_factory=lambda: [Slice(0)])
+    catalog_mark: str = ""
     source_mark: str = ""
     target_only: dict[str, list[str]] = field(default_factory=dict)
     reinstated: Reinstated = field(default_factory=Reinstated)
@@ -96,6 +98,18 @@ class Plan:
     def parked(self) -> list[dict[str, Any]]:
         """What was taken out of the configuration, for a later restore."""
         return [asdict(reference) for reference in self.references if reference.parked is not None]
+
+    def _ids(self) -> dict[tuple[str, str], dict[str, str]]:
+        """One for each resource, not for each version of it; the newest one's name."""
+        return {
+            (resource.kind, resource.source_id): {
+                "kind": resource.kind,
+                "name": resource.name,
+                "source_id": resource.source_id,
+                "target_id": resource.target_id,
+            }
+            for resource in self.resources
+        }
 
     def to_json(self) -> dict[str, Any]:
         """The plan for people and for the ledger; the rewritten documents are kept beside it."""
@@ -120,15 +134,7 @@ class Plan:
             "lane": self.lane,
             "lane_reason": self.lane_reason,
             "equality": self.equality,
-            "id_map": [
-                {
-                    "kind": resource.kind,
-                    "name": resource.name,
-                    "source_id": resource.source_id,
-                    "target_id": resource.target_id,
-                }
-                for resource in self.resources
-            ],
+            "id_map": list(self._ids().values()),
             "reference_counts": dict(sorted(outcomes.items())),
             "references": [asdict(reference) for reference in self.references],
             "put_back": self.reinstated.put_back,
@@ -138,6 +144,7 @@ class Plan:
             "qdrant_config": self.qdrant_config,
             "transport": self.transport,
             "slices": len(self.slices),
+            "catalog_mark": self.catalog_mark,
             "source_mark": self.source_mark,
             "warnings": self.warnings,
         }
@@ -164,6 +171,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         before = cleared_before(connection, request, source)
         counts, sizes = _measure_objects(connection, source.key)
         target_only = _target_only(connection, parties.replaces, resources)
+        seen = catalog_mark(connection, source)
     lane = choose_lane(_lane(request, source), _situation(stores, request, source, id_map))
     if request.on_dangling == "fail":
         refuse_dangling(resources, references)
@@ -187,6 +195,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         target_only=target_only,
         reinstated=reinstated,
         cleared_before=before,
+        catalog_mark=seen,
     )
 
 

@@ -1,21 +1,19 @@
 """When a refresh runs: one pure decision for each look at the source.
 
 The source is known by its *mark*, a text that changes when it does. What has been copied is not
-kept here: the target's newest generation and the run history say it, so that a lost cursor costs
-one refresh at most, and a refresh made by hand counts like any other.
+kept here: the target's live generation and the run history say it, so that a lost cursor costs
+no more than a quiet period, and a refresh made by hand counts like any other.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 # From failure to the next attempt: doubled each time, up to an hour.
 FIRST_BACKOFF = 60
 LONGEST_BACKOFF = 3600
-# How far apart the clocks of the machines may be that look at the source and that copy it.
-CLOCKS_APART = timedelta(seconds=60)
 
 HELD = (
     "Held, because the target was rolled back: a refresh would bring back what it was rolled back "
@@ -61,11 +59,12 @@ class Attempt:
 @dataclass(frozen=True)
 class Target:
     """`made_at` is when the live generation was planned, by whatever door; None: no namespace.
-    `rolled_back` says that a newer one was published before it, `held` that nobody has told its
+    `copied` is the mark of what it was planned from; None: not known. `rolled_back` says that a newer one was published before it, `held` that nobody has told its
     policies to go on since."""
 
     clone_id: str | None = None
     made_at: datetime | None = None
+    copied: str | None = None
     rolled_back: bool = False
     held: bool = False
 
@@ -145,12 +144,13 @@ def _wanted(
 
 
 def _is_copied(seen: Seen, target: Target, history: History) -> bool:
-    if target.rolled_back:
-        return False
-    good = history.first("succeeded")
-    if good is not None and good.cause is not None and good.cause.split("-")[0] == seen.mark:
+    if target.copied == seen.mark:
         return True
-    return target.made_at is not None and target.made_at >= seen.since + CLOCKS_APART
+    # A run may have found the store silent about its last write, which the sensor knew of.
+    good = history.first("succeeded")
+    if good is None or good.cause is None or target.rolled_back:
+        return False
+    return good.cause.split("-")[0] == seen.mark
 
 
 def _wait(now: datetime, rules: Rules, newest: Attempt | None) -> str | None:

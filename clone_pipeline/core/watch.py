@@ -55,13 +55,19 @@ def mark(catalog_part: str, points_part: str | None) -> str:
     return sha256(json.dumps([catalog_part, points_part]).encode()).hexdigest()[:16]
 
 
-def read_target(connection: Connection, organization_id: str, name: str) -> Target:
-    """What stands under the target's name; an unfinished first clone counts as nothing."""
+def read_target(
+    connection: Connection, organization_id: str, name: str, *, with_points: bool = False
+) -> Target:
+    """What stands under the target's name; an unfinished first clone counts as nothing.
+
+    `with_points`: the mark of what was copied is one of catalog and points, as the source's is.
+    """
     live = catalog.find(connection, organization_id, name)
     if live is None or not live.is_ready:
         return Target()
-    mine = select(clones.c.created_at).where(clones.c.clone_id == live.clone_id)
-    made_at = connection.execute(mine).scalar() or live.created_at
+    query = select(clones.c.created_at, clones.c.plan).where(clones.c.clone_id == live.clone_id)
+    made = connection.execute(query).first()
+    made_at = live.created_at if made is None else made.created_at
     # Asked of the ledger, which remembers generations that are gone.
     newer = select(clones.c.clone_id).where(
         clones.c.organization_id == organization_id,
@@ -70,4 +76,16 @@ def read_target(connection: Connection, organization_id: str, name: str) -> Targ
         clones.c.created_at > made_at,
     )
     rolled_back = connection.execute(newer.limit(1)).first() is not None
-    return Target(live.clone_id, made_at, rolled_back, rolled_back and live.resumed_at is None)
+    return Target(
+        clone_id=live.clone_id,
+        made_at=made_at,
+        copied=None if made is None else _copied(made.plan, with_points),
+        rolled_back=rolled_back,
+        held=rolled_back and live.resumed_at is None,
+    )
+
+
+def _copied(plan: dict[str, Any], with_points: bool) -> str | None:
+    if "catalog_mark" not in plan:  # one of an earlier version
+        return None
+    return mark(plan["catalog_mark"], plan["source_mark"] if with_points else None)

@@ -26,7 +26,10 @@ START = datetime(2026, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
 TICK = 30
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["change", "nothing", "nothing", "fail", "lose cursor", "by hand"]),
+        st.sampled_from(
+            ["change", "nothing", "nothing", "fail", "lose cursor", "by hand", "silent"]
+            + ["roll back", "resume"]
+        ),
         st.integers(1, 40),  # ticks until the next event
     ),
     max_size=30,
@@ -51,6 +54,11 @@ class World:
     made_at: datetime | None = None
     generation: int = 0
     fail_next: int = 0
+    is_silent: bool = False  # what is planned next does not hear of the source's mark
+    mark: str | None = None  # of what stands in the target, as its plan heard it
+    before: tuple[int, datetime, str | None] | None = None
+    rolled_back: bool = False
+    held: bool = False
     seen: Seen | None = None
     runs: list[Attempt] = field(default_factory=list)
     keys: list[tuple[str, int]] = field(default_factory=list)
@@ -64,8 +72,10 @@ class World:
         self.seen = look(self.seen, f"mark{self.source}", self.now)
         clone = None if self.made_at is None else f"clone_{self.generation}"
         history = History(tuple(reversed(self.runs)))
-        decision = decide(self.seen, self.now, self.rules, Target(clone, self.made_at), history)
+        target = Target(clone, self.made_at, self.mark, self.rolled_back, self.held)
+        decision = decide(self.seen, self.now, self.rules, target, history)
         if isinstance(decision, Run):
+            assert not self.held
             self._start(decision)
         self.now += timedelta(seconds=TICK)
         return decision
@@ -81,7 +91,7 @@ class World:
         self.planned = self.now
 
     def _go_on(self) -> None:
-        if not self.runs or self.runs[-1].outcome != "running":
+        if not self.is_running:
             return
         self.left -= 1
         if self.left:
@@ -94,8 +104,16 @@ class World:
             self.copies.append(self.reading)
 
     def publish(self, what: int, planned: datetime) -> None:
+        if self.copied is not None and self.made_at is not None:
+            self.before = (self.copied, self.made_at, self.mark)
         self.copied, self.made_at = what, planned
+        self.mark = None if self.is_silent else f"mark{what}"
+        self.is_silent = self.rolled_back = self.held = False
         self.generation += 1
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self.runs) and self.runs[-1].outcome == "running"
 
     def happen(self, event: str) -> None:
         if event == "change":
@@ -104,8 +122,15 @@ class World:
             self.fail_next += 1
         elif event == "lose cursor":
             self.seen = None
-        elif event == "by hand" and (not self.runs or self.runs[-1].outcome != "running"):
+        elif event == "by hand" and not self.is_running:
             self.publish(self.source, self.now)
+        elif event == "silent":
+            self.is_silent = True
+        elif event == "resume":
+            self.held = False
+        elif event == "roll back" and self.before is not None and not self.is_running:
+            self.copied, self.made_at, self.mark = self.before
+            self.before, self.rolled_back, self.held = None, True, True
 
 
 def settled(world: World) -> None:
@@ -125,6 +150,7 @@ def test_every_history_ends_with_a_target_that_is_as_the_source(
         for _ in range(ticks):
             world.tick()
     world.fail_next = 0
+    world.happen("resume")
     for number in range(1, 40):
         settled(world)
         if world.copied == world.source:
@@ -145,10 +171,10 @@ def test_every_history_ends_with_a_target_that_is_as_the_source(
 def test_a_change_is_copied_by_one_successful_run(
     rules: Rules, events: list[tuple[str, int]]
 ) -> None:
-    """But for forced ones, and for one more where the cursor was lost or a person did it."""
+    """But for forced ones, and those after a rollback."""
     world = World(replace(rules, max_age=None))
     for event, ticks in events:
-        if event not in ("lose cursor", "by hand"):
+        if event not in ("roll back", "by hand"):
             world.happen(event)
         for _ in range(ticks):
             world.tick()
@@ -176,7 +202,7 @@ def test_without_a_change_nothing_runs_but_what_max_age_asks_for(rules: Rules, t
 
 RULE = Rules(quiet_period=300, minimum_interval=3600, max_age=86400)
 SEEN = Seen("m", START)
-LIVE = Target("clone_1", START - timedelta(hours=2))
+LIVE = Target("clone_1", START - timedelta(hours=2), "earlier")
 
 
 def after(seconds: int) -> datetime:
@@ -226,7 +252,7 @@ def test_the_minimum_interval_counts_from_the_last_run_whatever_came_of_it() -> 
 
 def test_what_was_copied_since_it_was_seen_is_not_copied_again() -> None:
     good = History((attempt("succeeded"),))
-    by_hand = Target("clone_2", after(61))
+    by_hand = Target("clone_2", after(-61), "m")
     for target, history in ((LIVE, good), (by_hand, History())):
         skip = decide(SEEN, after(9999), RULE, target, history)
         assert skip == Skip("The source has not changed since it was copied.")
@@ -249,7 +275,7 @@ def test_a_target_that_was_rolled_back_is_left_alone() -> None:
 
 
 def test_a_rolled_back_target_is_no_copy_of_the_source_when_its_policy_goes_on() -> None:
-    resumed = replace(LIVE, made_at=after(61), rolled_back=True)
+    resumed = replace(LIVE, rolled_back=True)
     run = decide(SEEN, after(9999), RULE, resumed, History((attempt("succeeded"),)))
     reason = "The target is behind the source since it was rolled back."
     assert run == Run("m", 2, reason)

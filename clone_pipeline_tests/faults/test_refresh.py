@@ -226,7 +226,7 @@ def test_refreshes_by_the_sensor_under_the_eyes_of_readers(
     options = {"include_resources": {"taxonomies": True}}
     with dg.instance_for_test() as instance:
         watching = Watching(tmp_path, instance, **policy, options=options)
-        assert watching.run(watching.asked()).success
+        assert watching.run(watching.asked()).success  # made for the first time
         ids = ids_of(server)
         with Reader.at_work(server, 3) as readers:
             for round in range(SENSOR_REFRESHES):
@@ -239,6 +239,9 @@ def test_refreshes_by_the_sensor_under_the_eyes_of_readers(
         assert [reader.error for reader in readers] == [None] * 3
         runs = instance.get_runs(dg.RunsFilter(tags={"clone/policy": "follow"}))
         assert len(runs) == SENSOR_REFRESHES + 1
+    with dg.instance_for_test() as without_history:
+        watching = Watching(tmp_path, without_history, **policy, options=options)
+        assert watching.skipped() == UNCHANGED
     assert verify_pair(server, None, NAME, TARGET).equal is True
 
 
