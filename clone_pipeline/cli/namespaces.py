@@ -145,7 +145,7 @@ def _line(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
         "organization": row["organization_id"],
         "state": ", ".join(filter(None, states)),
         "clone of": names.get(row["source_namespace_id"], row["source_namespace_id"]),
-        "cloned at": _minute(row["cloned_at"]),
+        "cloned at (UTC)": _minute(row["cloned_at"]),
         "points": row["points"],
     }
 

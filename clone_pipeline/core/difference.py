@@ -46,6 +46,9 @@ class Differences:
     def to_json(self) -> list[dict[str, str]]:
         return [difference.to_json() for difference in self.first]
 
+    def places(self) -> str:
+        return "1 place" if self.count == 1 else f"{self.count:,} places"
+
     def sentence(self) -> str:
         """The first few, for an error message."""
         listed = "; ".join(str(difference) for difference in self.first[:5])

@@ -59,8 +59,8 @@ class Attempt:
 @dataclass(frozen=True)
 class Target:
     """`made_at` is when the live generation was planned, by whatever door; None: no namespace.
-    `copied` is the mark of what it was planned from; None: not known. `rolled_back` says that a newer one was published before it, `held` that nobody has told its
-    policies to go on since."""
+    `copied` is the mark of what it was planned from; None: not known. `rolled_back` says that a
+    newer one was published before it, `held` that nobody has told its policies to go on since."""
 
     clone_id: str | None = None
     made_at: datetime | None = None

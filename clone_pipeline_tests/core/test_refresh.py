@@ -24,12 +24,11 @@ from clone_pipeline.core.refresh import (
 
 START = datetime(2026, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
 TICK = 30
+BY_THE_SOURCE = ("change", "nothing", "nothing", "fail", "lose cursor", "silent")
+BY_A_PERSON = ("by hand", "roll back", "resume")
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(
-            ["change", "nothing", "nothing", "fail", "lose cursor", "by hand", "silent"]
-            + ["roll back", "resume"]
-        ),
+        st.sampled_from(BY_THE_SOURCE + BY_A_PERSON),
         st.integers(1, 40),  # ticks until the next event
     ),
     max_size=30,
@@ -174,7 +173,7 @@ def test_a_change_is_copied_by_one_successful_run(
     """But for forced ones, and those after a rollback."""
     world = World(replace(rules, max_age=None))
     for event, ticks in events:
-        if event not in ("roll back", "by hand"):
+        if event not in BY_A_PERSON:
             world.happen(event)
         for _ in range(ticks):
             world.tick()

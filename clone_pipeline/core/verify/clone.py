@@ -67,7 +67,7 @@ def verify_clone(work: Work) -> StepReport:
     files = _check_files(work)
     if findings.left:
         raise VerificationFailed(
-            f"The clone differs from its source in {findings.left.count} places, also after a "
+            f"The clone differs from its source in {findings.left.places()}, also after a "
             f"repair: {findings.left.sentence()}.",
             differences=findings.left.to_json(),
         )

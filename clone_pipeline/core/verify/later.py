@@ -64,14 +64,14 @@ class Verdict:
         if self.unchanged:
             return (
                 f"{self.clone} is what was published; its source has moved on since, in "
-                f"{self.differences.count} places."
+                f"{self.differences.places()}."
             )
         parts = ", ".join(self.changed_parts)
         if self.equal is None:
             return f"{self.clone} is not what was published: {parts} changed since."
         return (
             f"{self.clone} is not what was published ({parts} changed since) and differs from its "
-            f"source in {self.differences.count} places."
+            f"source in {self.differences.places()}."
         )
 
     def to_json(self) -> dict[str, Any]:
