@@ -25,7 +25,7 @@ from clone_pipeline.core.vectors.paging import pages
 from clone_pipeline.core.vectors.port import Point
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 from clone_pipeline_tests import harness
-from clone_pipeline_tests.watching import UNCHANGED, Watching
+from clone_pipeline_tests.automation.watching import UNCHANGED, Watching
 
 from .bundles import NAME, QDRANT, write_namespace
 

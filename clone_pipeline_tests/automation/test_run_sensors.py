@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,24 +19,10 @@ from clone_pipeline.core.request import parse_request
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.launch import clone_job
 from clone_pipeline.sensors import PoliciesFileError
-from clone_pipeline_tests.cli.conftest import dagster_home, home, made_home
+from clone_pipeline_tests.automation.watching import sensors
 from clone_pipeline_tests.harness import open_stores
-from clone_pipeline_tests.watching import sensors
-
-__all__ = ["dagster_home", "home", "made_home"]  # fixtures
 
 REQUEST = {"namespace_identifier": "prod", "namespace_name": "new"}
-
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLONE_PIPELINE_LOG_LEVEL", "CRITICAL")
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as instance:
-        yield instance
 
 
 # ---- clone_failed ----------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,25 +17,11 @@ from clone_pipeline.core import watch
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.server import ServerStore
-from clone_pipeline_tests.cli.conftest import dagster_home, home, made_home
+from clone_pipeline_tests.automation.watching import Watching
 from clone_pipeline_tests.core.bundle.samples import sample
 from clone_pipeline_tests.harness import clone, open_stores
-from clone_pipeline_tests.watching import Watching
-
-__all__ = ["dagster_home", "home", "made_home"]  # fixtures
 
 LATER = datetime(2030, 1, 1, tzinfo=timezone.utc)
-
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLONE_PIPELINE_LOG_LEVEL", "CRITICAL")
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as instance:
-        yield instance
 
 
 # ---- the mark --------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from itertools import islice, pairwise
 from pathlib import Path
@@ -20,20 +19,11 @@ from clone_pipeline.core.request import parse_request
 from clone_pipeline.launch import JOB, clone_job
 from clone_pipeline.schedules import policy_schedules
 from clone_pipeline.settings import load_settings
-from clone_pipeline_tests.cli.conftest import dagster_home, home, made_home
 from clone_pipeline_tests.harness import clone, open_stores
 from clone_pipeline_tests.policies.files import backup, refresh, written
 
-__all__ = ["dagster_home", "home", "made_home"]  # fixtures
-
 NIGHT = datetime(2026, 5, 6, 2, 0, tzinfo=timezone.utc)
 NAME = "prod_backup_20260506_0200"
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as instance:
-        yield instance
 
 
 def schedule(folder: Path, **sections: list[dict[str, Any]]) -> dg.ScheduleDefinition:

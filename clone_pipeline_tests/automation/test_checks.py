@@ -19,19 +19,11 @@ from clone_pipeline.policies import Policies
 from clone_pipeline.resources import StoresResource
 from clone_pipeline.schedules import check_schedule
 from clone_pipeline.settings import load_settings
-from clone_pipeline_tests.cli.conftest import dagster_home, home, made_home
 from clone_pipeline_tests.harness import clone, open_stores
 from clone_pipeline_tests.policies.files import backup, written
 
-__all__ = ["dagster_home", "home", "made_home"]  # fixtures
-
 NIGHTLY = clone_key("org_acme", "nightly")
 BACKUP: dict[str, Any] = {"policy": "nightly", "preserve_resource_ids": True}
-
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLONE_PIPELINE_LOG_LEVEL", "CRITICAL")
 
 
 @pytest.fixture

@@ -19,25 +19,11 @@ from clone_pipeline.core.publish import resume_refreshes, rollback
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.launch import clone_job
-from clone_pipeline_tests.cli.conftest import dagster_home, home, made_home
+from clone_pipeline_tests.automation.watching import UNCHANGED, Watching
 from clone_pipeline_tests.harness import clone, open_stores
-from clone_pipeline_tests.watching import UNCHANGED, Watching
-
-__all__ = ["dagster_home", "home", "made_home"]  # fixtures
 
 LATER = datetime(2030, 1, 1, tzinfo=timezone.utc)
 STILL_LATER = datetime(2030, 1, 2, tzinfo=timezone.utc)
-
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLONE_PIPELINE_LOG_LEVEL", "CRITICAL")
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as instance:
-        yield instance
 
 
 def change(home: Path, now: datetime = LATER) -> None:
