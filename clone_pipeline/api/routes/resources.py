@@ -1,10 +1,13 @@
 """What is in a namespace: buckets, collections, retrievers, taxonomies. To look at only."""
 
-from __future__ import annotations
+# Annotations are read when a route is added, and some name what only exists then: they stay as
+# they are, without `from __future__ import annotations`.
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel
 from sqlalchemy import Connection, func, select
 
 from clone_pipeline.api.errors import Json, documented
@@ -99,173 +102,106 @@ def _one(
     )
 
 
-# ---- buckets ---------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Kind:
+    """The routes of a kind: their names in the contract, and what they answer."""
+
+    kind: str
+    plural: str
+    identifier: str  # the path's parameter
+    page: type[BaseModel]
+    one: type[BaseModel]
+    about_page: str
+    about_one: str
 
 
-@router.get(
-    "/v1/buckets",
-    tags=["Buckets"],
-    operation_id="get_buckets",
-    response_model=ListBucketsResponse,
-    responses=documented(),
+_KINDS = (
+    _Kind(
+        "bucket",
+        "buckets",
+        "bucket_identifier",
+        ListBucketsResponse,
+        BucketModel,
+        "A page of the namespace's buckets.",
+        "A bucket, by id or name.",
+    ),
+    _Kind(
+        "collection",
+        "collections",
+        "collection_identifier",
+        ListCollectionsResponse,
+        CollectionModel,
+        "A page of the namespace's collections.",
+        "A collection's configuration, by id or name.",
+    ),
+    _Kind(
+        "retriever",
+        "retrievers",
+        "retriever_id",
+        ListRetrieversResponse,
+        RetrieverModel,
+        "A page of the namespace's retrievers.",
+        "A retriever, by id or name.",
+    ),
+    _Kind(
+        "taxonomy",
+        "taxonomies",
+        "taxonomy_identifier",
+        ListTaxonomiesResponse,
+        TaxonomyModel,
+        "A page of the namespace's taxonomies, each in its newest version.",
+        "A taxonomy, by id or name: its newest version, or the one that is asked for.",
+    ),
 )
-@router.post(
-    "/v1/buckets/list",
-    tags=["Buckets"],
-    operation_id="list_buckets",
-    response_model=ListBucketsResponse,
-    responses=documented(),
-)
-def list_buckets(
-    window: Windowed,
-    service: Services,
-    caller: Caller,
-    namespace: NamespaceHeader,
-    body: ListRequest | None = None,
-) -> Json:
-    """A page of the namespace's buckets."""
-    return _page(service, caller, namespace, "bucket", body, window)
 
 
-@router.get(
-    "/v1/buckets/{bucket_identifier}",
-    tags=["Buckets"],
-    operation_id="get_bucket",
-    response_model=BucketModel,
-    responses=documented(),
-)
-def get_bucket(
-    bucket_identifier: str, service: Services, caller: Caller, namespace: NamespaceHeader
-) -> Json:
-    """A bucket, by id or name."""
-    return _one(service, caller, namespace, "bucket", bucket_identifier)
+def _add_routes(its: _Kind) -> None:
+    def list_them(
+        window: Windowed,
+        service: Services,
+        caller: Caller,
+        namespace: NamespaceHeader,
+        body: ListRequest | None = None,
+    ) -> Json:
+        return _page(service, caller, namespace, its.kind, body, window)
+
+    def get_one(
+        identifier: Annotated[str, Path(alias=its.identifier)],
+        service: Services,
+        caller: Caller,
+        namespace: NamespaceHeader,
+    ) -> Json:
+        return _one(service, caller, namespace, its.kind, identifier)
+
+    def get_version(
+        identifier: Annotated[str, Path(alias=its.identifier)],
+        service: Services,
+        caller: Caller,
+        namespace: NamespaceHeader,
+        version: Annotated[int | None, Query(ge=1)] = None,
+    ) -> Json:
+        return _one(service, caller, namespace, its.kind, identifier, version)
+
+    def add(
+        method: str, path: str, operation_id: str, endpoint: Callable[..., Json], **more: Any
+    ) -> None:
+        router.add_api_route(
+            f"/v1/{its.plural}{path}",
+            endpoint,
+            methods=[method],
+            tags=[its.plural.title()],
+            operation_id=operation_id,
+            responses=documented(),
+            **more,
+        )
+
+    page = {"response_model": its.page, "description": its.about_page, "name": f"list_{its.plural}"}
+    add("GET", "", f"get_{its.plural}", list_them, **page)
+    add("POST", "/list", f"list_{its.plural}", list_them, **page)
+    one = {"response_model": its.one, "description": its.about_one, "name": f"get_{its.kind}"}
+    get = get_version if its.kind == "taxonomy" else get_one
+    add("GET", f"/{{{its.identifier}}}", f"get_{its.kind}", get, **one)
 
 
-# ---- collections -----------------------------------------------------------------------------
-
-
-@router.get(
-    "/v1/collections",
-    tags=["Collections"],
-    operation_id="get_collections",
-    response_model=ListCollectionsResponse,
-    responses=documented(),
-)
-@router.post(
-    "/v1/collections/list",
-    tags=["Collections"],
-    operation_id="list_collections",
-    response_model=ListCollectionsResponse,
-    responses=documented(),
-)
-def list_collections(
-    window: Windowed,
-    service: Services,
-    caller: Caller,
-    namespace: NamespaceHeader,
-    body: ListRequest | None = None,
-) -> Json:
-    """A page of the namespace's collections."""
-    return _page(service, caller, namespace, "collection", body, window)
-
-
-@router.get(
-    "/v1/collections/{collection_identifier}",
-    tags=["Collections"],
-    operation_id="get_collection",
-    response_model=CollectionModel,
-    responses=documented(),
-)
-def get_collection(
-    collection_identifier: str, service: Services, caller: Caller, namespace: NamespaceHeader
-) -> Json:
-    """A collection's configuration, by id or name."""
-    return _one(service, caller, namespace, "collection", collection_identifier)
-
-
-# ---- retrievers ------------------------------------------------------------------------------
-
-
-@router.get(
-    "/v1/retrievers",
-    tags=["Retrievers"],
-    operation_id="get_retrievers",
-    response_model=ListRetrieversResponse,
-    responses=documented(),
-)
-@router.post(
-    "/v1/retrievers/list",
-    tags=["Retrievers"],
-    operation_id="list_retrievers",
-    response_model=ListRetrieversResponse,
-    responses=documented(),
-)
-def list_retrievers(
-    window: Windowed,
-    service: Services,
-    caller: Caller,
-    namespace: NamespaceHeader,
-    body: ListRequest | None = None,
-) -> Json:
-    """A page of the namespace's retrievers."""
-    return _page(service, caller, namespace, "retriever", body, window)
-
-
-@router.get(
-    "/v1/retrievers/{retriever_id}",
-    tags=["Retrievers"],
-    operation_id="get_retriever",
-    response_model=RetrieverModel,
-    responses=documented(),
-)
-def get_retriever(
-    retriever_id: str, service: Services, caller: Caller, namespace: NamespaceHeader
-) -> Json:
-    """A retriever, by id or name."""
-    return _one(service, caller, namespace, "retriever", retriever_id)
-
-
-# ---- taxonomies ------------------------------------------------------------------------------
-
-
-@router.get(
-    "/v1/taxonomies",
-    tags=["Taxonomies"],
-    operation_id="get_taxonomies",
-    response_model=ListTaxonomiesResponse,
-    responses=documented(),
-)
-@router.post(
-    "/v1/taxonomies/list",
-    tags=["Taxonomies"],
-    operation_id="list_taxonomies",
-    response_model=ListTaxonomiesResponse,
-    responses=documented(),
-)
-def list_taxonomies(
-    window: Windowed,
-    service: Services,
-    caller: Caller,
-    namespace: NamespaceHeader,
-    body: ListRequest | None = None,
-) -> Json:
-    """A page of the namespace's taxonomies, each in its newest version."""
-    return _page(service, caller, namespace, "taxonomy", body, window)
-
-
-@router.get(
-    "/v1/taxonomies/{taxonomy_identifier}",
-    tags=["Taxonomies"],
-    operation_id="get_taxonomy",
-    response_model=TaxonomyModel,
-    responses=documented(),
-)
-def get_taxonomy(
-    taxonomy_identifier: str,
-    service: Services,
-    caller: Caller,
-    namespace: NamespaceHeader,
-    version: Annotated[int | None, Query(ge=1)] = None,
-) -> Json:
-    """A taxonomy, by id or name: its newest version, or the one that is asked for."""
-    return _one(service, caller, namespace, "taxonomy", taxonomy_identifier, version)
+for _kind in _KINDS:
+    _add_routes(_kind)
