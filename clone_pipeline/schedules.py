@@ -1,5 +1,6 @@
 """Schedules: of policies and their restore tests, of the sweep and of the checks."""
 
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,9 @@ from clone_pipeline.policies.load import RESTORE_TEST_PREFIX
 from clone_pipeline.settings import Settings
 
 Evaluated = dg.RunRequest | dg.SkipReason
+
+# How far the clocks of daemon and code server may be apart.
+_CLOCKS_APART = timedelta(minutes=1)
 
 
 def policy_schedules(policies: Policies, settings: Settings) -> list[dg.ScheduleDefinition]:
@@ -77,8 +81,8 @@ def check_schedule(checks: dg.AssetChecksDefinition) -> dg.ScheduleDefinition:
 
 def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefinition:
     def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
-        if not policy.enabled:
-            return dg.SkipReason(DISABLED)
+        if why := _no_run(policy, context):
+            return dg.SkipReason(why)
         moment = context.scheduled_execution_time.isoformat()
         return dg.RunRequest(
             run_key=f"{RESTORE_TEST_PREFIX}{policy.name}:{moment}",
@@ -101,8 +105,8 @@ def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefini
 
 def _backup_schedule(policy: BackupPolicy, settings: Settings) -> dg.ScheduleDefinition:
     def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
-        if not policy.enabled:
-            return dg.SkipReason(DISABLED)
+        if why := _no_run(policy, context):
+            return dg.SkipReason(why)
         moment = context.scheduled_execution_time
         name = policy.clone_name(moment)
         request = policy.request(name)
@@ -128,8 +132,8 @@ def _refresh_schedule(
     policy: RefreshPolicy, cron: str, settings: Settings
 ) -> dg.ScheduleDefinition:
     def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
-        if not policy.enabled:
-            return dg.SkipReason(DISABLED)
+        if why := _no_run(policy, context):
+            return dg.SkipReason(why)
         running = run_under_way(context.instance, policy.name)
         if running is not None:
             return dg.SkipReason(_overlaps(policy.name, running))
@@ -148,6 +152,22 @@ def _refresh_schedule(
         description=f"Refreshes {policy.target} from {policy.source}, at `{cron}` "
         f"({policy.timezone}). {_stated(policy.enabled)}",
     )
+
+
+def _no_run(
+    policy: BackupPolicy | RefreshPolicy, context: dg.ScheduleEvaluationContext
+) -> str | None:
+    """Why nothing runs, whatever the stores say. The UI can evaluate a tick of any time: launched
+    now, one of the future would have the name and the run key of the one to come."""
+    if not policy.enabled:
+        return DISABLED
+    moment = context.scheduled_execution_time
+    if moment > datetime.now(timezone.utc) + _CLOCKS_APART:
+        return (
+            f"{moment.isoformat()} is still to come: a run launched for it now would be in the "
+            "place of the one that is due then. Choose a time that is past."
+        )
+    return None
 
 
 def _is_held(policy: RefreshPolicy, settings: Settings) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,21 @@ def test_a_target_that_a_person_made_is_not_replaced_without_adopt(
         tick(schedule(tmp_path, refreshes=[policy]), instance)
     adopting = schedule(tmp_path, refreshes=[policy | {"options": {"adopt": True}}])
     assert len(tick(adopting, instance).run_requests) == 1
+
+
+def test_a_tick_that_is_still_to_come_launches_nothing(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """The UI lets one evaluate it: its run would have the name and the key of the real one."""
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    made = schedules(tmp_path, backups=[backup()], refreshes=[refresh(**AT_NIGHT)])
+    assert len(made) == 3
+    for one in made:
+        assert (
+            f"{tomorrow.isoformat()} is still to come" in tick(one, instance, tomorrow).skip_message
+        )
+        now = datetime.now(timezone.utc)
+        assert len(tick(one, instance, now).run_requests) == 1
 
 
 @pytest.mark.parametrize("by", ["a refresh by hand", "resume"])
