@@ -98,7 +98,7 @@ def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefini
         execution_fn=evaluate,
         default_status=_default_status(policy.enabled),
         description=f"Restores the newest backup of {policy.name} into a scratch namespace, proves "
-        f"and searches it, and drops it, at `{cron}` ({policy.timezone}). "
+        f"and searches it, and drops it, at {cron} ({policy.timezone}). "
         f"{_stated(policy.enabled)}",
     )
 
@@ -123,7 +123,7 @@ def _backup_schedule(policy: BackupPolicy, settings: Settings) -> dg.ScheduleDef
         execution_timezone=policy.timezone,
         execution_fn=evaluate,
         default_status=_default_status(policy.enabled),
-        description=f"Backs {policy.source} up as {policy.name_template}, at `{policy.cron}` "
+        description=f"Backs {policy.source} up as {policy.clone_names}, at {policy.cron} "
         f"({policy.timezone}). {_stated(policy.enabled)}",
     )
 
@@ -149,7 +149,7 @@ def _refresh_schedule(
         execution_timezone=policy.timezone,
         execution_fn=evaluate,
         default_status=_default_status(policy.enabled),
-        description=f"Refreshes {policy.target} from {policy.source}, at `{cron}` "
+        description=f"Refreshes {policy.target} from {policy.source}, at {cron} "
         f"({policy.timezone}). {_stated(policy.enabled)}",
     )
 

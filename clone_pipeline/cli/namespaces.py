@@ -129,6 +129,8 @@ def _line(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     states = [row["clone_status"]]
     if row["generation"] > 1:
         states.append(f"generation {row['generation']}")
+    if row["ids_kept"]:
+        states.append("ids kept")
     if row["refreshes_held"]:
         states.append("rolled back, refreshes held")
     if row["policy"]:

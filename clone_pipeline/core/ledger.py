@@ -154,13 +154,14 @@ def keep_restore_test(connection: Connection, clone_id: str, result: dict[str, A
 
 
 def proof(connection: Connection, clone_id: str | None) -> dict[str, Any]:
-    """When a clone was planned, the policy that it was made for, how it was proven before it was
-    published, and the last restore test of it."""
+    """When a clone was planned, whether with the source's ids, the policy that it was made for, how
+    it was proven before it was published, and the last restore test of it."""
     columns = ("created_at", "policy", "request", "status", "restore_test")
     query = select(*(clones.c[name] for name in columns)).where(clones.c.clone_id == clone_id)
     row = connection.execute(query).first()
     return {
         "cloned_at": row and iso(row.created_at),
+        "ids_kept": bool(row and row.request["preserve_resource_ids"]),
         "policy": row and row.policy,
         "proven": row.request["verify"] if row and row.status == "ready" else None,
         "restore_test": row and row.restore_test,

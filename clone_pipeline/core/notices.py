@@ -31,7 +31,7 @@ _REFERENCE_WARNINGS = (
         "unresolved",
         "reference points outside the clone and keeps",
         "references point outside the clone and keep",
-        "{} {} the source's value, because clearing would change what the resource means.",
+        "{} {} the source's value, because {}.",
     ),
     (
         "mentioned",
@@ -40,6 +40,8 @@ _REFERENCE_WARNINGS = (
         "{} {} in free text, which is never rewritten.",
     ),
 )
+
+_WHY_KEPT = "clearing would change what the resource means"
 
 # How many dangling references an error names: people read it as one sentence.
 _NAMED = 3
@@ -53,8 +55,9 @@ def warnings(
 ) -> list[str]:
     """One sentence each."""
     outcomes = Counter(_warned_of(reference) for reference in references)
+    why_kept = "so it was in what was backed up" if request.restore else _WHY_KEPT
     found = [
-        text.format(count, one if count == 1 else many)
+        text.format(count, one if count == 1 else many, why_kept)
         for outcome, one, many, text in _REFERENCE_WARNINGS
         if (count := outcomes[outcome])
     ]

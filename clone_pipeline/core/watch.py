@@ -35,7 +35,7 @@ def catalog_mark(connection: Connection, source: Namespace) -> str:
     query = select(buckets.c.document).where(buckets.c.namespace_key == source.key)
     for document in connection.execute(query.order_by(buckets.c.bucket_id)).scalars():
         parts.append([document.get(name) for name in _COUNTERS])
-    return json.dumps(parts)
+    return sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def last_write(stores: Stores, source: Namespace) -> str | None:
@@ -65,9 +65,17 @@ def read_target(
     live = catalog.find(connection, organization_id, name)
     if live is None or not live.is_ready:
         return Target()
-    query = select(clones.c.created_at, clones.c.plan).where(clones.c.clone_id == live.clone_id)
-    made = connection.execute(query).first()
+    # Out of the plan only these: it is long where there are many references.
+    query = select(
+        clones.c.created_at,
+        clones.c.plan["catalog_mark"].as_string().label("catalog_part"),
+        clones.c.plan["source_mark"].as_string().label("points_part"),
+    )
+    made = connection.execute(query.where(clones.c.clone_id == live.clone_id)).first()
     made_at = live.created_at if made is None else made.created_at
+    copied = None
+    if made is not None and made.catalog_part is not None:  # else it is of an earlier version
+        copied = mark(made.catalog_part, made.points_part if with_points else None)
     # Asked of the ledger, which remembers generations that are gone.
     newer = select(clones.c.clone_id).where(
         clones.c.organization_id == organization_id,
@@ -79,13 +87,7 @@ def read_target(
     return Target(
         clone_id=live.clone_id,
         made_at=made_at,
-        copied=None if made is None else _copied(made.plan, with_points),
+        copied=copied,
         rolled_back=rolled_back,
         held=rolled_back and live.resumed_at is None,
     )
-
-
-def _copied(plan: dict[str, Any], with_points: bool) -> str | None:
-    if "catalog_mark" not in plan:  # one of an earlier version
-        return None
-    return mark(plan["catalog_mark"], plan["source_mark"] if with_points else None)

@@ -185,6 +185,12 @@ class BackupPolicy(_Policy):
         """The name of the backup of a tick."""
         return render_name(self.name_template, self.source, self.name, moment, self.timezone)
 
+    @property
+    def clone_names(self) -> str:
+        """The names of all its backups, with `{date}` and `{time}` still to be filled in."""
+        kept = {"date": "{date}", "time": "{time}"}
+        return self.name_template.format(source=self.source, policy=self.name, **kept)
+
 
 class RefreshPolicy(_Policy):
     """A namespace that is made anew from its source, under the same name and the same ids."""
