@@ -15,11 +15,12 @@ from sqlalchemy import text
 
 from clone_pipeline.core import watch
 from clone_pipeline.core.catalog import namespaces
-from clone_pipeline.core.stores import Stores
+from clone_pipeline.core.discard import delete_clone
+from clone_pipeline.core.stores import Stores, VectorAddress
 from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline_tests.automation.watching import Watching
-from clone_pipeline_tests.core.bundle.samples import sample
-from clone_pipeline_tests.harness import clone, open_stores
+from clone_pipeline_tests.core.bundle.samples import sample, write_bundle
+from clone_pipeline_tests.harness import clone, load, open_stores
 
 LATER = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
@@ -100,3 +101,34 @@ def told(server: ServerStore, name: str, before: str | None = None) -> str | Non
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return found
+
+
+@pytest.mark.parametrize("lane", ["stream", "native"])
+def test_on_a_server_a_clone_is_a_copy_of_the_mark_that_its_source_still_has(
+    lane: str, tmp_path: Path, qdrant_url: str
+) -> None:
+    files = sample()
+    files["namespace.json"]["namespace_id"] = f"ns_{uuid.uuid4().hex}"
+    where = VectorAddress(folder=tmp_path, url=qdrant_url)
+    with open_stores(tmp_path, vector_address=where) as stores:
+        load(stores, write_bundle(tmp_path / "bundle", files))
+        with stores.catalog.read() as connection:
+            source = namespaces.resolve(connection, None, "prod")
+        with stores.vectors() as server:
+            assert isinstance(server, ServerStore)
+            told(server, source.qdrant_collection)
+        made = clone(stores, "prod", "staging", lane=lane, preserve_resource_ids=True)
+        try:
+            assert made.plan["lane"] == lane
+            points = watch.last_write(stores, source)
+            assert points is not None
+            with stores.catalog.read() as connection:
+                seen = watch.mark(watch.catalog_mark(connection, source), points)
+                target = watch.read_target(
+                    connection, source.organization_id, "staging", with_points=True
+                )
+            assert target.copied == seen
+        finally:
+            delete_clone(stores, None, "staging")
+            with stores.vectors() as server:
+                server.delete(source.qdrant_collection)
