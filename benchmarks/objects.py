@@ -35,7 +35,8 @@ from clone_pipeline.cli.output import print_table, stdout
 from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog.schema import buckets, objects
 from clone_pipeline.core.difference import Differences
-from clone_pipeline.core.ledger import Clone, Lease
+from clone_pipeline.core.lease import Lease
+from clone_pipeline.core.ledger import Clone
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.digest import Digest

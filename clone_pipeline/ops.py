@@ -9,7 +9,7 @@ from clone_pipeline.checks import restore_evaluation
 from clone_pipeline.config import CloneConfig, RestoreTestConfig, SweepConfig
 from clone_pipeline.core import ledger, reserve
 from clone_pipeline.core.errors import VerificationFailed, WorkError
-from clone_pipeline.core.ledger import Lease
+from clone_pipeline.core.lease import Lease, step_out
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import parse_request
 from clone_pipeline.core.resolve import require_writer
@@ -42,7 +42,7 @@ def plan_clone(
         )
         told.clone_id = clone.clone_id
         if not stores.process_goes_on:
-            ledger.step_out(Lease(stores.stores, clone.clone_id, clone.token))
+            step_out(Lease(stores.stores, clone.clone_id, clone.token))
         context.instance.add_run_tags(
             context.run_id,
             {

@@ -11,7 +11,8 @@ from .catalog import namespaces as catalog
 from .catalog.namespaces import Namespace
 from .catalog.schema import clone_resources, clone_slices, clones, namespaces
 from .errors import Conflict, InProgress
-from .ledger import Clone, Lease
+from .lease import Lease, release
+from .ledger import Clone
 from .process import Holder
 from .stores import Stores
 from .vectors.port import VectorStore
@@ -42,7 +43,7 @@ def discard(stores: Stores, clone: Clone, check: Check | None = None) -> None:
             _remove_rows(connection, stores, clone)
     except BaseException:
         # Else nobody could touch the remains as long as this process lives.
-        ledger.release(lease)
+        release(lease)
         raise
 
 

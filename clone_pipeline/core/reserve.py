@@ -18,7 +18,8 @@ from .catalog.namespaces import Namespace
 from .catalog.schema import clone_resources, clone_slices, clones, namespaces
 from .discard import discard
 from .errors import Conflict, InProgress, NameTaken, WorkError
-from .ledger import Clone, Lease
+from .lease import Lease, take_over
+from .ledger import Clone
 from .plan import Plan, draft_plan, expires_at, make_plan, measure_points
 from .principal import Principal
 from .process import Holder
@@ -78,7 +79,7 @@ def begin(
     with stores.catalog.write() as connection:
         current = ledger.get(connection, found.clone_id, lock=True)
         hold_source(connection, parties.source)
-        clone = ledger.take_over(connection, current, run_id, Holder.current(), stores.clock())
+        clone = take_over(connection, current, run_id, Holder.current(), stores.clock())
         clone = adopt_request(connection, clone, request, policy)
     if clone.phase == "queued":
         return _plan_anew(stores, clone, request, principal, parties)

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from . import ledger
 from .catalog.schema import clones, namespaces
 from .kinds import KINDS, ResourceKind
-from .ledger import Lease
+from .lease import Lease, step_out, take_over
 from .points import copy_points
 from .process import Holder
 from .publish import publish
@@ -40,7 +40,7 @@ def run_step(
         reports = ledger.read_reports(connection, clone_id)
         if clone.status == "ready" and step in reports:
             return replace(reports[step], resumed=True)
-        clone = ledger.take_over(connection, clone, run_id, Holder.current(), started)
+        clone = take_over(connection, clone, run_id, Holder.current(), started)
     lease = Lease(stores, clone_id, clone.token)
     try:
         if step in reports:
@@ -49,7 +49,7 @@ def run_step(
             return _FUNCTIONS[step](Work(stores, clone, lease, started))
     finally:
         if clone.status == "failed" or not process_goes_on:
-            ledger.step_out(lease)
+            step_out(lease)
 
 
 def clone_config(work: Work) -> StepReport:

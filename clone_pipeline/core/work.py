@@ -14,7 +14,8 @@ from .catalog import namespaces
 from .catalog.namespaces import Namespace
 from .catalog.schema import clone_resources
 from .ids import id_map_from_json
-from .ledger import Clone, Lease
+from .lease import Lease
+from .ledger import Clone
 from .references import Rewriter
 from .report import StepReport
 from .request import CloneRequest, parse_request

@@ -12,7 +12,8 @@ from clone_pipeline.core import discard as discarding
 from clone_pipeline.core import ledger, reserve
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.discard import delete_clone, discard
-from clone_pipeline.core.ledger import Clone, Lease
+from clone_pipeline.core.lease import Lease, release
+from clone_pipeline.core.ledger import Clone
 from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline.core.publish import rollback
 from clone_pipeline.core.request import parse_request
@@ -117,7 +118,7 @@ def test_a_run_that_repeats_a_rolled_back_one_makes_a_new_generation(stores: Sto
     )
     begun = reserve.begin(stores, request, LOCAL_OPERATOR, "again", frozenset({"refresh"}))
     assert begun.status == "cloning"
-    ledger.release(Lease(stores, begun.clone_id, begun.token))
+    release(Lease(stores, begun.clone_id, begun.token))
 
 
 def test_no_secret_is_shown_at_any_depth(stores: Stores) -> None:

@@ -17,7 +17,8 @@ from clone_pipeline.core import ledger, process, steps
 from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.discard import delete_clone, discard
 from clone_pipeline.core.errors import Conflict, InProgress, LeaseLost
-from clone_pipeline.core.ledger import LEASE_SECONDS, Clone, Lease
+from clone_pipeline.core.lease import Lease, release, step_out, take_over
+from clone_pipeline.core.ledger import LEASE_SECONDS, Clone
 from clone_pipeline.core.process import Holder
 from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.stores import Stores
@@ -126,7 +127,7 @@ def test_who_cannot_be_seen_holds_it_until_the_heartbeat_runs_out(
     if holder == "on another host":
         set_ledger(stores, half, holder_host="elsewhere")
     else:
-        ledger.step_out(Lease(stores, half.clone_id, half.token))
+        step_out(Lease(stores, half.clone_id, half.token))
     clock.pass_seconds(LEASE_SECONDS - 1)
     with pytest.raises(InProgress):
         clone(stores, "second")
@@ -156,8 +157,8 @@ def test_a_stale_writer_stops_before_it_writes(
     with pytest.raises(LeaseLost):
         steps._FUNCTIONS[step](Work(stores, begun, stale, clock()))
     stale._beat(Holder.current())
-    ledger.step_out(stale)
-    ledger.release(stale)
+    step_out(stale)
+    release(stale)
     ledger.fail(stores, begun.clone_id, "first", "Too late.")
     assert everything_stored(stores) == before
     assert clone(stores, "second").status == "ready"
@@ -210,7 +211,10 @@ def test_nobody_takes_over_what_is_being_discarded(
     refusals = []
 
     def interrupted(self: EmbeddedStore, collection: str) -> None:
-        for attempt in (lambda: take_over(stores, half, "second"), lambda: discard(stores, half)):
+        for attempt in (
+            lambda: take_it_over(stores, half, "second"),
+            lambda: discard(stores, half),
+        ):
             with pytest.raises(InProgress) as refusal:
                 attempt()
             refusals.append(refusal)
@@ -259,7 +263,7 @@ def test_a_clone_that_was_published_a_moment_ago_is_not_taken_over(
     assert (made.status, made.run_id) == ("ready", "first")
 
 
-def take_over(stores: Stores, made: Clone, run_id: str) -> Clone:
+def take_it_over(stores: Stores, made: Clone, run_id: str) -> Clone:
     with stores.catalog.write() as connection:
         current = ledger.get(connection, made.clone_id)
-        return ledger.take_over(connection, current, run_id, Holder.current(), stores.clock())
+        return take_over(connection, current, run_id, Holder.current(), stores.clock())

@@ -14,7 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 from ..errors import StoreUnavailable
-from ..ledger import Lease
+from ..lease import Lease
 from ..stores import Stores
 
 T = TypeVar("T")
