@@ -1,7 +1,7 @@
 """Sensors: refreshes on a change, runs that died without a word, and the policies file itself."""
 
 import json
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 
@@ -17,8 +17,8 @@ from clone_pipeline.automation import (
 )
 from clone_pipeline.core import ledger, watch
 from clone_pipeline.core.catalog.namespaces import Namespace
-from clone_pipeline.core.errors import CloneError, Conflict, NotFound
-from clone_pipeline.core.refresh import Attempt, History, Run, Seen, Skip, decide, look
+from clone_pipeline.core.errors import CloneError, Conflict, NotFound, WorkError
+from clone_pipeline.core.refresh import Attempt, History, Outcome, Run, Seen, Skip, decide, look
 from clone_pipeline.core.reservation import RunState, Waiting, list_waiting, settle
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.jobs import clone_namespace, test_restore
@@ -31,10 +31,10 @@ from clone_pipeline.step import CLONE_ID_TAG
 _RUNS = 50
 _LOOK_SECONDS = 30
 _FILE_SECONDS = 600
-_OUTCOMES: dict[dg.DagsterRunStatus, Literal["running", "succeeded", "failed"]] = {
+_OUTCOMES: dict[dg.DagsterRunStatus, Outcome] = {
     dg.DagsterRunStatus.SUCCESS: "succeeded",
     dg.DagsterRunStatus.FAILURE: "failed",
-    dg.DagsterRunStatus.CANCELED: "failed",
+    dg.DagsterRunStatus.CANCELED: "cancelled",
 }
 _WILL_RETRY = "dagster/will_retry"
 
@@ -61,6 +61,8 @@ def policy_sensors(policies: Policies, settings: Settings) -> list[dg.SensorDefi
 
 def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefinition:
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        """What a run would be refused for, such as a source that is not there, fails the tick; a
+        store that is away does not: it comes back."""
         if not policy.enabled:
             return dg.SensorResult(skip_reason=DISABLED)
         try:
@@ -76,7 +78,7 @@ def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefin
                         with_points=cursor["points"] is not None,
                     )
                 now = stores.clock()
-        except CloneError as error:
+        except WorkError as error:
             return dg.SensorResult(skip_reason=error.message)
         history = _history(context.instance, policy.name)
         decision = decide(seen, now, policy.rules, target, history)

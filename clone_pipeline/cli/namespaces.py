@@ -211,20 +211,22 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json({"namespace_id": found.namespace_id, "generations_deleted": len(gone)})
     else:
-        click.echo(f"{found.name} ({found.namespace_id}) is deleted, {len(gone)} generation(s).")
+        how_many = counted({"generations": len(gone)})
+        click.echo(f"{found.name} ({found.namespace_id}) is deleted, {how_many}.")
 
 
 @click.command()
 @click.argument("name")
+@click.option("--to", type=int, metavar="GENERATION", help="Another one that is still kept.")
 @json_option
-def rollback(name: str, as_json: bool) -> None:
-    """Bring back the generation of a namespace that was replaced last.
+def rollback(name: str, to: int | None, as_json: bool) -> None:
+    """Bring back the earlier generation of a namespace that was replaced last.
 
     Policies that refresh it are held until `resume NAME`, or a refresh by hand.
     """
     with opened() as session:
         session.must_write()
-        now = bring_back(session.stores, session.organization_id, name)
+        now = bring_back(session.stores, session.organization_id, name, to)
         with session.stores.catalog.read() as connection:
             held = read_target(connection, now.organization_id, now.name).held
     if as_json:

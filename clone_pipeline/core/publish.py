@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -118,10 +119,14 @@ def _report(
     )
 
 
-def rollback(stores: Stores, organization_id: str | None, identifier: str) -> Namespace:
-    """Brings the generation back that was replaced last; the present one becomes a previous one.
+def rollback(
+    stores: Stores, organization_id: str | None, identifier: str, to: int | None = None
+) -> Namespace:
+    """Brings an earlier generation back, the one that was replaced last if `to` does not name one;
+    the present one becomes a previous one.
 
-    Policies that refresh the namespace are held from then on: see `resume_refreshes`.
+    Said twice it goes back twice: only `to` brings back what was rolled back from. Policies that
+    refresh the namespace are held from then on: see `resume_refreshes`.
     Raises NotFound, Conflict where there is nothing to go back to, InProgress while a refresh of
     the same name is being made.
     """
@@ -131,16 +136,17 @@ def rollback(stores: Stores, organization_id: str | None, identifier: str) -> Na
         running = ledger.unfinished(connection, live.organization_id, live.name)
         if running is not None and running.is_held(now):
             raise InProgress(f"{live.name!r} is being replaced by the run {running.run_id}.")
-        earlier = _previous(connection, live)
-        if earlier is None:
-            raise Conflict(f"{live.name!r} has no previous generation to go back to.")
-        for namespace, role in ((live, "previous"), (earlier, "live")):
+        there = catalog.generations(connection, live.organization_id, live.name)
+        back = rollback_target(live, there) if to is None else _generation(there, to)
+        if back is None:
+            raise Conflict(_no_way_back(live, there, to))
+        for namespace, role in ((live, "previous"), (back, "live")):
             connection.execute(
                 update(namespaces)
                 .where(namespaces.c.namespace_key == namespace.key)
                 .values(role=role, updated_at=now, resumed_at=None)
             )
-    return replace(earlier, role="live", resumed_at=None)
+    return replace(back, role="live", resumed_at=None)
 
 
 def resume_refreshes(stores: Stores, live: Namespace) -> None:
@@ -158,11 +164,24 @@ def resume_refreshes(stores: Stores, live: Namespace) -> None:
         raise Conflict(f"{live.name!r} has just been replaced; look at it, and say so again.")
 
 
-def _previous(connection: Connection, live: Namespace) -> Namespace | None:
-    """The one that was live last: `updated_at` of a previous one says when it was replaced."""
-    others = [
-        namespace
-        for namespace in catalog.generations(connection, live.organization_id, live.name)
-        if namespace.role == "previous" and namespace.is_ready
-    ]
-    return max(others, key=lambda namespace: namespace.updated_at, default=None)
+def rollback_target(live: Namespace, generations: Iterable[Namespace]) -> Namespace | None:
+    """The earlier generation that was live last: `updated_at` says when one was replaced."""
+    earlier = [one for one in generations if _is_kept(one) and one.generation < live.generation]
+    return max(earlier, key=lambda namespace: namespace.updated_at, default=None)
+
+
+def _is_kept(namespace: Namespace) -> bool:
+    return namespace.role == "previous" and namespace.is_ready
+
+
+def _generation(generations: Iterable[Namespace], number: int) -> Namespace | None:
+    return next((one for one in generations if _is_kept(one) and one.generation == number), None)
+
+
+def _no_way_back(live: Namespace, generations: Iterable[Namespace], to: int | None) -> str:
+    kept = sorted(one.generation for one in generations if _is_kept(one))
+    wanted = "previous generation" if to is None else f"generation {to}"
+    sentence = f"{live.name!r} is generation {live.generation} and has no {wanted} to go back to."
+    if not kept:
+        return sentence
+    return f"{sentence} Kept are: {', '.join(map(str, kept))}; `--to` brings one of them back."

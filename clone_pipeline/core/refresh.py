@@ -45,6 +45,9 @@ class Seen:
         return cls(str(values["mark"]), datetime.fromisoformat(values["since"]))
 
 
+Outcome = Literal["running", "succeeded", "failed", "cancelled"]
+
+
 @dataclass(frozen=True)
 class Attempt:
     """A run of the policy. `cause` is None for one that its schedule started."""
@@ -53,7 +56,7 @@ class Attempt:
     cause: str | None
     number: int
     asked_at: datetime
-    outcome: Literal["running", "succeeded", "failed"]
+    outcome: Outcome
 
 
 @dataclass(frozen=True)
@@ -161,12 +164,13 @@ def _wait(now: datetime, rules: Rules, newest: Attempt | None) -> str | None:
     left = rules.minimum_interval - passed
     if left > 0:
         return f"The last run was asked for {passed:.0f} s ago; the next may be in {left:.0f} s."
-    if newest.outcome != "failed":
+    if newest.outcome not in ("failed", "cancelled"):
         return None
     left = backoff(newest.number) - passed
     if left > 0:
+        how = "failed" if newest.outcome == "failed" else "was cancelled"
         return (
-            f"Attempt {newest.number} (run {newest.run_id}) failed; the next follows in "
+            f"Attempt {newest.number} (run {newest.run_id}) {how}; the next follows in "
             f"{left:.0f} s."
         )
     return None

@@ -20,6 +20,7 @@ from .catalog.schema import namespaces
 from .discard import discard, lock, remove
 from .errors import CloneError, Conflict
 from .holdings import LEFTOVERS_STAY, Generation, Holdings
+from .publish import rollback_target
 from .retention import Backup, Keep, retain
 from .stores import Stores
 
@@ -223,11 +224,15 @@ def _plan_replaced(
         and other.namespace.is_ready
         and other.namespace.updated_at > since
     ]
+    there = [other.namespace for other in generations]
+    live = next((other for other in there if other.role == "live"), None)
     if one.is_backup:
         plan.kept.append(Entry("replaced", "it was replaced, but is a backup", (one.namespace,)))
-    elif not later:
+    elif live is not None and rollback_target(live, there) == one.namespace:
         why = "a rollback would bring it back"
         plan.kept.append(Entry("replaced", why, (one.namespace,)))
+    elif not later:
+        plan.kept.append(Entry("replaced", "it was replaced last", (one.namespace,)))
     elif holdings.now < since + REPLACED_STAYS:
         why = "it was replaced less than an hour ago"
         plan.kept.append(Entry("replaced", why, (one.namespace,)))

@@ -13,8 +13,10 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, event, insert, select, text, update
 
+from clone_pipeline.core import watch
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.catalog.schema import buckets, clones, objects
+from clone_pipeline.core.errors import RequestError, StoreUnavailable
 from clone_pipeline.core.publish import resume_refreshes, rollback
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
@@ -147,7 +149,7 @@ def test_a_policy_that_was_told_to_go_on_refreshes_what_was_rolled_back(
             # The source is what it was, but the target is no copy of it any more.
             again = watching.asked()
             assert again.run_key != first.run_key
-            rollback(stores, None, "staging")
+            rollback(stores, None, "staging", to=2)
             assert watching.skipped() == UNCHANGED
 
 
@@ -157,16 +159,30 @@ def test_a_policy_that_was_told_to_go_on_refreshes_what_was_rolled_back(
         ({"source": "gone"}, "There is no namespace 'gone' to clone"),
         ({"target": "plain"}, "'plain' was not made by clone-pipeline"),
         ({"source": "half"}, "The source 'half' is a clone that is not ready"),
-        ({"enabled": False}, "The policy says `enabled: false`."),
     ],
 )
-def test_what_keeps_it_from_running_is_said(
+def test_what_a_run_would_be_refused_for_fails_the_tick(
     more: dict[str, Any], sentence: str, home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    watching = Watching(tmp_path, instance, **more)
+    with pytest.raises(RequestError, match=sentence):
+        Watching(tmp_path, instance, **more).tick()
+
+
+def test_what_keeps_it_from_running_for_now_is_said(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disabled = Watching(tmp_path, instance, enabled=False)
+    disabled.cursor = "{}"
+    assert disabled.skipped() == "The policy says `enabled: false`."
+
+    def away(*_: Any) -> None:
+        raise StoreUnavailable("The Qdrant server cannot be reached.")
+
+    monkeypatch.setattr(watch, "last_write", away)
+    watching = Watching(tmp_path, instance)
     watching.cursor = "{}"
-    assert watching.skipped().startswith(sentence)
-    assert watching.cursor == "{}"
+    assert watching.skipped() == "The Qdrant server cannot be reached."
+    assert disabled.cursor == watching.cursor == "{}"
 
 
 def test_the_embedded_qdrant_is_not_opened(

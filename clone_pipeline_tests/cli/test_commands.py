@@ -88,7 +88,10 @@ def test_a_replaced_clone_is_shown_and_brought_back(home: Path) -> None:
     assert run("resume", "staging", "--json").json == resumed
     assert "there is nothing to resume" in run("resume", "staging").stderr
     assert "rolled back" not in run("list").stdout
-    told = run("rollback", "staging").stdout
+    again = run("rollback", "staging")
+    assert again.code == 2
+    assert "Kept are: 2; `--to` brings one of them back." in again.error
+    told = run("rollback", "staging", "--to", "2").stdout
     assert told == "staging is generation 2 again.\n"
     told = run("rollback", "staging").stdout
     assert "are held until `clone-pipeline resume staging`" in told

@@ -237,6 +237,10 @@ def test_a_failure_is_tried_again_with_the_next_number_after_longer_and_longer()
         "The source has changed. Attempt 2 (run run-2) failed; the next follows in 1 s."
     )
     assert decide(SEEN, after(420), rules, LIVE, failed) == Run("m", 3, "The source has changed.")
+    cancelled = History((attempt("cancelled", at=300),))
+    assert decide(SEEN, after(359), rules, LIVE, cancelled) == Skip(
+        "The source has changed. Attempt 1 (run run-1) was cancelled; the next follows in 1 s."
+    )
     assert [backoff(number) for number in (1, 2, 7, 50)] == [60, 120, 3600, 3600]
 
 

@@ -136,7 +136,24 @@ def test_replaced_generations_go_but_the_one_for_a_rollback(stores: Stores, cloc
     assert names(swept(stores).removed) == [("staging", 1)]
     assert rollback(stores, None, "staging").generation == 2
     clock.passes(DAY)
-    assert swept(stores).removed == []
+    report = swept(stores)
+    assert report.removed == []
+    assert [entry.why for entry in report.kept] == ["it was replaced last"]
+
+
+def test_after_a_rollback_both_ways_stay_open(stores: Stores, clock: Clock) -> None:
+    for _ in range(3):
+        harness.clone(stores, "prod", "staging", **REFRESH)
+        clock.passes(timedelta(minutes=10))
+    rollback(stores, None, "staging")
+    clock.passes(DAY)
+    report = swept(stores)
+    assert report.removed == []
+    assert {(entry.generations[0].generation, entry.why) for entry in report.kept} == {
+        (1, "a rollback would bring it back"),
+        (3, "it was replaced last"),
+    }
+    assert rollback(stores, None, "staging").generation == 1
 
 
 def test_an_expired_clone_goes_with_all_its_generations(stores: Stores, clock: Clock) -> None:

@@ -56,5 +56,5 @@ def test_a_rollback_holds_and_a_resume_ends_the_hold_until_the_next_rollback(
         assert (target(stores).rolled_back, target(stores).held) == (True, True)
         resume_refreshes(stores, live)
         assert (target(stores).rolled_back, target(stores).held) == (True, False)
-        rollback(stores, None, "staging")
+        rollback(stores, None, "staging", to=2)
         assert (target(stores).rolled_back, target(stores).held) == (False, False)

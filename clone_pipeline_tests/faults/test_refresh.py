@@ -18,6 +18,7 @@ from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.catalog.documents import RECORDS
 from clone_pipeline.core.catalog.namespaces import Namespace
 from clone_pipeline.core.catalog.schema import namespaces as namespace_rows
+from clone_pipeline.core.errors import Conflict
 from clone_pipeline.core.ledger import Clone
 from clone_pipeline.core.publish import rollback
 from clone_pipeline.core.stores import Stores, VectorAddress
@@ -261,7 +262,12 @@ def test_rollback_brings_the_previous_generation_back(
     against_source = verify_pair(stores, None, NAME, TARGET)
     assert (against_source.good, against_source.equal) == (True, False)
 
-    assert rollback(stores, None, TARGET).generation == 2
+    # Said twice in the night, it must not bring the mistake back.
+    with pytest.raises(
+        Conflict, match=r"generation 1 and has no previous generation.*Kept are: 2;"
+    ):
+        rollback(stores, None, TARGET)
+    assert rollback(stores, None, TARGET, to=2).generation == 2
     assert read_through(stores, look_up(stores)) == "second"
     assert verify_pair(stores, None, NAME, TARGET).equal is True
 
@@ -271,6 +277,8 @@ def test_rollback_brings_the_previous_generation_back(
     assert read_through(stores, look_up(stores)) == "third"
     # Not to the second, which had been rejected: to the one that the third has replaced.
     assert rollback(stores, None, TARGET).generation == 1
+    with pytest.raises(Conflict, match=r"no generation 7 to go back to\. Kept are: 2, 3;"):
+        rollback(stores, None, TARGET, to=7)
 
 
 def test_a_refresh_that_stops_half_way_leaves_the_live_generation_to_its_readers(

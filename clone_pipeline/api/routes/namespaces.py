@@ -84,6 +84,5 @@ def delete_namespace(namespace_identifier: str, service: Services, caller: Calle
     with service.stores.catalog.read() as connection:
         found = find_namespace(connection, caller, namespace_identifier)
     gone = delete_clone(service.stores, found.organization_id, found.namespace_id)
-    return Json(
-        {"success": True, "message": f"{found.name} is deleted: {len(gone)} generation(s)."}
-    )
+    how_many = "1 generation" if len(gone) == 1 else f"{len(gone)} generations"
+    return Json({"success": True, "message": f"{found.name} is deleted: {how_many}."})
