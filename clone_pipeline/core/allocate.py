@@ -18,7 +18,7 @@ from .resolve import Parties
 def allocate(
     connection: Connection, request: CloneRequest, source: Namespace, parties: Parties
 ) -> IdMap:
-    organization, name = parties.organization_id, request.namespace_name
+    backed_up = restored_from(connection, source) if request.restore else None
     ids: dict[str, dict[str, str]] = {}
     names: dict[str, set[str]] = {}
     left_out: dict[str, set[str]] = {}
@@ -35,27 +35,35 @@ def allocate(
     return IdMap(
         namespace=(
             source.namespace_id,
-            parties.namespace_id
-            or _free_namespace_id(connection, organization, name, source.namespace_id),
+            parties.namespace_id or _namespace_id(connection, request, source, parties, backed_up),
         ),
         organization=(
             catalog.internal_id(connection, source.organization_id),
-            catalog.internal_id(connection, organization),
+            catalog.internal_id(connection, parties.organization_id),
         ),
         ids=ids,
         names=names,
         left_out=left_out,
-        restored_from=restored_from(connection, source) if request.restore else None,
+        restored_from=None if backed_up is None else backed_up[0],
     )
 
 
-def _free_namespace_id(
-    connection: Connection, organization_id: str, name: str, source_id: str
+def _namespace_id(
+    connection: Connection,
+    request: CloneRequest,
+    source: Namespace,
+    parties: Parties,
+    backed_up: tuple[str, str] | None,
 ) -> str:
+    """Derived; but a namespace that was lost comes back, under its name, with its id too."""
+
     def taken(candidate: str) -> bool:
         return catalog.find(connection, None, candidate) is not None
 
-    return derive_free("namespace", organization_id, name, source_id, taken)[0]
+    organization, name = parties.organization_id, request.namespace_name
+    if backed_up is not None and backed_up[1] == name and not taken(backed_up[0]):
+        return backed_up[0]
+    return derive_free("namespace", organization, name, source.namespace_id, taken)[0]
 
 
 def _new_ids(

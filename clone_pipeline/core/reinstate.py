@@ -109,9 +109,10 @@ def check_restorable(
         )
 
 
-def restored_from(connection: Connection, source: Namespace) -> str:
-    """The id of the namespace that a backup was made of."""
-    return str(ledger.get(connection, str(source.clone_id)).plan["source"]["namespace_id"])
+def restored_from(connection: Connection, backup: Namespace) -> tuple[str, str]:
+    """Id and name of the namespace that a backup was made of."""
+    made_of = ledger.get(connection, str(backup.clone_id)).plan["source"]
+    return made_of["namespace_id"], made_of["namespace_name"]
 
 
 def read_parked(connection: Connection, source: Namespace) -> Reinstated:

@@ -11,17 +11,19 @@ from typing import Any
 
 import pytest
 from hypothesis import assume, given
+from sqlalchemy import delete
 
 from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.documents import RECORDS
-from clone_pipeline.core.catalog.schema import clones
+from clone_pipeline.core.catalog.schema import clones, metadata
 from clone_pipeline.core.difference import differing_fields
 from clone_pipeline.core.errors import DanglingReferences, InvalidRequest
 from clone_pipeline.core.ledger import Clone
 from clone_pipeline.core.references import WAS_SET, Rewriter
 from clone_pipeline.core.reinstate import restore_document
 from clone_pipeline.core.stores import Stores
+from clone_pipeline.core.verify import verify_pair
 from clone_pipeline.core.verify.records import read_actual
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.properties.namespaces import Source, everything
@@ -259,6 +261,20 @@ def test_it_takes_the_place_of_what_is_there(stores: Stores) -> None:
         now = catalog.resolve(connection, None, NAMESPACE_NAME)
     assert now.namespace_id == before.namespace_id
     assert now.generation == before.generation + 1
+
+
+def test_a_namespace_that_was_lost_comes_back_with_its_id(stores: Stores) -> None:
+    with stores.catalog.write() as connection:
+        lost = catalog.resolve(connection, None, NAMESPACE_NAME)
+        for table in reversed(metadata.sorted_tables):
+            if "namespace_key" in table.c and table is not clones:
+                connection.execute(delete(table).where(table.c.namespace_key == lost.key))
+    # To look into first: it must not take the id away.
+    harness.clone(stores, "backup", "look", **RESTORE)
+    harness.clone(stores, "backup", NAMESPACE_NAME, **RESTORE)
+    assert _id_of(stores, "look") != lost.namespace_id
+    assert _id_of(stores, NAMESPACE_NAME) == lost.namespace_id
+    assert verify_pair(stores, None, "backup", NAMESPACE_NAME).equal is True
 
 
 def test_what_was_changed_in_the_backup_is_not_written_over(stores: Stores) -> None:
