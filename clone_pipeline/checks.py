@@ -73,7 +73,15 @@ def clone_checks(
     if not specs:
         return None
 
-    @dg.multi_asset_check(name="look_up_proofs", specs=specs, can_subset=True)
+    # Not `multi_asset_check`: it makes names of inputs and outputs out of the namespaces' names,
+    # which may have spaces and slashes in them, or differ in a hyphen and an underscore.
+    inputs = {f"clone_{number}": asset.key for number, asset in enumerate(assets)}
+    outputs = {f"check_{number}": spec for number, spec in enumerate(specs)}
+
+    @dg.op(
+        ins=dict.fromkeys(inputs, dg.In(dg.Nothing)),
+        out=dict.fromkeys(outputs, dg.Out(is_required=False)),
+    )
     def look_up_proofs(
         context: dg.AssetCheckExecutionContext, stores: StoresResource
     ) -> Iterator[dg.AssetCheckResult]:
@@ -89,7 +97,12 @@ def clone_checks(
                     finding = _newest_test(of, now, days)
                 yield dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, **finding)
 
-    return look_up_proofs
+    return dg.AssetChecksDefinition.create(
+        keys_by_input_name=inputs,
+        node_def=look_up_proofs,
+        check_specs_by_output_name=outputs,
+        can_subset=True,
+    )
 
 
 def _clones_of(connection: Connection, key: dg.AssetKey, now: datetime) -> list[Clone]:

@@ -20,7 +20,7 @@ from clone_pipeline.resources import StoresResource
 from clone_pipeline.schedules import check_schedule
 from clone_pipeline.settings import load_settings
 from clone_pipeline_tests.harness import clone, open_stores
-from clone_pipeline_tests.policies.files import backup, written
+from clone_pipeline_tests.policies.files import backup, refresh, written
 
 NIGHTLY = clone_key("org_acme", "nightly")
 BACKUP: dict[str, Any] = {"policy": "nightly", "preserve_resource_ids": True}
@@ -87,6 +87,18 @@ def test_a_clone_that_was_proven_in_full_equals_its_source(home: Path) -> None:
         False,
         "Only counts was compared with the source; `verify: full` proves it all.",
     )
+
+
+def test_a_name_may_have_anything_in_it_and_differ_by_a_hyphen(home: Path, tmp_path: Path) -> None:
+    """One such name must not take the whole code location down."""
+    odd = ["a b", "a/b", "a[0]", "a*b", "ä", "'\"", "a-b", "a_b", "a.b", "日本"]
+    with open_stores(home) as stores:
+        for name in odd:
+            clone(stores, "prod", name)
+    policies = written(tmp_path, refreshes=[refresh(target="not/yet there")])
+    found = looked_up(policies)
+    assert all(found[name, EQUAL][0] for name in odd)
+    assert not found["not/yet there", EQUAL][0]
 
 
 @pytest.mark.parametrize(
