@@ -97,12 +97,13 @@ def clone_checks(
                     finding = _newest_test(of, now, days)
                 yield dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, **finding)
 
-    return dg.AssetChecksDefinition.create(
+    checks: dg.AssetChecksDefinition = dg.AssetChecksDefinition.create(
         keys_by_input_name=inputs,
         node_def=look_up_proofs,
         check_specs_by_output_name=outputs,
         can_subset=True,
     )
+    return checks
 
 
 def _clones_of(connection: Connection, key: dg.AssetKey, now: datetime) -> list[Clone]:

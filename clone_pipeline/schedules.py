@@ -15,6 +15,7 @@ from clone_pipeline.automation import (
     resolve_request,
     run_under_way,
 )
+from clone_pipeline.core.errors import InvalidRequest
 from clone_pipeline.core.refresh import HELD
 from clone_pipeline.core.watch import read_target
 from clone_pipeline.jobs import clone_namespace, sweep_namespaces, test_restore
@@ -25,7 +26,7 @@ from clone_pipeline.settings import Settings
 Evaluated = dg.RunRequest | dg.SkipReason
 
 # How far the clocks of daemon and code server may be apart.
-_CLOCKS_APART = timedelta(minutes=1)
+_CLOCKS_APART = timedelta(minutes=5)
 
 
 def policy_schedules(policies: Policies, settings: Settings) -> list[dg.ScheduleDefinition]:
@@ -81,8 +82,9 @@ def check_schedule(checks: dg.AssetChecksDefinition) -> dg.ScheduleDefinition:
 
 def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefinition:
     def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
-        if why := _no_run(policy, context):
-            return dg.SkipReason(why)
+        if not policy.enabled:
+            return dg.SkipReason(DISABLED)
+        _refuse_what_is_to_come(context)
         moment = context.scheduled_execution_time.isoformat()
         return dg.RunRequest(
             run_key=f"{RESTORE_TEST_PREFIX}{policy.name}:{moment}",
@@ -105,8 +107,9 @@ def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefini
 
 def _backup_schedule(policy: BackupPolicy, settings: Settings) -> dg.ScheduleDefinition:
     def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
-        if why := _no_run(policy, context):
-            return dg.SkipReason(why)
+        if not policy.enabled:
+            return dg.SkipReason(DISABLED)
+        _refuse_what_is_to_come(context)
         moment = context.scheduled_execution_time
         name = policy.clone_name(moment)
         request = policy.request(name)
@@ -132,8 +135,9 @@ def _refresh_schedule(
     policy: RefreshPolicy, cron: str, settings: Settings
 ) -> dg.ScheduleDefinition:
     def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
-        if why := _no_run(policy, context):
-            return dg.SkipReason(why)
+        if not policy.enabled:
+            return dg.SkipReason(DISABLED)
+        _refuse_what_is_to_come(context)
         running = run_under_way(context.instance, policy.name)
         if running is not None:
             return dg.SkipReason(_overlaps(policy.name, running))
@@ -154,20 +158,15 @@ def _refresh_schedule(
     )
 
 
-def _no_run(
-    policy: BackupPolicy | RefreshPolicy, context: dg.ScheduleEvaluationContext
-) -> str | None:
-    """Why nothing runs, whatever the stores say. The UI can evaluate a tick of any time: launched
-    now, one of the future would have the name and the run key of the one to come."""
-    if not policy.enabled:
-        return DISABLED
+def _refuse_what_is_to_come(context: dg.ScheduleEvaluationContext) -> None:
+    """The UI can evaluate a tick of any time: launched now, one of the future would have the name
+    and the run key of the one that is due then. Raises InvalidRequest."""
     moment = context.scheduled_execution_time
     if moment > datetime.now(timezone.utc) + _CLOCKS_APART:
-        return (
+        raise InvalidRequest(
             f"{moment.isoformat()} is still to come: a run launched for it now would be in the "
             "place of the one that is due then. Choose a time that is past."
         )
-    return None
 
 
 def _is_held(policy: RefreshPolicy, settings: Settings) -> bool:

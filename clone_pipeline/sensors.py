@@ -1,7 +1,6 @@
 """Sensors: refreshes on a change, runs that died without a word, and the policies file itself."""
 
 import json
-from typing import Any
 
 import dagster as dg
 
@@ -16,9 +15,9 @@ from clone_pipeline.automation import (
     resolve_request,
 )
 from clone_pipeline.core import ledger, watch
-from clone_pipeline.core.catalog.namespaces import Namespace
 from clone_pipeline.core.errors import CloneError, Conflict, NotFound, WorkError
 from clone_pipeline.core.refresh import Attempt, History, Outcome, Run, Seen, Skip, decide, look
+from clone_pipeline.core.request import parse_request
 from clone_pipeline.core.reservation import RunState, Waiting, list_waiting, settle
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.jobs import clone_namespace, test_restore
@@ -69,17 +68,18 @@ def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefin
             with looking(settings) as (stores, principal):
                 parties = resolve_request(stores, principal, policy.request())
                 kept = json.loads(context.cursor) if context.cursor else {}
-                cursor, seen = _look(stores, parties.source, kept)
+                mark = watch.source_mark(stores, parties.source, kept.get("points"))
+                wanted = parse_request(policy.request())
                 with stores.catalog.read() as connection:
                     target = watch.read_target(
-                        connection,
-                        parties.organization_id,
-                        policy.target,
-                        with_points=cursor["points"] is not None,
+                        connection, parties.organization_id, policy.target, mark, wanted
                     )
                 now = stores.clock()
         except WorkError as error:
             return dg.SensorResult(skip_reason=error.message)
+        before = Seen.from_json(kept["seen"]) if "seen" in kept else None
+        seen = look(before, mark.text, now)
+        cursor = {"seen": seen.to_json(), "points": mark.points}
         history = _history(context.instance, policy.name)
         decision = decide(seen, now, policy.rules, target, history)
         if isinstance(decision, Skip):
@@ -103,18 +103,6 @@ def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefin
         f"{rules.quiet_period} s, at most every {rules.minimum_interval} s. "
         + ("Running by default, because the policy is enabled." if policy.enabled else DISABLED),
     )
-
-
-def _look(stores: Stores, source: Namespace, kept: dict[str, Any]) -> tuple[dict[str, Any], Seen]:
-    """The new cursor, and what it says. Where the Qdrant server does not tell its last write now,
-    as while writes wait to be applied, the last one that is known stands for it."""
-    with stores.catalog.read() as connection:
-        catalog_part = watch.catalog_mark(connection, source)
-    points = watch.last_write(stores, source) or kept.get("points")
-    mark = watch.mark(catalog_part, None if points is None else str(points))
-    before = Seen.from_json(kept["seen"]) if "seen" in kept else None
-    seen = look(before, mark, stores.clock())
-    return {"seen": seen.to_json(), "points": points}, seen
 
 
 def _history(instance: dg.DagsterInstance, policy: str) -> History:

@@ -27,7 +27,6 @@ from clone_pipeline.core.reinstate import by_hand
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import CloneRequest, IncludeResources, parse_request
 from clone_pipeline.core.resolve import resolve_parties
-from clone_pipeline.core.watch import read_target
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -142,11 +141,12 @@ def resume(name: str, verbose: bool, as_json: bool) -> None:
     """
     with opened() as session:
         live, found = _find_clone(session, name)
-        if found is None or found.status == "ready":
-            if _resumes_refreshes(session, live, as_json=as_json):
-                return
-            if found is None:
-                raise Conflict(f"{live.name!r} is not a clone; there is nothing to resume.")
+        if live.held_at is not None:
+            _resume_refreshes(session, live, as_json=as_json)
+            return
+        if found is None:
+            raise Conflict(f"{live.name!r} is not a clone; there is nothing to resume.")
+        if found.status == "ready":
             tell(f"{live.name!r} is ready; there is nothing to resume.")
         else:
             request = parse_request(found.request)
@@ -216,18 +216,13 @@ def _find_clone(session: Session, identifier: str) -> tuple[Namespace, Clone | N
         return namespace, ledger.get(connection, namespace.clone_id)
 
 
-def _resumes_refreshes(session: Session, live: Namespace, *, as_json: bool) -> bool:
-    """Whether the policies that refresh it were held, and so are told to go on."""
-    with session.stores.catalog.read() as connection:
-        if not read_target(connection, live.organization_id, live.name).held:
-            return False
+def _resume_refreshes(session: Session, live: Namespace, *, as_json: bool) -> None:
     session.must_write()
     resume_refreshes(session.stores, live)
     if as_json:
         print_json({"namespace_id": live.namespace_id, "refreshes_resumed": True})
     else:
         say(f"Policies that refresh {live.name} go on: each refreshes it when its turn comes.")
-    return True
 
 
 def _print_outcome(found: Clone, *, as_json: bool) -> None:

@@ -24,7 +24,6 @@ from clone_pipeline.core.discard import delete_clone
 from clone_pipeline.core.errors import Forbidden
 from clone_pipeline.core.publish import rollback as bring_back
 from clone_pipeline.core.verify import verify_pair, verify_sealed
-from clone_pipeline.core.watch import read_target
 
 
 @click.command()
@@ -112,7 +111,7 @@ def _listed(connection: Connection, namespace: Namespace) -> dict[str, Any]:
         "generation": namespace.generation,
         "clone_status": namespace.clone_status,
         "clone_error": shown.get("clone_error"),
-        "refreshes_held": read_target(connection, namespace.organization_id, namespace.name).held,
+        "refreshes_held": namespace.held_at is not None,
         "replacement_status": replacement and replacement.status,
         "replacement_error": replacement and replacement.error,
         "source_namespace_id": shown.get("source_namespace_id"),
@@ -227,8 +226,7 @@ def rollback(name: str, to: int | None, as_json: bool) -> None:
     with opened() as session:
         session.must_write()
         now = bring_back(session.stores, session.organization_id, name, to)
-        with session.stores.catalog.read() as connection:
-            held = read_target(connection, now.organization_id, now.name).held
+    held = now.held_at is not None
     if as_json:
         result = {"namespace_id": now.namespace_id, "generation": now.generation}
         print_json(result | {"refreshes_held": held})

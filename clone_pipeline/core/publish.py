@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, select, update
 
 from . import ledger
 from .catalog import namespaces as catalog
 from .catalog.namespaces import Namespace
 from .catalog.schema import clones, namespaces
+from .discard import lock
 from .errors import Conflict, InProgress, VerificationFailed
 from .ledger import NO_HOLDER
 from .report import STEPS, SUMMARY, StepReport
 from .response import response_of
 from .stores import Stores
 from .work import Work
+
+# The request identity of what is left of a refresh when its target is rolled back: no request's.
+ROLLED_BACK = "rolled back"
 
 
 def publish(work: Work) -> StepReport:
@@ -126,27 +129,51 @@ def rollback(
     the present one becomes a previous one.
 
     Said twice it goes back twice: only `to` brings back what was rolled back from. Policies that
-    refresh the namespace are held from then on: see `resume_refreshes`.
+    refresh the namespace are held from then on (see `resume_refreshes`), and what is left of a
+    failed refresh is not gone on with: it was planned before. The expiry stays as it is.
     Raises NotFound, Conflict where there is nothing to go back to, InProgress while a refresh of
     the same name is being made.
     """
     now = stores.clock()
     with stores.catalog.write() as connection:
-        live = catalog.resolve(connection, organization_id, identifier)
-        running = ledger.unfinished(connection, live.organization_id, live.name)
-        if running is not None and running.is_held(now):
-            raise InProgress(f"{live.name!r} is being replaced by the run {running.run_id}.")
+        found = catalog.resolve(connection, organization_id, identifier)
+        # A sweep or a publication may be at it: what they leave is what counts.
+        lock(
+            connection,
+            and_(
+                namespaces.c.organization_id == found.organization_id,
+                namespaces.c.namespace_name == found.name,
+            ),
+        )
+        live = catalog.resolve(connection, found.organization_id, found.namespace_id)
+        _set_unfinished_aside(connection, live, now)
         there = catalog.generations(connection, live.organization_id, live.name)
         back = rollback_target(live, there) if to is None else _generation(there, to)
         if back is None:
             raise Conflict(_no_way_back(live, there, to))
-        for namespace, role in ((live, "previous"), (back, "live")):
+        held_at = now if back.generation < live.generation else None
+        becomes = {"role": "live", "held_at": held_at, "expires_at": live.expires_at}
+        for namespace, values in ((live, {"role": "previous", "held_at": None}), (back, becomes)):
             connection.execute(
                 update(namespaces)
                 .where(namespaces.c.namespace_key == namespace.key)
-                .values(role=role, updated_at=now, resumed_at=None)
+                .values(updated_at=now, **values)
             )
-    return replace(back, role="live", resumed_at=None)
+        return catalog.by_key(connection, back.key)
+
+
+def _set_unfinished_aside(connection: Connection, live: Namespace, now: datetime) -> None:
+    """So that nobody goes on with it: whoever asks for the same again has it discarded first."""
+    unfinished = ledger.unfinished(connection, live.organization_id, live.name)
+    if unfinished is None:
+        return
+    if unfinished.is_held(now):
+        run = f"the run {unfinished.run_id}" if unfinished.run_id else "a run that waits to begin"
+        raise InProgress(
+            f"{live.name!r} is being replaced by {run}; wait for it, or cancel it first."
+        )
+    mine = clones.c.clone_id == unfinished.clone_id
+    connection.execute(update(clones).where(mine).values(request_identity=ROLLED_BACK))
 
 
 def resume_refreshes(stores: Stores, live: Namespace) -> None:
@@ -158,7 +185,7 @@ def resume_refreshes(stores: Stores, live: Namespace) -> None:
         resumed = connection.execute(
             update(namespaces)
             .where(namespaces.c.namespace_key == live.key, namespaces.c.role == "live")
-            .values(resumed_at=stores.clock())
+            .values(held_at=None)
         )
     if resumed.rowcount == 0:
         raise Conflict(f"{live.name!r} has just been replaced; look at it, and say so again.")

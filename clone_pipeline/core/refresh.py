@@ -8,12 +8,14 @@ no more than a quiet period, and a refresh made by hand counts like any other.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 # From failure to the next attempt: doubled each time, up to an hour.
 FIRST_BACKOFF = 60
 LONGEST_BACKOFF = 3600
+# How far apart the clocks of the machines may be that ask for a run and that make the clone.
+CLOCKS_APART = timedelta(seconds=60)
 
 HELD = (
     "Held, because the target was rolled back: a refresh would bring back what it was rolled back "
@@ -62,13 +64,15 @@ class Attempt:
 @dataclass(frozen=True)
 class Target:
     """`made_at` is when the live generation was planned, by whatever door; None: no namespace.
-    `copied` is the mark of what it was planned from; None: not known. `rolled_back` says that a
-    newer one was published before it, `held` that nobody has told its policies to go on since."""
+    `is_copy`: whether it was planned from the source as it is; None: as far as can be told it was,
+    but the store was silent about its last write then. `as_wanted`: with the options that the
+    policy asks for. `held` says that it was rolled back, and
+    nobody has told its policies to go on since."""
 
     clone_id: str | None = None
     made_at: datetime | None = None
-    copied: str | None = None
-    rolled_back: bool = False
+    is_copy: bool | None = False
+    as_wanted: bool = True
     held: bool = False
 
 
@@ -134,7 +138,7 @@ def _wanted(
     if rules.max_age is not None and age >= rules.max_age:
         cause = f"{seen.mark}-age-{target.clone_id}"
         return Run(cause, 1, f"The target is {age:.0f} s old, more than max_age_seconds.")
-    if _is_copied(seen, target, history):
+    if target.as_wanted and _is_copied(seen, target, history):
         return Skip("The source has not changed since it was copied.")
     quiet = (now - seen.since).total_seconds()
     if quiet < rules.quiet_period:
@@ -142,18 +146,20 @@ def _wanted(
             f"The source has changed, and must be quiet for {rules.quiet_period} s first; it has "
             f"been for {quiet:.0f} s."
         )
-    behind = "The target is behind the source since it was rolled back."
-    return Run(seen.mark, 1, behind if target.rolled_back else "The source has changed.")
+    if not target.as_wanted:
+        return Run(seen.mark, 1, "The target was made with other options than the policy's.")
+    return Run(seen.mark, 1, "The source has changed.")
 
 
 def _is_copied(seen: Seen, target: Target, history: History) -> bool:
-    if target.copied == seen.mark:
-        return True
-    # A run may have found the store silent about its last write, which the sensor knew of.
+    if target.is_copy is not None:
+        return target.is_copy
+    # A run of this policy for what the sensor knew of, and the target is what it made.
     good = history.first("succeeded")
-    if good is None or good.cause is None or target.rolled_back:
+    if good is None or good.cause is None or target.made_at is None:
         return False
-    return good.cause.split("-")[0] == seen.mark
+    made_it = target.made_at >= good.asked_at - CLOCKS_APART
+    return made_it and good.cause.split("-")[0] == seen.mark
 
 
 def _wait(now: datetime, rules: Rules, newest: Attempt | None) -> str | None:

@@ -98,6 +98,17 @@ class CloneRequest(BaseModel):
         None, ge=1, le=64, description="How many slices of the points are copied at once (1 to 64)."
     )
 
+    def content(self) -> dict[str, Any]:
+        """What of the source stands in the clone, whatever it is called and however it is made."""
+        fields = {
+            "include_resources",
+            "description",
+            "preserve_resource_ids",
+            "restore",
+            "on_dangling",
+        }
+        return self.model_dump(include=fields)
+
     def identity(self) -> str:
         """Equal for requests that ask for the same clone: such a one may be resumed.
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from . import ledger
+from .catalog import namespaces as catalog
 from .catalog.documents import Document
 from .catalog.namespaces import Namespace
 from .catalog.schema import clone_resources, clone_slices, clones, namespaces
@@ -23,6 +24,7 @@ from .ledger import Clone
 from .plan import Plan, draft_plan, expires_at, make_plan, measure_points
 from .principal import Principal
 from .process import Holder
+from .refresh import HELD
 from .report import LISTED, StepReport
 from .request import CloneRequest
 from .resolve import Parties, require_writer, resolve_parties
@@ -62,6 +64,8 @@ def begin(
     with stores.catalog.read() as connection:
         parties = resolve_parties(connection, request, principal)
         name = request.namespace_name
+        if policy is not None and request.if_exists == "replace":
+            _refuse_what_is_held(connection, parties.organization_id, name)
         found = ledger.unfinished(connection, parties.organization_id, name)
     if found is None:
         return _plan_first(stores, request, principal, parties, run_id, policy)
@@ -84,6 +88,13 @@ def begin(
     if clone.phase == "queued":
         return _plan_anew(stores, clone, request, principal, parties)
     return clone
+
+
+def _refuse_what_is_held(connection: Connection, organization_id: str, name: str) -> None:
+    """A policy's run may have been asked for before the rollback. Raises Conflict."""
+    live = catalog.find(connection, organization_id, name)
+    if live is not None and live.held_at is not None:
+        raise Conflict(f"{name!r}: {HELD}")
 
 
 def hold_source(connection: Connection, source: Namespace) -> None:

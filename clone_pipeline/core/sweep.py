@@ -1,8 +1,9 @@
 """The sweep: takes away what has had its time. First a plan, then exactly that, each decided again.
 
 What goes: surplus backups of a policy, expired clones, failed clones that nobody resumed, replaced
-generations but the one that a rollback would bring back, and deletions that stopped half-way.
-What was not made by clone-pipeline, what a run reads or writes, and S3 files never go.
+generations but the last one and the one that a rollback would bring back, and deletions that
+stopped half-way. What was not made by clone-pipeline, what a run reads or writes, and S3 files
+never go.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ on embedded stores, is missed; `max_age_seconds` is for that.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -18,7 +19,9 @@ from .catalog import namespaces as catalog
 from .catalog.namespaces import Namespace
 from .catalog.schema import buckets, clones, collections, retrievers, taxonomies
 from .refresh import Target
+from .request import CloneRequest
 from .stores import Stores
+from .vectors.catchup import is_told
 
 # What the platform keeps up to date in a bucket's document.
 _COUNTERS = ("object_count", "total_size_bytes", "last_upload_at", "updated_at")
@@ -38,56 +41,72 @@ def catalog_mark(connection: Connection, source: Namespace) -> str:
     return sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def last_write(stores: Stores, source: Namespace) -> str | None:
-    """The Qdrant server's own number of the last write to the source's points.
+@dataclass(frozen=True)
+class SourceMark:
+    """What a source is known by: `points` is the number of the last write to them, None where
+    that is not known."""
 
-    None on the embedded store, which admits one process at a time and is not opened for this, and
-    where the server does not tell now. Raises WorkError where it cannot be reached.
+    catalog: str
+    points: str | None
+
+    @property
+    def text(self) -> str:
+        """One short text for both: letters and digits."""
+        return sha256(json.dumps([self.catalog, self.points]).encode()).hexdigest()[:16]
+
+
+def source_mark(stores: Stores, source: Namespace, known: str | None) -> SourceMark:
+    """What the source is known by now. Where its Qdrant server does not tell the last write, as
+    while writes wait to be applied, the last one that is `known` stands for it.
+
+    The embedded store, which admits one process at a time, is not opened for this. Raises WorkError
+    where catalog or server cannot be reached.
     """
+    with stores.catalog.read() as connection:
+        catalog_part = catalog_mark(connection, source)
     with stores.server(source.qdrant_url, source.qdrant_api_key) as server:
         if server is None:
-            return None
-        return server.last_write(server.resolve(source.qdrant_collection))
-
-
-def mark(catalog_part: str, points_part: str | None) -> str:
-    """One short text for both: letters and digits."""
-    return sha256(json.dumps([catalog_part, points_part]).encode()).hexdigest()[:16]
+            return SourceMark(catalog_part, None)
+        told = server.last_write(server.resolve(source.qdrant_collection))
+    return SourceMark(catalog_part, told or known)
 
 
 def read_target(
-    connection: Connection, organization_id: str, name: str, *, with_points: bool = False
+    connection: Connection,
+    organization_id: str,
+    name: str,
+    source: SourceMark | None = None,
+    wanted: CloneRequest | None = None,
 ) -> Target:
-    """What stands under the target's name; an unfinished first clone counts as nothing.
-
-    `with_points`: the mark of what was copied is one of catalog and points, as the source's is.
-    """
+    """What stands under the target's name, and whether it is the `wanted` copy of `source` as it
+    is; an unfinished first clone counts as nothing."""
     live = catalog.find(connection, organization_id, name)
     if live is None or not live.is_ready:
         return Target()
     # Out of the plan only these: it is long where there are many references.
     query = select(
         clones.c.created_at,
+        clones.c.request,
         clones.c.plan["catalog_mark"].as_string().label("catalog_part"),
         clones.c.plan["source_mark"].as_string().label("points_part"),
     )
     made = connection.execute(query.where(clones.c.clone_id == live.clone_id)).first()
-    made_at = live.created_at if made is None else made.created_at
-    copied = None
-    if made is not None and made.catalog_part is not None:  # else it is of an earlier version
-        copied = mark(made.catalog_part, made.points_part if with_points else None)
-    # Asked of the ledger, which remembers generations that are gone.
-    newer = select(clones.c.clone_id).where(
-        clones.c.organization_id == organization_id,
-        clones.c.namespace_name == name,
-        clones.c.phase == "published",
-        clones.c.created_at > made_at,
-    )
-    rolled_back = connection.execute(newer.limit(1)).first() is not None
+    if made is None:
+        return Target(live.clone_id, live.created_at, held=live.held_at is not None)
     return Target(
         clone_id=live.clone_id,
-        made_at=made_at,
-        copied=copied,
-        rolled_back=rolled_back,
-        held=rolled_back and live.resumed_at is None,
+        made_at=made.created_at,
+        is_copy=source is not None and _is_copy(made.catalog_part, made.points_part, source),
+        as_wanted=wanted is None
+        or wanted.content() == CloneRequest.model_validate(made.request).content(),
+        held=live.held_at is not None,
     )
+
+
+def _is_copy(catalog_part: str | None, points_part: str, source: SourceMark) -> bool | None:
+    """Whether a plan is of the source as it is; one of an earlier version has no `catalog_part`."""
+    if catalog_part != source.catalog:
+        return False
+    if source.points is None or points_part == source.points:
+        return True
+    return False if is_told(points_part) else None

@@ -120,14 +120,11 @@ def test_on_a_server_a_clone_is_a_copy_of_the_mark_that_its_source_still_has(
         made = clone(stores, "prod", "staging", lane=lane, preserve_resource_ids=True)
         try:
             assert made.plan["lane"] == lane
-            points = watch.last_write(stores, source)
-            assert points is not None
+            seen = watch.source_mark(stores, source, None)
+            assert seen.points is not None
             with stores.catalog.read() as connection:
-                seen = watch.mark(watch.catalog_mark(connection, source), points)
-                target = watch.read_target(
-                    connection, source.organization_id, "staging", with_points=True
-                )
-            assert target.copied == seen
+                target = watch.read_target(connection, source.organization_id, "staging", seen)
+            assert target.is_copy is True
         finally:
             delete_clone(stores, None, "staging")
             with stores.vectors() as server:

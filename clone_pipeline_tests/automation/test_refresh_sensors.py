@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, event, insert, select, text, update
 
-from clone_pipeline.core import watch
+from clone_pipeline.core import ledger, watch
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.catalog.schema import buckets, clones, objects
 from clone_pipeline.core.errors import RequestError, StoreUnavailable
@@ -84,6 +84,28 @@ def test_a_target_that_is_a_copy_of_the_source_as_it_is_needs_no_run(
     assert watching.skipped() == UNCHANGED
 
 
+def test_a_run_that_goes_on_with_an_older_plan_is_followed_by_another(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """It makes a copy of the source as it was then, whatever its run was asked for."""
+    change(home)
+    with open_stores(home) as stores:
+        options = {"if_exists": "replace", "run_id": "died", "until": "verify_clone"}
+        died = clone(stores, "prod", "staging", **options)
+        ledger.fail(stores, died.clone_id, "died", "The disk was full.")
+    change(home, STILL_LATER)
+    watching = Watching(tmp_path, instance)
+    first = watching.asked()
+    assert watching.run(first).success
+    second = watching.asked()
+    assert (second.tags["clone/cause"], second.tags["clone/attempt"]) == (
+        first.tags["clone/cause"],
+        "2",
+    )
+    assert watching.run(second).success
+    assert watching.skipped() == UNCHANGED
+
+
 def test_the_target_of_an_earlier_version_is_refreshed_once(
     home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -134,6 +156,20 @@ def test_a_rollback_holds_the_policy_until_a_refresh_by_hand(
     assert watching.skipped() == UNCHANGED
 
 
+def test_a_run_that_was_asked_for_before_the_rollback_does_not_undo_it(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    with open_stores(home) as stores:
+        clone(stores, "prod", "staging", if_exists="replace")
+        change(home)
+        asked = Watching(tmp_path, instance).asked()
+        rollback(stores, None, "staging")
+        assert not Watching(tmp_path, instance).run(asked).success
+        with stores.catalog.read() as connection:
+            live = namespaces.resolve(connection, None, "staging")
+        assert (live.generation, live.held_at is None) == (1, False)
+
+
 def test_a_policy_that_was_told_to_go_on_refreshes_what_was_rolled_back(
     home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -178,7 +214,7 @@ def test_what_keeps_it_from_running_for_now_is_said(
     def away(*_: Any) -> None:
         raise StoreUnavailable("The Qdrant server cannot be reached.")
 
-    monkeypatch.setattr(watch, "last_write", away)
+    monkeypatch.setattr(watch, "source_mark", away)
     watching = Watching(tmp_path, instance)
     watching.cursor = "{}"
     assert watching.skipped() == "The Qdrant server cannot be reached."

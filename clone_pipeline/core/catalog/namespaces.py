@@ -70,7 +70,7 @@ class Namespace:
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None
-    resumed_at: datetime | None
+    held_at: datetime | None
 
     @classmethod
     def of(cls, row: RowMapping) -> Namespace:

@@ -61,7 +61,10 @@ class UtcTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value
+        # PostgreSQL gives times in the session's zone, SQLite without one.
+        if value.tzinfo is None:
+            return value.replace(tzinfo=timezone.utc)
+        return value.astimezone(timezone.utc)
 
 
 _Time = UtcTime()
@@ -115,8 +118,8 @@ namespaces = Table(
     Column("created_at", _Time, nullable=False),
     Column("updated_at", _Time, nullable=False),
     Column("expires_at", _Time),
-    # When the policies that refresh it were told to go on after a rollback; NULL: they were not.
-    Column("resumed_at", _Time),
+    # Since when policies that refresh it are held, because it was rolled back; NULL: they go on.
+    Column("held_at", _Time),
     Index(
         "uq_namespaces_live_name",
         "organization_id",

@@ -22,12 +22,18 @@ from .stream import add, per_slice, slice_of, store_slice
 # A pass that finds less than this share of the points changed is the last one.
 ENOUGH = 0.001
 PASSES = 3
+_POINTS = " points"
 
 
 def mark(store: VectorStore, collection: str) -> str:
     """Changes with every write to the collection, or, where the store cannot tell, with the count
     of its points."""
-    return store.last_write(collection) or f"{store.count(collection)} points"
+    return store.last_write(collection) or f"{store.count(collection)}{_POINTS}"
+
+
+def is_told(mark: str) -> bool:
+    """Whether the store could tell its last write when it was asked for this mark."""
+    return not mark.endswith(_POINTS)
 
 
 def catch_up(work: Work, sides: Sides) -> dict[str, Any]:

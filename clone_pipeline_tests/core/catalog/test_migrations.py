@@ -101,7 +101,7 @@ def test_a_catalog_of_the_first_version_keeps_its_rows(empty_url: str) -> None:
             add_organization(connection, "org_kept")
             later = {
                 "clones": ("policy", "restore_test", "reserved_at"),
-                "namespaces": ("resumed_at",),
+                "namespaces": ("held_at",),
             }
             for table_name, columns in later.items():
                 for column in columns:
