@@ -9,6 +9,10 @@ import yaml  # type: ignore[import-untyped]
 
 Path = tuple[str | int, ...]
 
+# Far more than anybody writes: aliases of aliases make a small file a large one.
+MOST_VALUES = 100_000
+_LARGEST = 2**63
+
 
 class NotYaml(Exception):
     """`line` counts from 1; None where the file as a whole cannot be read as text."""
@@ -37,8 +41,11 @@ class Document:
             root = yaml.compose(content, Loader=yaml.SafeLoader)
         except yaml.YAMLError as error:
             raise _not_yaml(error) from None
+        except RecursionError:
+            raise NotYaml("it is nested too deeply", None) from None
         self._scalars = yaml.constructor.SafeConstructor()
         self._open: list[int] = []
+        self._values = 0
         self._lines: dict[Path, int] = {}
         self.mistakes: list[Mistake] = []
         self.value = None if root is None else self._read(root, ())
@@ -51,6 +58,9 @@ class Document:
 
     def _read(self, node: yaml.Node, path: Path) -> Any:
         line = node.start_mark.line + 1
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise NotYaml(f"with its aliases it holds more than {MOST_VALUES:,} values", line)
         self._lines.setdefault(path, line)
         if id(node) in self._open:
             self._note(path, line, "The value contains itself.")
@@ -89,11 +99,21 @@ class Document:
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
         try:
-            return self._scalars.construct_object(node)
+            value = self._scalars.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             reason = _not_yaml(error).reason if isinstance(error, yaml.YAMLError) else str(error)
-            self._note(path, node.start_mark.line + 1, f"{reason[0].upper()}{reason[1:]}.")
-            return None
+        except (
+            AttributeError,
+            LookupError,
+            TypeError,
+        ):  # a tag that does not fit, as `!!bool maybe`
+            reason = f"{node.value[:40]!r} is no value of the type {node.tag.rpartition(':')[2]}"
+        else:
+            if not isinstance(value, int) or abs(value) < _LARGEST:
+                return value
+            reason = "the number is too large"
+        self._note(path, node.start_mark.line + 1, f"{reason[0].upper()}{reason[1:]}.")
+        return None
 
     def _note(self, path: Path, line: int, sentence: str) -> None:
         self.mistakes.append(Mistake(path, line, sentence))

@@ -30,6 +30,7 @@ _OURS = {
     "daily_checks",
     "clone_failed",
     "clone_cancelled",
+    "clones_in_waiting",
     "policies_file",
 }
 # What the sensor of a refresh is called: a schedule must not be called the same.

@@ -20,7 +20,14 @@ _SAID_ELSEWHERE = ("namespace_identifier", "namespace_name", "mode", "if_exists"
 
 
 # What Dagster takes for an owner.
-_OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_.-]+")
+# What Dagster takes for an owner.
+_OWNER = re.compile(
+    r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}|team:[A-Za-z0-9_.-]+", re.ASCII
+)
+# A bound for all durations: Dagster's own end much later, but with a traceback.
+_LONGEST_DAYS = 3650
+_LONGEST_SECONDS = _LONGEST_DAYS * 86400
+_MOST_KEPT = 1_000_000
 
 
 class _Strict(BaseModel):
@@ -83,12 +90,20 @@ REFUSED = {
 class Keep(_Strict):
     """How many backups stay. One that any of the counts keeps is kept."""
 
-    last: int = Field(0, ge=0, description="The newest ones, whenever they were made.")
-    hourly: int = Field(0, ge=0, description="The newest of each of the last hours that have one.")
-    daily: int = Field(0, ge=0, description="The newest of each of the last days that have one.")
-    weekly: int = Field(0, ge=0, description="The newest of each of the last weeks that have one.")
+    last: int = Field(
+        0, ge=0, le=_MOST_KEPT, description="The newest ones, whenever they were made."
+    )
+    hourly: int = Field(
+        0, ge=0, le=_MOST_KEPT, description="The newest of each of the last hours that have one."
+    )
+    daily: int = Field(
+        0, ge=0, le=_MOST_KEPT, description="The newest of each of the last days that have one."
+    )
+    weekly: int = Field(
+        0, ge=0, le=_MOST_KEPT, description="The newest of each of the last weeks that have one."
+    )
     monthly: int = Field(
-        0, ge=0, description="The newest of each of the last months that have one."
+        0, ge=0, le=_MOST_KEPT, description="The newest of each of the last months that have one."
     )
 
     @model_validator(mode="after")
@@ -103,7 +118,10 @@ class RestoreTest(_Strict):
 
     cron: str = Field("0 5 * * 0", description="When, in the policy's time zone.")
     max_age_days: int = Field(
-        8, ge=1, description="The check `restore_tested` fails when the last test is older."
+        8,
+        ge=1,
+        le=_LONGEST_DAYS,
+        description="The check `restore_tested` fails when the last test is older.",
     )
 
     @model_validator(mode="after")
@@ -116,10 +134,16 @@ class OnChange(_Strict):
     """When a change in the source starts a refresh."""
 
     quiet_period_seconds: int = Field(
-        300, ge=0, description="The source must have been left alone for this long."
+        300,
+        ge=0,
+        le=_LONGEST_SECONDS,
+        description="The source must have been left alone for this long.",
     )
     minimum_interval_seconds: int = Field(
-        3600, ge=0, description="From the start of one refresh to the start of the next."
+        3600,
+        ge=0,
+        le=_LONGEST_SECONDS,
+        description="From the start of one refresh to the start of the next.",
     )
 
 
@@ -204,6 +228,7 @@ class RefreshPolicy(_Policy):
     max_age_seconds: int | None = Field(
         None,
         ge=60,
+        le=_LONGEST_SECONDS,
         description="Refresh when the target is older than this, also if no change was noticed. "
         "Needs `on_change`.",
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from clone_pipeline.core.request import CloneRequest, parse_request
 from clone_pipeline.policies import Policies, read_policies
 from clone_pipeline.policies.models import PoliciesFile
+from clone_pipeline.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 GOOD = """backups:
@@ -85,6 +87,8 @@ BACKUPS = [
     (["name: b", "source: prod", "cron: '@daily'", "enabled: maybe"], 8, "`enabled` is not usable: input should be a valid boolean (got \"maybe\")."),
     (["name: b", "source: prod", "cron: '@daily'", "source: other"], 8, "`source` stands here and in line 6; keep one."),
     (["name: b", "source: prod", "cron: '@daily'", "owners: [bob]"], 8, "'bob' is no owner; write an e-mail address, or `team:` and a name, such as `team:search`."),
+    (["name: b", "source: prod", "cron: '@daily'", "owners: ['ü@ü.ü']"], 8, "'ü@ü.ü' is no owner; write an e-mail address, or `team:` and a name, such as `team:search`."),
+    (["name: b", "source: prod", "cron: '@daily'", "owners: ['a,b@c.de']"], 8, "'a,b@c.de' is no owner; write an e-mail address, or `team:` and a name, such as `team:search`."),
     (["name: b", "source: prod", "cron: '@daily'", "restore_test: {cron: x}"], 8, "`cron` 'x' is no cron line; write five fields (minute, hour, day, month, weekday), such as `0 2 * * *` for two o'clock each night."),
     (["name: b", "source: prod", "cron: '@daily'", "restore_test: {days: 3}"], 8, "Unknown key `restore_test.days`; accepted are: cron, max_age_days."),
     (["name: restore_test_x", "source: prod", "cron: '@daily'"], 5, "`name` 'restore_test_x' is not usable: write letters, digits and `_`, and do not begin with `staging_refresh_` or `restore_test_`."),
@@ -120,6 +124,7 @@ REFRESHES = [
     (["on_change: {quiet_period_seconds: 1.5}"], 9, "`on_change.quiet_period_seconds` is not usable: input should be a valid integer (got 1.5)."),
     (["on_change: {}", "max_age_seconds: 5"], 10, "`max_age_seconds` is not usable: input should be greater than or equal to 60 (got 5)."),
     (["on_change: {}", "options: {if_exists: fail}"], 10, "A policy does not take `if_exists`: a backup never replaces anything, and a refresh always replaces its target."),
+    (["on_change: {}", "max_age_seconds: 9999999999"], 10, "`max_age_seconds` is not usable: input should be less than or equal to 315360000 (got 9999999999)."),
     (["on_change: {}", "keep: {last: 1}"], 10, "Unknown key `keep`; accepted are: name, source, enabled, owners, target, on_change, cron, timezone, max_age_seconds, options."),
 ]  # fmt: skip
 
@@ -174,6 +179,13 @@ ROOTS = [
     ("backups: [\n", ["policies.yaml, line 2: This is not YAML: expected the node content, but found '<stream end>'."]),
     ("a: 1\n\tb: 2\n", ["policies.yaml, line 2: This is not YAML: found character '\\t' that cannot start any token."]),
     (b"\xff\xfe\xff", ["policies.yaml: This is not YAML: truncated data."]),
+    (f"backups: {'[' * 3000}\n", ["policies.yaml: This is not YAML: it is nested too deeply."]),
+    ("a: &a [x, x]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdefgh")), ["policies.yaml, line 1: This is not YAML: with its aliases it holds more than 100,000 values."]),
+    ("backups: !!bool maybe\n", ["policies.yaml, line 1: 'maybe' is no value of the type bool."]),
+    ("backups: !!timestamp foo\n", ["policies.yaml, line 1: 'foo' is no value of the type timestamp."]),
+    ("backups: !!int ''\n", ["policies.yaml, line 1: '' is no value of the type int."]),
+    ("backups: !!float ''\n", ["policies.yaml, line 1: '' is no value of the type float."]),
+    (f"backups: 0x{'f' * 5000}\n", ["policies.yaml, line 1: The number is too large."]),
     ("backups: &a [*a]\n", ["policies.yaml, line 1: The value contains itself."]),
 ]  # fmt: skip
 
@@ -273,6 +285,28 @@ def test_the_example_is_in_order() -> None:
     policies = read_policies(ROOT / "policies.example.yaml")
     assert policies.problems == ()
     assert len(policies.backups) == len(policies.refreshes) == 1
+
+
+def test_no_policy_can_be_called_what_we_call_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Late, because Dagster takes a second to import.
+    from clone_pipeline.jobs import clone_namespace, sweep_namespaces, test_restore
+    from clone_pipeline.schedules import sweep_schedule
+    from clone_pipeline.sensors import policy_sensors
+
+    monkeypatch.setenv("CLONE_POLICIES", str(tmp_path / "policies.yaml"))
+    ours = [
+        *(clone_namespace, sweep_namespaces, test_restore, sweep_schedule()),
+        *policy_sensors(Policies(), load_settings()),
+    ]
+    assert len(ours) == 8
+    for name in [one.name for one in ours] + ["daily_checks", "check_clones"]:
+        content = f"backups:\n  - {{name: {name}, source: p, cron: '@daily'}}\n"
+        (problem,) = read(tmp_path, content).problems
+        assert problem.sentence == (
+            f"`name` {name!r} means something else in Dagster; choose another."
+        )
 
 
 def test_the_schema_for_editors_is_the_models() -> None:
