@@ -24,7 +24,14 @@ from .lane import DISK, Asked, Situation, choose_lane, observe
 from .notices import refuse_dangling, warnings
 from .principal import Principal
 from .references import IdMap, Reference, Rewriter
-from .reinstate import Parked, Reinstated, cleared_before, read_parked, sentences
+from .reinstate import (
+    Parked,
+    Reinstated,
+    check_whole,
+    cleared_before,
+    read_parked,
+    sentences,
+)
 from .request import CloneRequest
 from .resolve import Parties
 from .source import open_source
@@ -231,9 +238,10 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
     # At its peak; which way the native lane will take is not known before.
     times = DISK["relayed"] if lane.name == "native" else 1
     needed = draft.bytes["disk_needed"] + point_bytes * times
+    counts = {**draft.counts, "points": points}
     return replace(
         draft,
-        counts={**draft.counts, "points": points},
+        counts=counts,
         bytes={**draft.bytes, "points": point_bytes, "disk_needed": needed},
         qdrant_config=config,
         source_collection=collection,
@@ -244,6 +252,7 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
         slices=slices,
         source_mark=source_mark,
         warnings=[
+            *check_whole(draft.reinstated, source, counts, draft.replaces),
             *sentences(draft.reinstated),
             *notes,
             *warnings(request, draft.resources, draft.references, points),

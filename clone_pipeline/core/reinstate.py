@@ -12,7 +12,7 @@ import copy
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from . import ledger
 from .catalog import namespaces as catalog
 from .catalog.namespaces import Namespace
-from .errors import InvalidRequest
+from .errors import Conflict, InvalidRequest
 from .references import WAS_SET, Reference
 from .request import CloneRequest
 
@@ -39,12 +39,14 @@ _BEFORE = "had been cleared already in what was backed up, itself a clone"
 class Reinstated:
     """What becomes of `parked`, the values that were cleared when the backup was made: those in
     `put_back` stand where they stood; a person sets those in `by_hand`, each with the reason in
-    `why`. `before` is what had been cleared when the backup's source was made."""
+    `why`. `before` is what had been cleared when the backup's source was made, `counted` how many
+    of each there were in the backup when it was proven."""
 
     parked: list[Parked] = field(default_factory=list)
     before: list[Parked] = field(default_factory=list)
     put_back: list[Parked] = field(default_factory=list)
     by_hand: list[Parked] = field(default_factory=list)
+    counted: dict[str, int] = field(default_factory=dict)
 
     def document(
         self, kind: str, source_id: str, version: int, document: dict[str, Any]
@@ -129,7 +131,8 @@ def read_parked(connection: Connection, source: Namespace) -> Reinstated:
         else entry
         for entry in backup.parked
     ]
-    return Reinstated(parked, backup.plan.get("cleared_before", []))
+    counted = (backup.response or {}).get("cloned_resources", {})
+    return Reinstated(parked, backup.plan.get("cleared_before", []), counted=counted)
 
 
 def cleared_before(
@@ -261,6 +264,30 @@ def sentences(found: Reinstated) -> list[str]:
         "acts here too."
     ]
     return told[: bool(count)] + [by_hand(entry) for entry in found.by_hand]
+
+
+def check_whole(
+    found: Reinstated, source: Namespace, counts: Mapping[str, int], replaces: Namespace | None
+) -> list[str]:
+    """What to say of a backup of which something is missing, or to which something was added.
+
+    Only numbers are compared, which costs nothing; what was edited in it is restored as it is.
+    Raises Conflict where it would take the place of a namespace.
+    """
+    apart = [
+        f"{counts[kind]:,} {kind} and not {count:,}"
+        for kind, count in found.counted.items()
+        if counts[kind] != count
+    ]
+    if not apart:
+        return []
+    sentence = f"The backup {source.name!r} is not what was proven: it has {', '.join(apart)}"
+    if replaces is not None:
+        raise Conflict(
+            f"{sentence}, so it does not take the place of {replaces.name!r}; restore it under a "
+            "new name, and look at that first."
+        )
+    return [f"{sentence}."]
 
 
 def by_hand(entry: Parked) -> str:

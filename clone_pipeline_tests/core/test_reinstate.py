@@ -18,7 +18,7 @@ from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.documents import RECORDS
 from clone_pipeline.core.catalog.schema import clones, metadata
 from clone_pipeline.core.difference import differing_fields
-from clone_pipeline.core.errors import DanglingReferences, InvalidRequest
+from clone_pipeline.core.errors import Conflict, DanglingReferences, InvalidRequest
 from clone_pipeline.core.ledger import Clone
 from clone_pipeline.core.references import WAS_SET, Rewriter
 from clone_pipeline.core.reinstate import restore_document
@@ -275,6 +275,21 @@ def test_a_namespace_that_was_lost_comes_back_with_its_id(stores: Stores) -> Non
     assert _id_of(stores, "look") != lost.namespace_id
     assert _id_of(stores, NAMESPACE_NAME) == lost.namespace_id
     assert verify_pair(stores, None, "backup", NAMESPACE_NAME).equal is True
+
+
+def test_a_backup_of_which_something_is_missing_takes_nothings_place(stores: Stores) -> None:
+    with stores.catalog.read() as connection:
+        backup = catalog.resolve(connection, None, "backup")
+    with stores.vectors() as vectors:
+        points = vectors.count(backup.qdrant_collection)
+        vectors.delete(backup.qdrant_collection)
+        vectors.create(backup.qdrant_collection, backup.qdrant_config or {})
+    sentence = f"The backup 'backup' is not what was proven: it has 0 points and not {points}"
+    with pytest.raises(Conflict, match=rf"{sentence}, so it does not take the place of"):
+        harness.clone(stores, "backup", NAMESPACE_NAME, **RESTORE, if_exists="replace", adopt=True)
+    # Under a new name it is the best there is.
+    made = harness.clone(stores, "backup", "look", **RESTORE)
+    assert f"{sentence}." in made.plan["warnings"]
 
 
 def test_what_was_changed_in_the_backup_is_not_written_over(stores: Stores) -> None:
