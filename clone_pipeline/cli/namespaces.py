@@ -209,6 +209,8 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
         gone = delete_clone(session.stores, session.organization_id, name)
     if as_json:
         print_json({"namespace_id": found.namespace_id, "generations_deleted": len(gone)})
+    elif not gone:
+        click.echo(f"What was left of the replacement of {found.name} is gone; it stays itself.")
     else:
         how_many = counted({"generations": len(gone)})
         click.echo(f"{found.name} ({found.namespace_id}) is deleted, {how_many}.")

@@ -116,17 +116,22 @@ def _take(stores: Stores, clone: Clone, check: Check | None) -> Lease | None:
 
 
 def delete_clone(stores: Stores, organization_id: str | None, identifier: str) -> list[Namespace]:
-    """Removes a clone with all its generations. Returns what was removed.
+    """Removes a clone with all its generations. Returns what was removed: nothing, where it was
+    not made by us and only what is left of its replacement was discarded.
 
     Raises NotFound, Conflict for a namespace that is not a clone, InProgress while a run uses it.
     """
     with stores.catalog.read() as connection:
         live = catalog.resolve(connection, organization_id, identifier)
         doomed = catalog.generations(connection, live.organization_id, live.name)
-        _check_deletable(connection, stores, live, doomed)
         unfinished = ledger.unfinished(connection, live.organization_id, live.name)
+        only_remains = unfinished is not None and any(one.clone_id is None for one in doomed)
+        if not only_remains:
+            _check_deletable(connection, stores, live, doomed)
     if unfinished is not None:
         discard(stores, unfinished)
+    if only_remains:
+        return []
 
     def check(connection: Connection) -> None:
         # Once more, where nobody can begin to read it any more.

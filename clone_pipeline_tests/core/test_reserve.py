@@ -12,6 +12,7 @@ from clone_pipeline.core import discard as discarding
 from clone_pipeline.core import ledger, reserve
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.discard import delete_clone, discard
+from clone_pipeline.core.errors import Conflict
 from clone_pipeline.core.lease import Lease, release
 from clone_pipeline.core.ledger import Clone
 from clone_pipeline.core.principal import LOCAL_OPERATOR
@@ -106,6 +107,22 @@ def test_a_source_that_was_made_anew_is_cloned_from_the_start(stores: Stores) ->
     harness.clone(stores, SOURCE, "middle")
     second = harness.clone(stores, "middle", "copy")
     assert (second.status, second.clone_id != first.clone_id) == ("ready", True)
+
+
+def test_of_a_namespace_of_others_only_the_remains_of_its_replacement_are_deleted(
+    stores: Stores,
+) -> None:
+    harness.clone(stores, SOURCE, "copy")
+    with stores.catalog.read() as connection:
+        before = namespaces.resolve(connection, None, SOURCE)
+    options = {"if_exists": "replace", "adopt": True}
+    left = dies(stores, "copy", SOURCE, until="verify_clone", **options)
+    assert delete_clone(stores, None, SOURCE) == []
+    with stores.catalog.read() as connection:
+        assert namespaces.generations(connection, before.organization_id, SOURCE) == [before]
+        assert ledger.get(connection, left.clone_id).status == "discarded"
+    with pytest.raises(Conflict, match="was not made by clone-pipeline"):
+        delete_clone(stores, None, SOURCE)
 
 
 def test_a_run_that_repeats_a_rolled_back_one_makes_a_new_generation(stores: Stores) -> None:

@@ -85,4 +85,7 @@ def delete_namespace(namespace_identifier: str, service: Services, caller: Calle
         found = find_namespace(connection, caller, namespace_identifier)
     gone = delete_clone(service.stores, found.organization_id, found.namespace_id)
     how_many = "1 generation" if len(gone) == 1 else f"{len(gone)} generations"
-    return Json({"success": True, "message": f"{found.name} is deleted: {how_many}."})
+    message = f"{found.name} is deleted: {how_many}."
+    if not gone:
+        message = f"What was left of the replacement of {found.name} is gone; it stays itself."
+    return Json({"success": True, "message": message})
