@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -13,6 +14,7 @@ from sqlalchemy import select, update
 
 from clone_pipeline.core import discard as discarding
 from clone_pipeline.core import ledger, reserve, sweep
+from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.schema import clones, namespaces
 from clone_pipeline.core.discard import delete_clone
 from clone_pipeline.core.errors import Conflict, StorageFailed
@@ -290,6 +292,42 @@ def test_a_clone_that_was_published_after_the_plan_is_not_discarded(
     assert harness.clone(stores, "prod", "half").status == "ready"
     assert run_sweep(stores, None, {}, plan).removed == []
     assert ("half", 1) in there(stores)
+
+
+def test_a_rollback_does_not_bring_back_what_a_sweep_has_begun_to_remove(
+    stores: Stores, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        harness.clone(stores, "prod", "staging", **REFRESH)
+        clock.passes(timedelta(minutes=1))
+    clock.passes(DAY)
+    said: list[str] = []
+
+    def go_back() -> None:
+        try:
+            rollback(stores, None, "staging", to=1)
+        except Conflict as error:
+            said.append(error.message)
+
+    going_back = threading.Thread(target=go_back)
+    decide = sweep._plan
+
+    def meanwhile(*given: Any) -> Any:
+        """The sweep has decided, in the transaction in which it marks what goes."""
+        found = decide(*given)
+        if plan.removals and not going_back.ident:
+            going_back.start()
+            going_back.join(0.5)  # it waits for the sweep, or has done harm by then
+        return found
+
+    plan = plan_sweep(stores, None, {})
+    monkeypatch.setattr(sweep, "_plan", meanwhile)
+    assert names(run_sweep(stores, None, {}, plan).removed) == [("staging", 1)]
+    going_back.join()
+    assert "no generation 1 to go back to" in said[0]
+    assert there(stores) == {("prod", 1), ("staging", 2), ("staging", 3)}
+    with stores.catalog.read() as connection:
+        assert catalog.resolve(connection, None, "staging").generation == 3
 
 
 def test_a_source_whose_deletion_has_begun_is_not_cloned_any_more(
