@@ -205,7 +205,10 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
         with session.stores.catalog.read() as connection:
             found = catalog.resolve(connection, session.organization_id, name)
         if not (yes or as_json) and sys.stdin.isatty():
-            click.confirm(f"Delete {found.name} ({found.namespace_id})?", abort=True, err=True)
+            question = f"Delete {found.name} ({found.namespace_id})?"
+            if found.clone_id is None:
+                question = f"Discard what is left of a replacement of {found.name}?"
+            click.confirm(question, abort=True, err=True)
         gone = delete_clone(session.stores, session.organization_id, name)
     if as_json:
         print_json({"namespace_id": found.namespace_id, "generations_deleted": len(gone)})

@@ -66,8 +66,8 @@ class Target:
     """`made_at` is when the live generation was planned, by whatever door; None: no namespace.
     `is_copy`: whether it was planned from the source as it is; None: as far as can be told it was,
     but the store was silent about its last write then. `as_wanted`: with the options that the
-    policy asks for. `held` says that it was rolled back, and
-    nobody has told its policies to go on since."""
+    policy asks for. `held` says that it was rolled back, and nobody has told its policies to go on
+    since."""
 
     clone_id: str | None = None
     made_at: datetime | None = None
@@ -140,15 +140,16 @@ def _wanted(
         return Run(cause, 1, f"The target is {age:.0f} s old, more than max_age_seconds.")
     if target.as_wanted and _is_copied(seen, target, history):
         return Skip("The source has not changed since it was copied.")
+    why, who = "The source has changed", ""
+    if not target.as_wanted:
+        why, who = "The target was made with other options than the policy's", "the source "
     quiet = (now - seen.since).total_seconds()
     if quiet < rules.quiet_period:
         return Skip(
-            f"The source has changed, and must be quiet for {rules.quiet_period} s first; it has "
-            f"been for {quiet:.0f} s."
+            f"{why}, and {who}must be quiet for {rules.quiet_period} s first; it has been for "
+            f"{quiet:.0f} s."
         )
-    if not target.as_wanted:
-        return Run(seen.mark, 1, "The target was made with other options than the policy's.")
-    return Run(seen.mark, 1, "The source has changed.")
+    return Run(seen.mark, 1, f"{why}.")
 
 
 def _is_copied(seen: Seen, target: Target, history: History) -> bool:

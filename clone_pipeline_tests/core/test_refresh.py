@@ -298,8 +298,11 @@ def test_that_a_run_succeeded_does_not_make_the_target_a_copy() -> None:
 
 def test_a_copy_that_was_made_with_other_options_is_refreshed() -> None:
     other = Target("clone_1", after(-61), is_copy=True, as_wanted=False)
-    run = decide(SEEN, after(300), RULE, other, History())
-    assert run == Run("m", 1, "The target was made with other options than the policy's.")
+    why = "The target was made with other options than the policy's"
+    assert decide(SEEN, after(300), RULE, other, History()) == Run("m", 1, f"{why}.")
+    assert decide(SEEN, after(299), RULE, other, History()) == Skip(
+        f"{why}, and the source must be quiet for 300 s first; it has been for 299 s."
+    )
 
 
 def test_what_is_kept_survives_the_cursor() -> None:
