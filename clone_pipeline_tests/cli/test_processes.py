@@ -20,6 +20,8 @@ from clone_pipeline_tests.cli.prod import COUNTS
 
 COMMAND = [sys.executable, "-c", "from clone_pipeline.cli import main; main()"]
 _DEADLINE = 120.0
+# What Python says of an exception that it cannot raise, as in the callback of a weak reference.
+_DROPPED = "Exception ignored in"
 
 
 def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
@@ -70,9 +72,13 @@ def test_a_clone_that_is_interrupted_says_so_and_can_be_resumed(home: Path) -> N
     process = start("clone", "prod", "new", "--json")
     _wait_for_a_clone(home)
     process.send_signal(signal.SIGINT)
-    code, out, err = ended(process)
+    out, err = process.communicate(timeout=_DEADLINE)
+    code = process.returncode
+    if code == 0 and _DROPPED in err:
+        pytest.skip("Python dropped the interrupt, which came in a callback of its own")
     if code == 0:
         pytest.skip("the clone was done before the signal came")
+    assert "Traceback" not in err
     assert code == 1
     assert json.loads(out)["error"]["message"]
     assert err.splitlines()[-1].startswith("Error: ")
