@@ -84,6 +84,15 @@ def test_a_target_that_is_a_copy_of_the_source_as_it_is_needs_no_run(
     assert watching.skipped() == UNCHANGED
 
 
+def test_a_target_without_what_its_policy_wants_is_refreshed_once(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    options = {"include_resources": {"taxonomies": True}}
+    watching = Watching(tmp_path, instance, options=options)
+    assert watching.run(watching.asked()).success
+    assert watching.skipped() == UNCHANGED
+
+
 def test_a_run_that_goes_on_with_an_older_plan_is_followed_by_another(
     home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
