@@ -34,11 +34,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from clone_pipeline.api.app import create_app
+from clone_pipeline.api.connections import BoundedProtocol
 from clone_pipeline.api.runs import Runs
 from clone_pipeline.api.service import Service
+from clone_pipeline.api.turns import switch_often
+from clone_pipeline.cli.demo import FOLDER, SOURCE
 from clone_pipeline.cli.output import print_table, stdout
 from clone_pipeline.core.catalog.keys import create_key
-from clone_pipeline.demo.run import FOLDER, SOURCE
 from clone_pipeline_tests import harness, servers
 from clone_pipeline_tests.api import dagster_process
 
@@ -127,9 +129,12 @@ def run_server(what: str) -> None:
 
         uvicorn.run(app, port=asked["port"], log_config=None, access_log=False)
         return
+    switch_often()
     with harness.open_stores(Path(asked["home"]), asked["catalog_url"]) as stores:
         app = create_app(Service(stores, Runs(asked["dagster_url"])), UNLIMITED)
-        uvicorn.run(app, port=asked["port"], log_config=None, access_log=False)
+        uvicorn.run(
+            app, http=BoundedProtocol, port=asked["port"], log_config=None, access_log=False
+        )
 
 
 @contextmanager

@@ -33,7 +33,6 @@ from clone_pipeline.core.objects.s3 import ObjectStore
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
 from clone_pipeline_tests import harness, servers
-from clone_pipeline_tests.core.bundle.samples import write_bundle
 
 BUCKET = "bench"
 CONCURRENCIES = (4, 8, 16, 32, 64)
@@ -128,7 +127,7 @@ def step(stores: Stores, name: str) -> tuple[float, int]:
 
 
 def fill(stores: Stores, folder: Path, names: list[str]) -> None:
-    harness.load(stores, write_bundle(folder, namespace("ns_bench00000")))
+    harness.load(stores, namespace("ns_bench00000"))
     rows = [
         {
             "namespace_key": 1,

@@ -9,7 +9,6 @@ the ratio is that of each pair, so that a machine that speeds up or slows down d
 """
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -21,16 +20,18 @@ from typing import Any
 
 import dagster as dg
 
+from benchmarks.objects import COLLECTION, NAMES, VECTORS
 from clone_pipeline.cli.output import print_table, stdout
 from clone_pipeline.core import bundle, steps
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.port import VectorStore
+from clone_pipeline.defs.jobs import clone_namespace
 from clone_pipeline.deployment import open_stores
-from clone_pipeline.jobs import clone_namespace
 from clone_pipeline.launch import clone_job
 from clone_pipeline.settings import load_settings
+from clone_pipeline_tests.sources import Files, source, write_bundle
 
 PARTS = ("catalog", "Qdrant", "proof", "our own", "Dagster")
 
@@ -119,52 +120,40 @@ def empty_job() -> dg.JobDefinition:
     return graph.to_job(executor_def=dg.in_process_executor)
 
 
-def write_bundle(folder: Path) -> None:
+def namespace() -> Files:
     """One of everything, and ten points of eight dimensions."""
-    folder.mkdir()
-    files: dict[str, Any] = {
-        "namespace.json": {
-            "organization_id": "org_bench",
-            "namespace_id": "ns_bench00000",
-            "namespace_name": "bench",
-            "infrastructure": {"qdrant_collection": "ns_bench00000"},
-        },
-        "qdrant.json": {
-            "vectors": {"dense": {"size": 8, "distance": "Cosine"}},
-            "sparse_vectors": {},
-            "payload_schema": {},
-        },
-        "buckets.jsonl": [{"bucket_id": "bkt_00000000", "bucket_name": "files"}],
-        "objects.jsonl": [
+    return source(
+        NAMES,
+        store="ns_bench00000",
+        config={"vectors": VECTORS, "sparse_vectors": {}, "payload_schema": {}},
+        buckets=[{"bucket_id": "bkt_00000000", "bucket_name": "files"}],
+        objects=[
             {"object_id": f"obj_{index:012}", "bucket_id": "bkt_00000000"} for index in range(10)
         ],
-        "collections.jsonl": [
+        collections=[
             {
-                "collection_id": "col_0000000000",
+                "collection_id": COLLECTION,
                 "collection_name": "documents",
                 "source": {"type": "bucket", "bucket_ids": ["bkt_00000000"]},
             }
         ],
-        "retrievers.jsonl": [
+        retrievers=[
             {
                 "retriever_id": "ret_00000000000000",
                 "retriever_name": "search",
-                "collection_ids": ["col_0000000000"],
+                "collection_ids": [COLLECTION],
                 "stages": [],
             }
         ],
-        "points.jsonl": [
+        points=[
             {
                 "id": index,
                 "vector": {"dense": [float(index + 1), *([0.5] * 7)]},
-                "payload": {"_internal": {"collection_id": "col_0000000000"}},
+                "payload": {"_internal": {"collection_id": COLLECTION}},
             }
             for index in range(10)
         ],
-    }
-    for name, content in files.items():
-        lines = content if name.endswith(".jsonl") else [content]
-        (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    )
 
 
 def run(job: Any, instance: dg.DagsterInstance, config: dict[str, Any]) -> float:
@@ -176,7 +165,7 @@ def run(job: Any, instance: dg.DagsterInstance, config: dict[str, Any]) -> float
 
 
 def prepare(home: Path) -> None:
-    write_bundle(home / "bundle")
+    write_bundle(home / "bundle", namespace())
     stores: Stores = open_stores(load_settings())
     with stores.vectors() as vectors:
         bundle.load(home / "bundle", stores.catalog, vectors, stores.clock())

@@ -32,50 +32,48 @@ from sqlalchemy import func, insert, literal, select
 from sqlalchemy.engine import make_url
 
 from clone_pipeline.cli.output import print_table, stdout
-from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog.schema import buckets, objects
 from clone_pipeline.core.difference import Differences
-from clone_pipeline.core.lease import Lease
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.ledger.lease import Lease
+from clone_pipeline.core.ledger.work import Work
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.digest import Digest
 from clone_pipeline.core.verify import records
-from clone_pipeline.core.work import Work
 from clone_pipeline_tests import harness, servers
-from clone_pipeline_tests.core.bundle.samples import write_bundle
+from clone_pipeline_tests.sources import Files, source
 
 BUCKETS = tuple(f"bkt_{number:08}" for number in range(8))
 COLLECTION = "col_0000000000"
+NAMES = {
+    "organization_id": "org_bench",
+    "namespace_id": "ns_bench00000",
+    "namespace_name": "bench",
+}
+VECTORS = {"dense": {"size": 8, "distance": "Cosine"}}
 NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
 
 
 # ---- what is cloned --------------------------------------------------------------------------
 
 
-def namespace(qdrant_collection: str) -> dict[str, Any]:
+def namespace(qdrant_collection: str) -> Files:
     """A bundle without objects."""
-    return {
-        "namespace.json": {
-            "organization_id": "org_bench",
-            "namespace_id": "ns_bench00000",
-            "namespace_name": "bench",
-            "infrastructure": {"qdrant_collection": qdrant_collection},
-        },
-        "qdrant.json": {
-            "vectors": {"dense": {"size": 8, "distance": "Cosine"}},
-            "sparse_vectors": {},
-            "payload_schema": {},
-        },
-        "buckets.jsonl": [{"bucket_id": one, "bucket_name": one} for one in BUCKETS],
-        "collections.jsonl": [
+    return source(
+        NAMES,
+        store=qdrant_collection,
+        config={"vectors": VECTORS, "sparse_vectors": {}, "payload_schema": {}},
+        buckets=[{"bucket_id": one, "bucket_name": one} for one in BUCKETS],
+        collections=[
             {
                 "collection_id": COLLECTION,
                 "collection_name": "documents",
                 "source": {"type": "bucket", "bucket_ids": list(BUCKETS)},
             }
         ],
-    }
+    )
 
 
 def document(number: int, *, refers: bool) -> dict[str, Any]:
@@ -114,7 +112,7 @@ def document(number: int, *, refers: bool) -> dict[str, Any]:
 
 
 def fill(stores: Stores, folder: Path, count: int, *, refers: bool) -> None:
-    harness.load(stores, write_bundle(folder, namespace("ns_bench00000")))
+    harness.load(stores, namespace("ns_bench00000"))
     with stores.catalog.write() as connection:
         for start in range(0, count, 5000):
             rows = [
@@ -263,7 +261,7 @@ def proof(stores: Stores, clone: Clone, measured: Measured) -> None:
     with stores.catalog.read() as connection:
         clone = ledger.get(connection, clone.clone_id)
     work = Work(stores, clone, Lease(stores, clone.clone_id, clone.token), stores.clock())
-    expected = Digest.from_json(report.details["objects_digest"])
+    expected = Digest.from_json(report.shown["objects_digest"])
     left = Differences()
     with measured.once():
         found, _ = records.check_objects(work, expected, repair=False)

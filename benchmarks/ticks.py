@@ -21,7 +21,7 @@ import dagster as dg
 from benchmarks.objects import fill
 from clone_pipeline.cli.output import print_table, stdout
 from clone_pipeline_tests import harness
-from clone_pipeline_tests.automation.watching import Watching
+from clone_pipeline_tests.defs.watching import Watching
 
 
 def watch(folder: Path, instance: dg.DagsterInstance, objects: int) -> Callable[[], float]:

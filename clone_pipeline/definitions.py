@@ -1,17 +1,23 @@
 """What Dagster loads."""
 
+import logging
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.job_definition import default_job_io_manager
 
-from clone_pipeline.assets import clone_assets
-from clone_pipeline.checks import clone_checks
-from clone_pipeline.jobs import clone_namespace, sweep_namespaces, test_restore
+from clone_pipeline.defs.assets import clone_assets
+from clone_pipeline.defs.checks import clone_checks
+from clone_pipeline.defs.config import console
+from clone_pipeline.defs.history import another_dev, dev_above, where_runs_are_recorded
+from clone_pipeline.defs.jobs import clone_namespace, sweep_namespaces, test_restore
+from clone_pipeline.defs.resources import StoresResource
+from clone_pipeline.defs.schedules import check_schedule, policy_schedules, sweep_schedule
+from clone_pipeline.defs.sensors import policy_sensors
 from clone_pipeline.policies import load_policies
-from clone_pipeline.resources import StoresResource
-from clone_pipeline.schedules import check_schedule, policy_schedules, sweep_schedule
-from clone_pipeline.sensors import policy_sensors
 from clone_pipeline.settings import load_settings
 
 # What a step's process would import anyway: forked, it starts in a fifth of the time.
@@ -38,8 +44,16 @@ def _executor(name: str) -> dg.ExecutorDefinition:
 
 
 _settings = load_settings()
+for _told in (
+    where_runs_are_recorded(_settings, Path.cwd(), sys.argv),
+    another_dev(_settings.home, dev_above()),
+):
+    if _told is not None:
+        logging.getLogger(__name__).warning("%s", _told)
 _policies = load_policies(_settings.policies)
-_resources: dict[str, Any] = {"stores": StoresResource()}
+# Dagster's default in our jobs; in the one that it makes for assets, the default would take a
+# folder from whoever launches.
+_resources: dict[str, Any] = {"stores": StoresResource(), "io_manager": default_job_io_manager}
 _assets = clone_assets(_settings, _policies)
 _checks = [checks for checks in (clone_checks(_assets, _policies),) if checks is not None]
 _check_schedules = [check_schedule(checks) for checks in _checks]
@@ -56,5 +70,6 @@ defs = dg.Definitions(
     schedules=[*policy_schedules(_policies, _settings), sweep_schedule(), *_check_schedules],
     sensors=policy_sensors(_policies, _settings),
     resources=_resources,
+    loggers={"console": console},
     executor=_executor(_settings.executor),
 )

@@ -1,24 +1,36 @@
 """Running the job in this process, against the same Dagster instance as the UI."""
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
+import yaml  # type: ignore[import-untyped]
+from dagster._core.definitions.reconstruct import ReconstructableJob
+from dagster._core.execution.api import execute_run
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.executor.child_process_executor import ChildProcessCrashException
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from filelock import FileLock
 from sqlalchemy.exc import DBAPIError
-from yaml import YAMLError  # type: ignore[import-untyped]
+from yaml import YAMLError
 
 from clone_pipeline.core.errors import InvalidRequest, StorageFailed
+from clone_pipeline.core.private import make_folder
+from clone_pipeline.core.words import Part, from_json
+from clone_pipeline.defs.outcome import CANCELLED
 from clone_pipeline.settings import LOG_LEVEL_VARIABLE, Settings
-from clone_pipeline.step import CANCELLED
 
 JOB = "clone_namespace"
+# What the workspace calls the code, and Dagster the definitions in it.
+LOCATION, REPOSITORY = "clone_pipeline", "__repository__"
+MAX_RETRIES_TAG = "dagster/max_retries"
 _CANCEL_EVENTS = (dg.DagsterEventType.RUN_CANCELING, dg.DagsterEventType.RUN_CANCELED)
+
+_MISREAD = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 
 # An instance that nobody has configured: it reports nothing to anybody.
 _QUIET_INSTANCE = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
@@ -35,16 +47,35 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     """DAGSTER_HOME's instance; else that of the dagster.yaml in the working directory, which is
     also what `dagster dev` uses there; else one below the data folder.
 
-    Raises InvalidRequest for a DAGSTER_HOME that is no folder and for a broken dagster.yaml."""
+    Raises InvalidRequest for a DAGSTER_HOME that is no folder and for a broken dagster.yaml,
+    StorageFailed where it cannot be made, as on a full disk."""
     folder = instance_folder(settings)
+    _refuse_misread(folder)
     if folder == Path("."):
-        settings.home.mkdir(parents=True, exist_ok=True)
+        try:
+            make_folder(settings.home)
+        except OSError as error:
+            raise _cannot_write(settings.home, error) from error
         return _open_alone(folder, settings.home)
     return _open_alone(folder, folder)
 
 
+@contextmanager
+def recorded_instance(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
+    """The instance that `open_instance` opens, where there is one. Raises the same."""
+    own = settings.home.absolute() / "dagster" / "dagster.yaml"
+    if settings.dagster_home is None and not (Path("dagster.yaml").exists() or own.exists()):
+        yield None
+        return
+    with open_instance(settings) as instance:
+        try:
+            yield instance
+        except DBAPIError as error:
+            raise _cannot_write(instance.root_directory, error) from error
+
+
 def instance_folder(settings: Settings) -> Path:
-    """The folder with the instance's dagster.yaml. Raises InvalidRequest."""
+    """The folder with the instance's dagster.yaml. Raises InvalidRequest, StorageFailed."""
     if settings.dagster_home is not None:
         folder = settings.dagster_home
         if not (folder.is_absolute() and folder.is_dir()):
@@ -56,10 +87,29 @@ def instance_folder(settings: Settings) -> Path:
     if Path("dagster.yaml").exists():
         return Path(".")
     folder = settings.home.absolute() / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "dagster.yaml").exists():
-        (folder / "dagster.yaml").write_text(_QUIET_INSTANCE)
+    try:
+        make_folder(folder)
+        if not (folder / "dagster.yaml").exists():
+            half = folder / f".dagster.yaml.{os.getpid()}"
+            half.write_text(_QUIET_INSTANCE)
+            half.replace(folder / "dagster.yaml")
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
     return folder
+
+
+def _refuse_misread(folder: Path) -> None:
+    """Dagster writes the path of its SQLite files into a URL as it is: what means something there
+    would lead to another file, which others may have, too. Raises InvalidRequest."""
+    if not _MISREAD.search(str(folder.absolute())):
+        return
+    path = folder / "dagster.yaml"
+    storage = (yaml.safe_load(path.read_text()) or {}).get("storage") if path.exists() else None
+    if storage is None or "sqlite" in storage:
+        raise InvalidRequest(
+            f"Dagster cannot keep its record of runs in {str(folder.absolute())!r}, because of the "
+            "`?` or `%` in it; set DAGSTER_HOME to another folder."
+        )
 
 
 def _open_alone(folder: Path, lock_folder: Path) -> dg.DagsterInstance:
@@ -70,12 +120,28 @@ def _open_alone(folder: Path, lock_folder: Path) -> dg.DagsterInstance:
     except (dg.DagsterInvalidConfigError, YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InvalidRequest(f"{folder / 'dagster.yaml'} is not usable: {reason}") from error
+    except (DBAPIError, OSError) as error:
+        raise _cannot_write(folder, error) from error
+
+
+def _cannot_write(folder: Path | str, error: DBAPIError | OSError) -> StorageFailed:
+    """As where the disk is full."""
+    reason = str(error.orig if isinstance(error, DBAPIError) else error.strerror or error)
+    return StorageFailed(
+        f"Dagster's record of runs in {folder} cannot be written: {reason}; put that right, and "
+        "try again."
+    )
 
 
 def run_job(
-    instance: dg.DagsterInstance, request: Mapping[str, Any], *, quiet: bool
+    instance: dg.DagsterInstance,
+    request: Mapping[str, Any],
+    *,
+    quiet: bool,
+    tags: Mapping[str, str] | None = None,
 ) -> dg.JobExecutionResult:
-    """Runs `clone_namespace` for a request to its end. A failed run is a result, not an error.
+    """Runs `clone_namespace` for a request to its end, with these tags besides the job's own. A
+    failed run is a result, not an error.
 
     Raises StorageFailed where Dagster itself cannot write down what happens.
     """
@@ -84,18 +150,33 @@ def run_job(
         os.environ[LOG_LEVEL_VARIABLE] = "CRITICAL"
     try:
         with _output_given_back():
-            return dg.execute_job(
-                dg.reconstructable(clone_job),
-                instance=instance,
-                run_config=dict(request),
-                raise_on_error=False,
-            )
+            job = dg.reconstructable(clone_job)
+            return execute_run(job, _recorded(instance, job, request, tags or {}), instance)
     except (DBAPIError, OSError) as error:
         reason = str(error.orig if isinstance(error, DBAPIError) else error.strerror or error)
         raise StorageFailed(
             f"Dagster's record of the run in {instance.root_directory} cannot be written: "
             f"{reason}; put that right, and resume the clone."
         ) from error
+
+
+def _recorded(
+    instance: dg.DagsterInstance,
+    job: ReconstructableJob,
+    request: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> dg.DagsterRun:
+    """A run as the UI records it: with where its job is from, which is how the pages of the job and
+    its sensors find it. The daemon does not start it anew: whoever is at the terminal may."""
+    definition = job.get_definition()
+    location = RegisteredCodeLocationOrigin(LOCATION)
+    return instance.create_run_for_job(
+        definition,
+        run_config=dict(request),
+        tags={**definition.run_tags, **tags, MAX_RETRIES_TAG: "0"},
+        remote_job_origin=RemoteRepositoryOrigin(location, REPOSITORY).get_job_origin(JOB),
+        job_code_origin=job.get_python_origin(),
+    )
 
 
 @contextmanager
@@ -111,24 +192,27 @@ def _output_given_back() -> Iterator[None]:
             os.close(copy)
 
 
-def failure(result: dg.JobExecutionResult) -> tuple[str, str]:
-    """What a failed run's first failed step said: (sentence, code of the error)."""
+def failure(result: dg.JobExecutionResult) -> tuple[Sequence[Part], str]:
+    """What a failed run's first failed step said: (parts of the sentence, code of the error)."""
     for event in result.all_events:
         if event.is_step_failure:
             return _step_failure(event.step_key or "", event.step_failure_data)
         if event.event_type in _CANCEL_EVENTS:
-            return CANCELLED, "cancelled"
-    return "The run ended before its first step; its page in the Dagster UI says why.", "run_failed"
+            return [CANCELLED], "cancelled"
+    sentence = "The run ended before its first step; its page in the Dagster UI says why."
+    return [sentence], "run_failed"
 
 
-def _step_failure(step: str, data: StepFailureData) -> tuple[str, str]:
+def _step_failure(step: str, data: StepFailureData) -> tuple[Sequence[Part], str]:
     if data.user_failure_data is not None:
-        code = data.user_failure_data.metadata.get("code")
-        sentence = data.user_failure_data.description or ""
-        return sentence, "" if code is None else str(code.value)
+        told = data.user_failure_data.metadata
+        code = "" if "code" not in told else str(told["code"].value)
+        if "said" in told:
+            return from_json(cast(list[Any], told["said"].value)), code
+        return [data.user_failure_data.description or ""], code
     kind = data.error.cls_name if data.error else None
     if kind == dg.DagsterExecutionInterruptedError.__name__:
-        return CANCELLED, "cancelled"
+        return [CANCELLED], "cancelled"
     if kind == ChildProcessCrashException.__name__:
-        return f"The process of {step} was killed; resume the clone.", "step_killed"
-    return (data.error.message if data.error else f"{step} failed.").strip(), "unexpected"
+        return [f"The process of {step} was killed; resume the clone."], "step_killed"
+    return [(data.error.message if data.error else f"{step} failed.").strip()], "unexpected"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clone_pipeline.core.errors import InvalidRequest
+from clone_pipeline.core.request import LARGEST_NUMBER
 
 # How much Dagster prints to a run's stderr; its event log always has everything.
 LOG_LEVEL_VARIABLE = "CLONE_PIPELINE_LOG_LEVEL"
@@ -17,7 +18,12 @@ LOG_LEVEL_VARIABLE = "CLONE_PIPELINE_LOG_LEVEL"
 class Settings(BaseSettings):
     """Where the stores are and who launches. Unset means: embedded stores below `home`."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        # A secret that was made with `echo` ends with a line feed.
+        env_ignore_empty=True,
+        extra="ignore",
+        str_strip_whitespace=True,
+    )
 
     home: Path = Field(Path(".clone_pipeline"), validation_alias="CLONE_PIPELINE_HOME")
     catalog_url: SecretStr | None = Field(None, validation_alias="CATALOG_URL")
@@ -39,19 +45,33 @@ class Settings(BaseSettings):
         None, pattern=r"^https?://\S+$", validation_alias="DAGSTER_WEBSERVER_URL"
     )
     api_requests_per_minute: int = Field(
-        600, ge=1, validation_alias="CLONE_API_REQUESTS_PER_MINUTE"
+        600, ge=1, le=LARGEST_NUMBER, validation_alias="CLONE_API_REQUESTS_PER_MINUTE"
     )
+
+    @field_validator("executor", "log_level", mode="before")
+    @classmethod
+    def _without_blanks(cls, value: str) -> str:
+        return value.strip()
+
+    @field_validator("home", "policies", "dagster_home")
+    @classmethod
+    def _without_tilde(cls, path: Path | None) -> Path | None:
+        """As a shell would have it, which not everything that sets variables goes through."""
+        try:
+            return path and path.expanduser()
+        except RuntimeError:  # a user that there is not
+            return path
 
     @property
     def embedded_catalog(self) -> bool:
         return self.catalog_url is None
 
     @property
-    def catalog_address(self) -> str:
-        """The catalog's SQLAlchemy URL. May hold a password: never log it."""
+    def catalog_address(self) -> str | Path:
+        """The catalog's URL, or the embedded one's file. May hold a password: never log it."""
         if self.catalog_url is not None:
             return self.catalog_url.get_secret_value()
-        return f"sqlite:///{self.catalog_file.absolute()}"
+        return self.catalog_file
 
     @property
     def catalog_file(self) -> Path:

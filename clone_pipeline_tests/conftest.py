@@ -2,6 +2,8 @@
 
 Each server starts once for a session (one for each pytest-xdist worker), listens on loopback only
 and is stopped at the end. Where a machine cannot run one, its tests are skipped with the reason.
+
+Whoever runs one test waits for this file: what only a server needs is imported where it is needed.
 """
 
 from __future__ import annotations
@@ -12,15 +14,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import URL, make_url
 
-from clone_pipeline.core.catalog.engine import Catalog
-
 from . import qdrant_server, servers
+from .selection import (
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_ignore_collect,
+    pytest_runtest_call,
+    pytest_runtest_setup,
+    pytest_xdist_auto_num_workers,
+)
+
+if TYPE_CHECKING:
+    from clone_pipeline.core.catalog.engine import Catalog
+
+# The hooks are pytest's for whoever finds them here.
+__all__ = [
+    "pytest_collection_finish",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_ignore_collect",
+    "pytest_runtest_call",
+    "pytest_runtest_setup",
+    "pytest_xdist_auto_num_workers",
+]
+
+# No test fails for the time it took: other work on the machine is no mistake of ours.
+settings.register_profile("any time", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any time")
 
 _OURS = ("CLONE_", "QDRANT_", "AWS_", "PG")
 _OURS_WHOLE = ("CATALOG_URL", "S3_ENDPOINT_URL", "DAGSTER_HOME")
@@ -50,6 +78,8 @@ class PostgresServer:
     template: str
 
     def execute(self, statement: str) -> None:
+        import psycopg
+
         dsn = self.admin.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(statement.encode())
@@ -62,6 +92,8 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """TEST_POSTGRES_URL, else the newest installed PostgreSQL, else the wheel's."""
+    from clone_pipeline.core.catalog.engine import Catalog
+
     with _postgres_admin() as admin:
         server = PostgresServer(make_url(admin), f"template_{uuid.uuid4().hex}")
         server.execute(f"CREATE DATABASE {server.template}")
@@ -107,16 +139,21 @@ def sqlite_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def catalog_url(request: pytest.FixtureRequest) -> str:
-    """The test runs once on each database."""
-    fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
-    url: str = request.getfixturevalue(fixture)
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The test runs once on each database: a fresh one with the catalog's schema."""
+    if request.param == "sqlite":
+        from . import harness
+
+        return harness.new_catalog(tmp_path / "catalog.db")
+    url: str = request.getfixturevalue("postgres_url")
     return url
 
 
 @pytest.fixture
 def catalog(catalog_url: str) -> Iterator[Catalog]:
     """An open, empty catalog on each database."""
+    from clone_pipeline.core.catalog.engine import Catalog
+
     catalog = Catalog.open(catalog_url)
     try:
         yield catalog
@@ -131,14 +168,18 @@ _GIVEN_QDRANT = os.environ.get("QDRANT_URL")
 
 
 @pytest.fixture(scope="session")
-def qdrant_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def qdrant_url() -> Iterator[str]:
     """A Qdrant server: QDRANT_URL, else a `qdrant` on the PATH."""
     if _GIVEN_QDRANT:
         yield _GIVEN_QDRANT
         return
     if not qdrant_server.is_installed():
         pytest.skip("no Qdrant server: set QDRANT_URL, or put `qdrant` on the PATH")
-    with qdrant_server.run(tmp_path_factory.mktemp("qdrant")) as url:
+    with (
+        # It waits for the disk eight times for one collection.
+        TemporaryDirectory(prefix="clone-pipeline-test-", dir=servers.in_memory()) as folder,
+        qdrant_server.run(Path(folder)) as url,
+    ):
         yield url
 
 

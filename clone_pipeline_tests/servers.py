@@ -1,7 +1,7 @@
 """Real servers on this machine, for tests and benchmarks: PostgreSQL and S3.
 
-Each listens on loopback only, keeps its data in a folder of its own, and is gone when its block
-ends.
+Each listens on loopback only, keeps its data in a folder of its own, in memory where there is room,
+and is gone when its block ends.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from sqlalchemy.engine import make_url
 
 _START_SECONDS = 60.0
+_ROOM_BYTES = 4 * 2**30
 _GRPC_OFFSET = 10_000  # weed puts the gRPC half of each port there
 _ACCESS_KEY, _SECRET_KEY = "test-access-key", "test-secret-key"
 
@@ -68,6 +67,41 @@ def _run_postgres(binaries: Path, folder: Path, who: dict[str, Any]) -> Iterator
         yield f"postgresql://t@127.0.0.1:{port}/postgres"
     finally:
         _run([*control, "-m", "immediate", "stop"], who, folder)
+
+
+@contextmanager
+def pgbouncer(server: str, pool_mode: str = "transaction") -> Iterator[str]:
+    """The URL of a PgBouncer before a PostgreSQL server, with a few connections for everybody.
+
+    Raises NotInstalled.
+    """
+    binary = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
+    if binary is None:
+        raise NotInstalled("no PgBouncer: install Debian's package pgbouncer")
+    place, port, who = make_url(server), _free_ports(1)[0], _unprivileged()
+    with _server_folder(who) as folder:
+        (folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host={place.host} port={place.port}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            f"auth_type = trust\nauth_file = {folder / 'users'}\n"
+            f"pool_mode = {pool_mode}\ndefault_pool_size = 4\n"
+        )
+        (folder / "users").write_text(f'"{place.username}" ""\n')
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [binary, folder / "pgbouncer.ini"],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                **who,
+            )
+        try:
+            _wait_for(lambda: not _is_free(port), process, folder / "log")
+            yield place.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _postgres_binaries(who: dict[str, Any], folder: Path) -> Path | None:
@@ -197,6 +231,9 @@ def _weed_command(weed: Path, folder: Path, ports: dict[str, int]) -> list[str]:
 
 def s3_client(url: str) -> Any:
     """A client of the account; to be closed."""
+    import boto3
+    from botocore.config import Config
+
     return boto3.client(
         "s3",
         endpoint_url=url,
@@ -208,6 +245,8 @@ def s3_client(url: str) -> Any:
 
 
 def _s3_answers(url: str) -> bool:
+    from botocore.exceptions import BotoCoreError, ClientError
+
     client = s3_client(url)
     try:
         # Listing answers before a volume can be written.
@@ -227,13 +266,21 @@ def _s3_answers(url: str) -> bool:
 @contextmanager
 def _server_folder(who: dict[str, Any]) -> Iterator[Path]:
     """A folder of its own: pytest's are closed to the user that PostgreSQL runs as."""
-    folder = Path(tempfile.mkdtemp(prefix="clone-pipeline-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="clone-pipeline-test-", dir=in_memory()))
     try:
         if who:
             os.chown(folder, who["user"], who["group"])
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def in_memory() -> Path | None:
+    """Where files cost no wait for a disk; None where there is no room for those of a session."""
+    folder = Path("/dev/shm")
+    if not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < _ROOM_BYTES:
+        return None
+    return folder
 
 
 def _free_ports(count: int) -> list[int]:

@@ -32,15 +32,26 @@ from clone_pipeline.policies import (
     read_policies,
 )
 from clone_pipeline.settings import Settings
-from clone_pipeline_tests.core.bundle.samples import sample, write_bundle
-from clone_pipeline_tests.harness import clone, load, open_stores
+from clone_pipeline_tests.core.bundle.samples import sample
+from clone_pipeline_tests.harness import clone, holding
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "benchmarks" / "README.md",
+    *sorted(DOCS.glob("*.md")),
+]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-CATALOG = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
-POLICIES = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8")
-ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+CLI = (DOCS / "cli.md").read_text(encoding="utf-8")
+REQUEST = (DOCS / "request.md").read_text(encoding="utf-8")
+DEPLOYMENT = (DOCS / "deployment.md").read_text(encoding="utf-8")
+DAGSTER_UI = (DOCS / "dagster_ui.md").read_text(encoding="utf-8")
+CATALOG = (DOCS / "catalog.md").read_text(encoding="utf-8")
+POLICIES = (DOCS / "policies.md").read_text(encoding="utf-8")
+ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 
 
 def rows(page: str, heading: str, columns: str) -> list[list[str]]:
@@ -64,6 +75,18 @@ def blocks(page: str, language: str) -> list[str]:
 # ---- README ----------------------------------------------------------------------------------
 
 
+def test_the_readme_can_be_read_in_one_sitting() -> None:
+    assert len(README.split()) <= 1500
+
+
+def test_every_page_can_be_found_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\(docs/(\w+\.md)\)", README))
+    assert linked == {page.name for page in DOCS.glob("*.md")}
+
+
+# ---- docs/request.md, deployment.md, cli.md, dagster_ui.md -----------------------------------
+
+
 def test_the_request_table_is_the_request() -> None:
     expected = []
     for name, info in CloneRequest.model_fields.items():
@@ -76,7 +99,7 @@ def test_the_request_table_is_the_request() -> None:
             expected.append(
                 [f"`{name}`", _values(info.annotation), _default(info), info.description]
             )
-    assert rows(README, "The request", "key | value | default | meaning") == expected
+    assert rows(REQUEST, "The request", "key | value | default | meaning") == expected
 
 
 def _values(annotation: Any) -> str:
@@ -102,13 +125,13 @@ def test_the_environment_table_is_the_settings() -> None:
         f"`{info.validation_alias}`": "" if info.default is None else f"`{info.default}`"
         for info in Settings.model_fields.values()
     }
-    found = rows(README, "Real stores", "variable | default | meaning")
+    found = rows(DEPLOYMENT, "Real stores", "variable | default | meaning")
     assert {variable: default for variable, default, _ in found} == expected
 
 
 def test_the_commands_table_has_every_command() -> None:
     found = []
-    for names, _ in rows(README, "Commands", "command | does"):
+    for names, _ in rows(CLI, "Commands", "command | does"):
         for name in re.findall(r"`([^`]+)`", names):
             found.append(" ".join(word for word in name.split() if word.islower()))
     assert sorted(found) == sorted(_commands(cli))
@@ -142,7 +165,7 @@ def test_the_examples_are_commands_that_exist(call: str) -> None:
 
 
 def test_the_launchpad_example_is_a_request() -> None:
-    (form,) = blocks(README, "yaml")
+    (form,) = blocks(DAGSTER_UI, "yaml")
     CloneRequest.model_validate(yaml.safe_load(form))
 
 
@@ -187,8 +210,7 @@ def statements() -> list[TextClause]:
 
 @pytest.fixture
 def stores(tmp_path: Path, catalog_url: str) -> Iterator[Stores]:
-    with open_stores(tmp_path, catalog_url) as stores:
-        load(stores, write_bundle(tmp_path / "bundle", sample()))
+    with holding(tmp_path, sample(), catalog_url=catalog_url) as stores:
         yield stores
 
 
@@ -285,14 +307,38 @@ def test_the_modules_table_has_every_module() -> None:
     assert sorted(found) == sorted(expected)
 
 
+# ---- the glossary ----------------------------------------------------------------------------
+
+
+def test_the_glossary_is_in_order_and_leads_to_sections_that_there_are() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| \*\*(.+?)\*\*", page, re.MULTILINE)
+    assert words == sorted(words)
+    for target, section in re.findall(r"\]\(([a-z]+\.md)#([a-z-]+)\)", page):
+        headings = re.findall(
+            r"^#+ (.+)$", (ROOT / "docs" / target).read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert section in {heading.lower().replace(" ", "-") for heading in headings}
+
+
 # ---- all pages -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8")):
-        if not target.startswith("https://"):
-            assert (page.parent / target).exists(), target
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("https://"):
+            continue
+        file, _, heading = target.partition("#")
+        there = page.parent / file if file else page
+        assert there.exists(), target
+        assert not heading or heading in _headings(there), target
+
+
+def _headings(page: Path) -> set[str]:
+    """The headings of a page as the anchors that links name."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in found}
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,9 @@ def main() -> None:
         save(page, "copy_points")
         open_output(page, run, "publish_clone")
         save(page, "publish_clone", height=1150)
+        page.goto(f"{options.url}/locations/clone_pipeline/jobs/clone_namespace/runs")
+        page.get_by_text("Success").nth(1).wait_for()  # the one of `demo`, and this one
+        save(page, "job_runs", height=500)
         page.goto(options.url + ASSET)
         page.get_by_role("button", name="Plots").click()
         page.get_by_text("points", exact=True).wait_for()

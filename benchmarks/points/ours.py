@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Any
 
 from sqlalchemy import update
 
-from clone_pipeline.core import bundle, ledger, reserve
+from clone_pipeline.core import bundle
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.schema import namespaces
 from clone_pipeline.core.errors import InvalidRequest
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.plan import begin as beginning
 from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline.core.report import STEPS, StepReport
 from clone_pipeline.core.request import parse_request
@@ -22,6 +23,7 @@ from clone_pipeline.core.stores import Stores
 from clone_pipeline.demo.making import ids
 from clone_pipeline.deployment import open_stores
 from clone_pipeline.settings import load_settings
+from clone_pipeline_tests.sources import Files, source, write_bundle
 
 from .datasets import COLLECTIONS
 from .meter import Meter
@@ -61,7 +63,7 @@ def open_deployment(server: Server, home: Path, collection: str) -> Stores:
     (home / "home").mkdir()
     stores = open_stores(load_settings())
     placeholder = f"{PREFIX}placeholder"
-    _write_bundle(home / "bundle", placeholder)
+    write_bundle(home / "bundle", _namespace(placeholder))
     with stores.vectors() as vectors:
         bundle.load(home / "bundle", stores.catalog, vectors, stores.clock())
         vectors.delete(placeholder)
@@ -88,7 +90,7 @@ def begin(stores: Stores, lane: str) -> Clone:
         }
     )
     try:
-        begun = reserve.begin(stores, request, LOCAL_OPERATOR, _RUN)
+        begun = beginning.begin(stores, request, LOCAL_OPERATOR, _RUN)
     except InvalidRequest as error:
         raise NotAvailable(error.message) from error
     return Clone(stores, begun.clone_id, begun.qdrant_collection)
@@ -116,23 +118,20 @@ def check_ready(clone: Clone) -> None:
         raise SystemExit(f"The clone is {status}, not ready.")
 
 
-def _write_bundle(folder: Path, collection: str) -> None:
+def _namespace(collection: str) -> Files:
     """A bucket, its objects and the collections that the points belong to; no points."""
-    folder.mkdir()
-    files: dict[str, list[dict[str, Any]]] = {
-        "namespace.json": [
-            {
-                "organization_id": ids.ORGANIZATION,
-                "namespace_id": ids.NAMESPACE,
-                "namespace_name": "benchmark",
-                "infrastructure": {"qdrant_collection": collection},
-            }
-        ],
-        "buckets.jsonl": [{"bucket_id": ids.GUIDES, "bucket_name": "files"}],
-        "objects.jsonl": [
+    return source(
+        {
+            "organization_id": ids.ORGANIZATION,
+            "namespace_id": ids.NAMESPACE,
+            "namespace_name": "benchmark",
+        },
+        store=collection,
+        buckets=[{"bucket_id": ids.GUIDES, "bucket_name": "files"}],
+        objects=[
             {"object_id": f"obj_{number:012}", "bucket_id": ids.GUIDES} for number in range(1000)
         ],
-        "collections.jsonl": [
+        collections=[
             {
                 "collection_id": collection_id,
                 "collection_name": f"documents {number}",
@@ -140,6 +139,4 @@ def _write_bundle(folder: Path, collection: str) -> None:
             }
             for number, collection_id in enumerate(COLLECTIONS)
         ],
-    }
-    for name, lines in files.items():
-        (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    )

@@ -16,13 +16,14 @@ from starlette.responses import JSONResponse
 
 from clone_pipeline.core import errors
 from clone_pipeline.core.errors import CloneError
+from clone_pipeline.core.words import as_text, without_hints
 
 logger = logging.getLogger(__name__)
 
 # How soon to come again, where nobody has said.
 RETRY_AFTER_SECONDS = 5
-# The largest request is a filter; a megabyte is a mistake or an attack.
-LARGEST_BODY = 1024 * 1024
+# The largest request is a filter with all that it may have; more is a mistake or an attack.
+LARGEST_BODY = 256 * 1024
 
 TYPES = {
     400: "BadRequestError",
@@ -30,6 +31,7 @@ TYPES = {
     403: "ForbiddenError",
     404: "NotFoundError",
     405: "MethodNotAllowedError",
+    408: "RequestTimeoutError",
     409: "AlreadyExistsError",
     413: "PayloadTooLargeError",
     422: "ValidationError",
@@ -48,7 +50,16 @@ _STATUS: tuple[tuple[type[CloneError], int], ...] = (
     (errors.StoreUnavailable, 503),
     (errors.StorageFailed, 503),
 )
-_HINT = "; `clone-pipeline list` shows the ones there are"
+
+
+_NOT_NOW = {
+    500: "The service could not do that; its log says why.",
+    503: "A store of the service is in use or cannot be reached now; try again in a moment.",
+}
+
+
+class DagsterUnavailable(errors.StoreUnavailable):
+    """Says it in words that are for the caller."""
 
 
 class TooManyRequests(errors.RequestError):
@@ -81,7 +92,7 @@ class Json(JSONResponse):
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of an operation, for its OpenAPI. Those that every one may answer are added."""
-    everywhere = (401, 404, 413, 422, 429, 500, 503)
+    everywhere = (401, 404, 408, 413, 422, 429, 500, 503)
     return {
         status: {"model": ErrorResponse, "description": TYPES[status]}
         for status in sorted({*statuses, *everywhere})
@@ -118,10 +129,13 @@ def body_too_large() -> Json:
 def answer_for(error: CloneError) -> Json:
     """The answer to a request that failed with one of our errors."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    message = error.message.replace(_HINT, "")
+    message = as_text(error.said, without_hints)
+    details = {key: value for key, value in error.details.items() if value is not None}
     if status >= 500:
         logger.error("%s (%s)", message, error.code)
-    details = {key: value for key, value in error.details.items() if value is not None}
+        if not isinstance(error, DagsterUnavailable | errors.UnreadableRecord):
+            # What a store says names hosts, folders and processes: that is for the log.
+            message, details = _NOT_NOW[status], {}
     headers = {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -166,7 +180,7 @@ def _sentence(found: Iterable[Mapping[str, Any]]) -> str:
     message = first["message"].rstrip(".")
     if first["type"] == "json_invalid":
         return "The body is not JSON."
-    if first["type"] == "unknown_key":
+    if first["type"] in ("unknown_key", "no_text"):
         return f"{message}."
     if not where:
         return f"The body is not usable: {message[:1].lower()}{message[1:]}."
@@ -180,8 +194,13 @@ async def _on_http(_: Request, error: Exception) -> Json:
     if error.status_code == 400:
         # The framework's word for bytes that are not UTF-8; other broken JSON is a 422 with it.
         return envelope(422, "The body is not JSON.", errors.InvalidRequest.code)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
-    message = {404: "There is no such path.", 405: "That path has no such method."}
+    codes = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout"}
+    code = codes.get(error.status_code, "bad_request")
+    message = {
+        404: "There is no such path.",
+        405: "That path has no such method.",
+        408: "The body did not come in time.",
+    }
     return envelope(
         error.status_code,
         message.get(error.status_code, f"{error.detail}."),

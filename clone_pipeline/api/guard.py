@@ -5,6 +5,7 @@ A middleware, so that a caller without a key learns nothing, not even whether a 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -37,7 +38,16 @@ logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _WINDOW_SECONDS = 60
-_OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json", "/docs")
+# For a body of the largest size; one that trickles would hold its connection.
+_BODY_SECONDS = 30.0
+DOCS = "/docs"
+_OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json", DOCS)
+# The page that shows the API can talk to nobody else, whatever runs in it.
+_DOCS_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 
 
 class Guard:
@@ -57,6 +67,8 @@ class Guard:
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(8)}"
         extra = {"X-Request-ID": request_id}
+        if scope["path"].startswith(DOCS):
+            extra["Content-Security-Policy"] = _DOCS_POLICY
         started = False
 
         async def sending(message: Message) -> None:
@@ -128,15 +140,25 @@ class Guard:
 
 
 def _limited(receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """Bodies without a length are counted as they come; too large a one ends in a 413."""
+    """Bodies without a length are counted as they come; too large a one ends in a 413, and one that
+    does not come in a 408."""
     read = 0
+    until = time.monotonic() + _BODY_SECONDS
 
     async def receiving() -> Message:
         nonlocal read
-        message = await receive()
+        if read < 0:
+            # The body is there; what comes now is the end of the connection, whenever that is.
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, until - time.monotonic()))
+        except asyncio.TimeoutError:
+            raise HTTPException(408) from None
         read += len(message.get("body", b""))
         if read > LARGEST_BODY:
             raise HTTPException(413)
+        if not message.get("more_body"):
+            read = -1
         return message
 
     return receiving

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -12,13 +12,10 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, Field
 
 from clone_pipeline.api.bodies import Body
+from clone_pipeline.api.filters import Item, cased, make_test, value_at
 from clone_pipeline.core.errors import InvalidRequest
 
-Item = Mapping[str, Any]
-
 LARGEST_PAGE, LARGEST_OFFSET, PAGE = 1000, 10_000, 100
-# Nobody writes a deeper one by hand.
-_DEEPEST = 8
 
 
 class Sort(Body):
@@ -128,118 +125,35 @@ def _from_cursor(cursor: str) -> int:
         ) from None
 
 
-def select(
-    items: Iterable[Item], body: ListRequest | None, searched: tuple[str, ...]
-) -> list[Item]:
-    """The items that a request means, in its order. Raises InvalidRequest."""
-    asked = body or ListRequest()
-    sensitive = bool(asked.case_sensitive)
-    test = _condition(asked.filters or {}, sensitive, 0)
-    found = [item for item in items if test(item)]
-    if asked.search:
-        wanted = _cased(asked.search, sensitive)
-        found = [
-            item
-            for item in found
-            if any(wanted in _cased(str(item.get(name) or ""), sensitive) for name in searched)
-        ]
-    # The first order is the one that counts most, so it is made last.
-    for sort in reversed(asked.sorts or ([asked.sort] if asked.sort else [])):
-        found.sort(key=partial(_place, sort.field), reverse=sort.direction == "desc")
-    return found
+class Selection:
+    """What a request means, made ready before anything is read: raises InvalidRequest."""
 
+    def __init__(self, body: ListRequest | None, searched: tuple[str, ...]) -> None:
+        asked = body or ListRequest()
+        self._sensitive = bool(asked.case_sensitive)
+        self._test = make_test(asked.filters, self._sensitive)
+        self._wanted = cased(asked.search or "", self._sensitive)
+        self._searched = searched
+        self._sorts = asked.sorts or ([asked.sort] if asked.sort else [])
 
-# ---- filters ---------------------------------------------------------------------------------
+    def of(self, items: Iterable[Item]) -> list[Item]:
+        """The items that are meant, in the order that is asked for."""
+        found = [item for item in items if self._test(item) and self._is_found(item)]
+        # The first order is the one that counts most, so it is made last.
+        for sort in reversed(self._sorts):
+            found.sort(key=partial(_place, sort.field), reverse=sort.direction == "desc")
+        return found
 
-Test = Callable[[Item], bool]
-
-
-def _condition(filters: Any, sensitive: bool, depth: int) -> Test:
-    if not isinstance(filters, dict) or depth > _DEEPEST:
-        raise InvalidRequest(
-            f"`filters` is not usable: each condition is an object, at most {_DEEPEST} deep."
-        )
-    if "field" in filters:
-        return _comparison(filters, sensitive)
-    tests = []
-    for key, value in filters.items():
-        if key == "case_sensitive":
-            continue
-        if key in ("AND", "OR", "NOT"):
-            tests.append(_logical(key, value, sensitive, depth))
-        else:
-            tests.append(_comparison({"field": key, "value": value}, sensitive))
-    return lambda item: all(test(item) for test in tests)
-
-
-def _logical(key: str, value: Any, sensitive: bool, depth: int) -> Test:
-    if value is None:
-        return lambda _: True
-    if not isinstance(value, list):
-        raise InvalidRequest(f"`filters` is not usable: `{key}` takes a list of conditions.")
-    tests = [_condition(one, sensitive, depth + 1) for one in value]
-    if key == "AND":
-        return lambda item: all(test(item) for test in tests)
-    if key == "OR":
-        return lambda item: any(test(item) for test in tests)
-    return lambda item: not any(test(item) for test in tests)
-
-
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": lambda found, value: found == value,
-    "ne": lambda found, value: found != value,
-    "gt": lambda found, value: _comparable(found, value) and found > value,
-    "gte": lambda found, value: _comparable(found, value) and found >= value,
-    "lt": lambda found, value: _comparable(found, value) and found < value,
-    "lte": lambda found, value: _comparable(found, value) and found <= value,
-    "in": lambda found, value: isinstance(value, list) and found in value,
-    "nin": lambda found, value: isinstance(value, list) and found not in value,
-    "contains": lambda found, value: isinstance(found, str | list) and _within(value, found),
-    "starts_with": lambda found, value: _texts(found, value) and found.startswith(value),
-    "ends_with": lambda found, value: _texts(found, value) and found.endswith(value),
-    "exists": lambda found, value: (found is not None) == bool(value),
-}
-
-
-def _comparison(condition: Item, sensitive: bool) -> Test:
-    field, operator = condition["field"], condition.get("operator", "eq")
-    if not isinstance(field, str) or not isinstance(operator, str) or operator not in _OPERATORS:
-        raise InvalidRequest(
-            "`filters` is not usable: a condition is {field, operator, value} with one of the "
-            f"operators {', '.join(_OPERATORS)}."
-        )
-    value, compare = _cased(condition.get("value"), sensitive), _OPERATORS[operator]
-    return lambda item: compare(_cased(_value(item, field), sensitive), value)
-
-
-def _value(item: Item, path: str) -> Any:
-    found: Any = item
-    for part in path.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    return found
-
-
-def _cased(value: Any, sensitive: bool) -> Any:
-    if isinstance(value, list):
-        return [_cased(one, sensitive) for one in value]
-    return value.casefold() if isinstance(value, str) and not sensitive else value
-
-
-def _texts(*values: Any) -> bool:
-    return all(isinstance(value, str) for value in values)
-
-
-def _within(value: Any, found: Any) -> bool:
-    return value in found if isinstance(found, list) or isinstance(value, str) else False
-
-
-def _comparable(one: Any, other: Any) -> bool:
-    return _texts(one, other) or all(isinstance(value, int | float) for value in (one, other))
+    def _is_found(self, item: Item) -> bool:
+        if not self._wanted:
+            return True
+        texts = (str(item.get(name) or "") for name in self._searched)
+        return any(self._wanted in cased(text, self._sensitive) for text in texts)
 
 
 def _place(field: str, item: Item) -> tuple[int, Any]:
     """A place for every value there is: numbers, texts, the rest."""
-    value = _value(item, field)
+    value = value_at(item, field)
     if isinstance(value, int | float):
         return 0, value
     return (1, value) if isinstance(value, str) else (2, 0)

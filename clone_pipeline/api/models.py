@@ -6,13 +6,13 @@ say which fields can be relied on. A test holds every answer against them.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from clone_pipeline.api.bodies import Body
 from clone_pipeline.api.listing import Pagination
-from clone_pipeline.core.request import CloneRequest, IncludeResources
+from clone_pipeline.core.request import LONGEST_DESCRIPTION, CloneRequest, IncludeResources
 
 
 class _Document(BaseModel):
@@ -91,19 +91,44 @@ class NamespaceModel(_Document):
     """A namespace with its clone state; `cloned_resources`, `progress` and `replacement` are this
     program's own."""
 
+    object: Literal["namespace"]
     namespace_id: str
     namespace_name: str
-    namespace_ready: bool
+    namespace_type: str
+    scope: str
+    infrastructure: dict[str, Any] | None
+    cluster_id: str | None
+    description: str | None
+    feature_extractors: list[Any]
+    payload_indexes: list[Any] | None
+    document_count: int | None = Field(description="While it is cloned: the points so far.")
+    document_count_complete: bool
     bucket_count: int
     collection_count: int
     object_count: int
+    auto_create_indexes: bool
+    adaptive_indexing: bool
+    dynamic_vector_indexes: bool | None
+    vector_inference_map: dict[str, Any] | None
+    trusted_issuers: list[Any] | None
+    mode: str | None
+    vector_configs: list[Any] | None
     clone_status: str | None = None
     clone_phase: str | None = None
     clone_error: str | None = None
     clone_task_id: str | None = None
     clone_dispatched_at: str | None = None
     source_namespace_id: str | None = None
+    namespace_ready: bool
     expires_at: str | None = None
+    created_at: str | None
+    updated_at: str | None
+    cost_cap_override: dict[str, Any] | None = None
+    tiering: dict[str, Any] | None = None
+    pinned: dict[str, Any] | None = None
+    spend_budget: dict[str, Any] | None = None
+    budget: dict[str, Any] | None = None
+    payload_index_count: int | None = None
     cloned_resources: Counts | None = None
     progress: Progress | None = None
     replacement: Replacement | None = None
@@ -130,6 +155,7 @@ class ClonePlan(_Document):
     id_map: list[dict[str, Any]]
     reference_counts: dict[str, int]
     references: list[dict[str, Any]]
+    unlisted: dict[str, Any]
     lane: str
     lane_reason: str
     warnings: list[str]
@@ -253,12 +279,13 @@ class CreateTemplateRequest(Body):
     """A template of a namespace's configuration."""
 
     template_name: str = Field(min_length=1, max_length=100)
-    description: str | None = Field(None, max_length=10_000)
+    # Mixpeek's own bounds: its client refuses longer ones when it reads them.
+    description: str | None = Field(None, max_length=1000)
     scope: Literal["organization"] = Field(
         "organization", description="Who sees it; there are no others here."
     )
     category: str | None = Field(None, max_length=100)
-    tags: list[str] = Field([], max_length=50)
+    tags: list[Annotated[str, Field(max_length=100)]] = Field([], max_length=50)
     is_public: Literal[False] = False
 
 
@@ -297,7 +324,7 @@ class InstantiateRequest(Body):
     """The namespace that is wanted."""
 
     namespace_name: str = Field(min_length=3, max_length=50)
-    description: str | None = None
+    description: str | None = Field(None, max_length=LONGEST_DESCRIPTION)
 
 
 class InstantiateResponse(BaseModel):

@@ -9,17 +9,17 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from clone_pipeline.core.errors import StoreUnavailable
-from clone_pipeline.core.ledger import Clone
-from clone_pipeline.launch import JOB
-from clone_pipeline.step import CLONE_ID_TAG
+from clone_pipeline.api.errors import DagsterUnavailable
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.defs.automation import queue_tags
+from clone_pipeline.defs.outcome import CLONE_ID_TAG
+from clone_pipeline.launch import JOB, LOCATION, REPOSITORY
 
 if TYPE_CHECKING:
     from dagster_graphql import DagsterGraphQLClient
 
 T = TypeVar("T")
 
-LOCATION, REPOSITORY = "clone_pipeline", "__repository__"
 # Well below the time for which nobody takes a reservation for lost.
 _TIMEOUT_SECONDS = 20
 _IS_LOADED = "query($job: PipelineSelector!) { pipelineOrError(params: $job) { __typename } }"
@@ -31,14 +31,14 @@ _OVER = ("RunNotFoundError", "TerminateRunFailure")
 class Runs:
     """The runs of the Dagster whose webserver is at `url`.
 
-    Each method raises StoreUnavailable where it cannot be reached or does not do what it is asked.
+    Each method raises DagsterUnavailable where it cannot be reached or does not do as it is asked.
     """
 
     url: str
 
     def submit(self, clone: Clone) -> str:
         """Asks for the run of a reserved clone, which waits in the queue like any other. Its id."""
-        tags = {
+        tags = queue_tags(clone.organization_id, clone.namespace_name) | {
             CLONE_ID_TAG: clone.clone_id,
             "clone/source": clone.source_namespace_id,
             "clone/target_namespace": clone.namespace_name,
@@ -99,6 +99,6 @@ class Runs:
                 return None
             raise self._unavailable(kind) from error
 
-    def _unavailable(self, kind: str = "") -> StoreUnavailable:
+    def _unavailable(self, kind: str = "") -> DagsterUnavailable:
         reason = f"does not take the request ({kind})" if kind else "cannot be reached"
-        return StoreUnavailable(f"Dagster {reason} now; try again in a moment.")
+        return DagsterUnavailable(f"Dagster {reason} now; try again in a moment.")

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 import uvicorn
 
 from clone_pipeline.api.app import create_app
+from clone_pipeline.api.connections import BoundedProtocol
 from clone_pipeline.api.runs import Runs
 from clone_pipeline.api.service import Service
 from clone_pipeline.api.supervise import supervised
+from clone_pipeline.api.turns import switch_often
 from clone_pipeline.core.errors import InvalidRequest
 from clone_pipeline.deployment import open_stores
 from clone_pipeline.settings import Settings
@@ -33,13 +35,19 @@ def serve(
     Raises InvalidRequest where an address cannot be used.
     """
     _log_to_stderr()
+    switch_often()
     with _listening(host, port) as listener, _stopped_by_signal() as stop:
         stores = open_stores(settings, wait_seconds=_PATIENCE_SECONDS)
         try:
             with _dagster(settings, ui_port) as url:
-                app = create_app(Service(stores, Runs(url)), settings.api_requests_per_minute)
+                app = create_app(
+                    Service(stores, Runs(url), settings.policies), settings.api_requests_per_minute
+                )
                 config = uvicorn.Config(
-                    app, log_config=None, timeout_graceful_shutdown=_GRACE_SECONDS
+                    app,
+                    http=BoundedProtocol,
+                    log_config=None,
+                    timeout_graceful_shutdown=_GRACE_SECONDS,
                 )
                 # Whoever connects from here on waits until the app is up.
                 listener.listen(config.backlog)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -11,18 +12,20 @@ from sqlalchemy import Connection
 
 from clone_pipeline.api.runs import Runs
 from clone_pipeline.core.catalog import namespaces as catalog
-from clone_pipeline.core.catalog.namespaces import Namespace
+from clone_pipeline.core.catalog.namespace import Namespace
 from clone_pipeline.core.errors import InvalidRequest, NotFound
+from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.principal import Principal
 from clone_pipeline.core.stores import Stores
 
 
 @dataclass(frozen=True)
 class Service:
-    """The stores of this deployment, and its Dagster."""
+    """The stores of this deployment, its Dagster, and its policies file, where it has one."""
 
     stores: Stores
     runs: Runs
+    policies: Path | None = None
 
 
 # The guard has looked at it already: this is for the OpenAPI document.
@@ -49,13 +52,26 @@ NamespaceHeader = Annotated[str | None, Depends(_namespace_header)]
 
 
 def find_namespace(connection: Connection, caller: Principal, identifier: str) -> Namespace:
-    """A namespace of the caller's organization, by id or name. Raises NotFound."""
+    """A namespace of the caller's organization, by id or name; by id also a clone that an admin of
+    it has made in another one. Raises NotFound."""
     found = catalog.find(connection, caller.organization_id, identifier)
+    if found is None and caller.role == "admin":
+        found = _made_elsewhere(connection, caller, identifier)
     if found is None:
         raise NotFound(
             f"There is no namespace {identifier!r}.", resource="namespace", id=identifier
         )
     return found
+
+
+def _made_elsewhere(
+    connection: Connection, caller: Principal, namespace_id: str
+) -> Namespace | None:
+    found = catalog.find_by_id(connection, None, namespace_id)
+    if found is None or found.clone_id is None:
+        return None
+    asked_by = ledger.get(connection, found.clone_id).principal["organization_id"]
+    return found if asked_by == caller.organization_id else None
 
 
 def header_namespace(

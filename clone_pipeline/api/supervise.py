@@ -22,9 +22,9 @@ import psutil
 import yaml  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
-from clone_pipeline.api.runs import LOCATION
 from clone_pipeline.core.errors import InvalidRequest
-from clone_pipeline.launch import instance_folder, open_instance
+from clone_pipeline.core.private import make_folder
+from clone_pipeline.launch import LOCATION, instance_folder, open_instance
 from clone_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def supervised(settings: Settings, ui_port: int) -> Iterator[str]:
     Raises InvalidRequest where another process supervises the same folder, or the port is taken.
     """
     folder = settings.home.absolute() / "serve"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with ExitStack() as stack:
         lock = FileLock(folder / ".lock")
         try:

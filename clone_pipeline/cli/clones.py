@@ -5,6 +5,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from clone_pipeline.cli.asking import confirm, yes_option
 from clone_pipeline.cli.common import (
     BAD_INPUT,
     FAILED,
@@ -15,18 +16,24 @@ from clone_pipeline.cli.common import (
     print_json,
     tell,
 )
-from clone_pipeline.cli.output import print_plan, print_summary, say
+from clone_pipeline.cli.output import counted, print_plan, print_summary, say
 from clone_pipeline.cli.progress import Progress
-from clone_pipeline.core import errors, ledger, reserve
+from clone_pipeline.core import errors
 from clone_pipeline.core.catalog import namespaces as catalog
-from clone_pipeline.core.catalog.namespaces import Namespace
+from clone_pipeline.core.catalog.namespace import Namespace
 from clone_pipeline.core.errors import CloneError, Conflict
-from clone_pipeline.core.ledger import Clone
-from clone_pipeline.core.publish import resume_refreshes
-from clone_pipeline.core.reinstate import by_hand
+from clone_pipeline.core.generations.alias import settle
+from clone_pipeline.core.generations.rollback import resume_refreshes
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.outputs import Published
+from clone_pipeline.core.plan import dry_run
+from clone_pipeline.core.plan.parties import Parties
+from clone_pipeline.core.plan.resolve import resolve_parties
+from clone_pipeline.core.plan.restore import by_hand
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import CloneRequest, IncludeResources, parse_request
-from clone_pipeline.core.resolve import resolve_parties
+from clone_pipeline.core.words import as_text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,17 +46,16 @@ _BAD_INPUT_CODES = {
 
 def request_options(command: Command) -> Command:
     """The request's fields as options, in its own order and with its own descriptions."""
-    for name, info in reversed(CloneRequest.model_fields.items()):
-        if name in ("namespace_identifier", "namespace_name", "include_resources"):
-            continue
-        command = _option(name, info.annotation, info.description or "")(command)
+    arguments = ("namespace_identifier", "namespace_name", "include_resources")
+    named = [name for name in CloneRequest.model_fields if name not in arguments]
+    command = _field_options(*named)(command)
     for name, info in reversed(IncludeResources.model_fields.items()):
         flag = f"--{name}/--no-{name}"
         command = click.option(
             flag, default=info.default, show_default=True, help=info.description
         )(command)
-    command = click.argument("name", metavar="NAME")(command)
-    return click.argument("source", metavar="SOURCE")(command)
+    command = click.argument("namespace_name", metavar="NAME")(command)
+    return click.argument("namespace_identifier", metavar="SOURCE")(command)
 
 
 def _option(name: str, annotation: Any, text: str) -> Callable[[Command], Command]:
@@ -64,31 +70,32 @@ def _option(name: str, annotation: Any, text: str) -> Callable[[Command], Comman
     return click.option(flag, type=int if int in get_args(annotation) else str, help=text)
 
 
-def _field(name: str) -> tuple[Any, str]:
-    info = CloneRequest.model_fields[name]
-    return info.annotation, info.description or ""
+def _field_options(*names: str) -> Callable[[Command], Command]:
+    """These fields of the request as options."""
+
+    def decorated(command: Command) -> Command:
+        for name in reversed(names):
+            info = CloneRequest.model_fields[name]
+            command = _option(name, info.annotation, info.description or "")(command)
+        return command
+
+    return decorated
 
 
-def _request(source: str, name: str, options: dict[str, Any]) -> CloneRequest:
+def _request(options: dict[str, Any]) -> CloneRequest:
+    """The parameters of a command have the names of the request's fields."""
     include = {key: options.pop(key) for key in IncludeResources.model_fields}
-    return parse_request(
-        {
-            "namespace_identifier": source,
-            "namespace_name": name,
-            "include_resources": include,
-            **options,
-        }
-    )
+    return parse_request({"include_resources": include, **options})
 
 
 @click.command()
 @request_options
 @json_option
-def plan(source: str, name: str, as_json: bool, **options: Any) -> None:
+def plan(as_json: bool, **options: Any) -> None:
     """Show what cloning SOURCE into NAME would do. Writes nothing."""
-    request = _request(source, name, options)
+    request = _request(options)
     with opened() as session:
-        made = reserve.plan(session.stores, request, session.principal).to_json()
+        made = dry_run.plan(session.stores, request, session.principal).shown()
     if as_json:
         print_json({key: value for key, value in made.items() if key != "ids"})
     else:
@@ -97,37 +104,48 @@ def plan(source: str, name: str, as_json: bool, **options: Any) -> None:
 
 @click.command()
 @request_options
+@yes_option
 @click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
 @json_option
-def clone(source: str, name: str, verbose: bool, as_json: bool, **options: Any) -> None:
+def clone(yes: bool, verbose: bool, as_json: bool, **options: Any) -> None:
     """Clone the namespace SOURCE into a new one named NAME."""
-    request = _request(source, name, options)
+    request = _request(options)
     with opened() as session:
-        _print_outcome(run_clone(session, request, verbose=verbose), as_json=as_json)
+        _ask_to_adopt(session, request, yes=yes)
+        print_outcome(run_clone(session, request, verbose=verbose), as_json=as_json)
 
 
 @click.command()
-@click.argument("backup")
-@click.argument("name")
-@_option("if_exists", *_field("if_exists"))
-@_option("adopt", *_field("adopt"))
-@_option("organization_id", *_field("organization_id"))
+@click.argument("namespace_identifier", metavar="BACKUP")
+@click.argument("namespace_name", metavar="NAME")
+@_field_options(
+    "on_dangling",
+    "if_exists",
+    "adopt",
+    "alias",
+    "organization_id",
+    "lane",
+    "verify_objects",
+    "max_points_per_second",
+)
+@yes_option
 @click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
 @json_option
-def restore(backup: str, name: str, verbose: bool, as_json: bool, **options: Any) -> None:
+def restore(yes: bool, verbose: bool, as_json: bool, **options: Any) -> None:
     """Make a working namespace NAME out of BACKUP: same ids, and what was cleared put back.
 
     Secrets were not kept: it says which ones have to be set by hand.
     """
     everything = dict.fromkeys(IncludeResources.model_fields, True)
     asked = {"restore": True, "preserve_resource_ids": True, **everything}
-    request = _request(backup, name, asked | options)
+    request = _request(asked | options)
     with opened() as session:
+        _ask_to_adopt(session, request, yes=yes)
         found = run_clone(session, request, verbose=verbose)
         if as_json:
             for entry in found.plan["by_hand"]:
                 tell(by_hand(entry))
-        _print_outcome(found, as_json=as_json)
+        print_outcome(found, as_json=as_json)
 
 
 @click.command()
@@ -141,6 +159,10 @@ def resume(name: str, verbose: bool, as_json: bool) -> None:
     """
     with opened() as session:
         live, found = _find_clone(session, name)
+        if live.qdrant_alias is not None:
+            session.must_write()
+            # Should a publication or a rollback have been cut off before it.
+            settle(session.stores, live)
         if live.held_at is not None:
             _resume_refreshes(session, live, as_json=as_json)
             return
@@ -151,27 +173,46 @@ def resume(name: str, verbose: bool, as_json: bool) -> None:
         else:
             request = parse_request(found.request)
             found = run_clone(session, request, verbose=verbose)
-        _print_outcome(found, as_json=as_json)
+        print_outcome(found, as_json=as_json)
 
 
 @click.command()
+@click.option(
+    "--change",
+    is_flag=True,
+    help="Only change the demo namespace as its owner would, so that what follows it has to.",
+)
 @click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
 @json_option
-def demo(verbose: bool, as_json: bool) -> None:
+def demo(change: bool, verbose: bool, as_json: bool) -> None:
     """Load the demo namespace, clone it, and search both with the clone's own retriever."""
-    from clone_pipeline.demo import run
+    from clone_pipeline.cli import demo as run
 
     with opened() as session:
         session.must_write()
+        if change:
+            changed = run.change_source(session.stores, session.principal)
+            if as_json:
+                print_json(changed)
+            else:
+                say(run.SAID_OF_CHANGE.format(**changed))
+            return
         request = run.prepare(session.stores, session.principal, tell)
         outcome = run_clone(session, request, verbose=verbose)
         shown = run.search_both(session.stores, outcome)
-        _print_outcome(outcome, as_json=as_json)
+        print_outcome(outcome, as_json=as_json)
         run.print_search(shown, as_json=as_json)
 
 
-def run_clone(session: Session, request: CloneRequest, *, verbose: bool) -> Clone:
-    """Runs the job to its end and returns the ledger's row of the published clone.
+def run_clone(
+    session: Session,
+    request: CloneRequest,
+    *,
+    verbose: bool,
+    tags: Mapping[str, str] | None = None,
+) -> Clone:
+    """Runs the job to its end and returns the ledger's row of the published clone. `tags` are the
+    run's, besides the job's own.
 
     Raises what is wrong with the request before a run is started, RunFailed after.
     """
@@ -179,19 +220,42 @@ def run_clone(session: Session, request: CloneRequest, *, verbose: bool) -> Clon
     from clone_pipeline.launch import failure, open_instance, run_job
 
     session.must_write()
-    with session.stores.catalog.read() as connection:
-        resolve_parties(connection, request, session.principal)
+    _parties(session, request)
     with (
         open_instance(session.settings) as instance,
         Progress(session.stores, request, shown=not verbose),
     ):
-        result = run_job(instance, request.model_dump(), quiet=not verbose)
+        result = run_job(instance, request.model_dump(), quiet=not verbose, tags=tags or {})
     if not result.success:
-        sentence, code = failure(result)
-        _record_failure(session, result.run_id, sentence)
-        raise RunFailed(sentence, code, BAD_INPUT if code in _BAD_INPUT_CODES else FAILED)
+        said, code = failure(result)
+        _record_failure(session, result.run_id, as_text(said))
+        raise RunFailed(said, code, BAD_INPUT if code in _BAD_INPUT_CODES else FAILED)
     with session.stores.catalog.read() as connection:
         return ledger.of_run(connection, result.run_id)
+
+
+def _parties(session: Session, request: CloneRequest) -> Parties:
+    """Raises what is wrong with the request, as far as the catalog tells."""
+    with session.stores.catalog.read() as connection:
+        return resolve_parties(connection, request, session.principal)
+
+
+def _ask_to_adopt(session: Session, request: CloneRequest, *, yes: bool) -> None:
+    """Before something is replaced that is not our own clone of the same source."""
+    session.must_write()
+    parties = _parties(session, request)
+    taken = parties.replaces
+    if taken is None or not parties.adopts:
+        return
+
+    def question() -> str:
+        points = counted({"points": session.count_points([taken.qdrant_collection])})
+        return (
+            f"Replace {taken.name} ({taken.namespace_id}, generation {taken.generation}, "
+            f"{points}), which is not a clone of {parties.source.name}? A rollback brings it back."
+        )
+
+    confirm(question, yes=yes)
 
 
 def _record_failure(session: Session, run_id: str, sentence: str) -> None:
@@ -225,7 +289,8 @@ def _resume_refreshes(session: Session, live: Namespace, *, as_json: bool) -> No
         say(f"Policies that refresh {live.name} go on: each refreshes it when its turn comes.")
 
 
-def _print_outcome(found: Clone, *, as_json: bool) -> None:
+def print_outcome(found: Clone, *, as_json: bool) -> None:
+    """What a clone has come to."""
     response: Mapping[str, Any] = found.response or {}
     if as_json:
         print_json(response)
@@ -233,4 +298,5 @@ def _print_outcome(found: Clone, *, as_json: bool) -> None:
     with opened() as session, session.stores.catalog.read() as connection:
         reports = ledger.read_reports(connection, found.clone_id)
     report: StepReport = reports["publish_clone"]
-    print_summary(response, {**report.details, "warnings": report.warnings})
+    restored = parse_request(found.request).restore
+    print_summary(response, Published.of(report), report.warnings, restored=restored)

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
@@ -11,10 +11,11 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from clone_pipeline.cli.asking import Declined
 from clone_pipeline.core.errors import CloneError, RequestError, unexpected
-from clone_pipeline.core.principal import Principal
-from clone_pipeline.core.resolve import require_writer
+from clone_pipeline.core.principal import Principal, require_writer
 from clone_pipeline.core.stores import Stores
+from clone_pipeline.core.words import Hint, Option, Part, as_text
 from clone_pipeline.deployment import find_principal, open_stores
 from clone_pipeline.settings import Settings, load_settings
 
@@ -26,9 +27,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class RunFailed(Exception):
     """A run that ended without a clone. `code` is the error's own, where there was one."""
 
-    def __init__(self, sentence: str, code: str, exit_code: int) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+    def __init__(self, said: Sequence[Part], code: str, exit_code: int) -> None:
+        super().__init__(as_text(said))
+        self.said = said
         self.code = code
         self.exit_code = exit_code
 
@@ -43,6 +44,11 @@ class Session:
     def organization_id(self) -> str | None:
         """Whose namespaces the caller sees; None is all of them."""
         return self.principal.organization_id
+
+    def count_points(self, collections: Iterable[str]) -> int:
+        """How many points Qdrant collections hold together; one that is gone holds none."""
+        with self.stores.vectors() as vectors:
+            return sum(vectors.count(name) for name in set(collections) if vectors.exists(name))
 
     def must_write(self) -> None:
         """Raises Forbidden."""
@@ -97,10 +103,12 @@ def reports_errors(command: Command) -> Command:
         as_json = bool(kwargs.get("as_json"))
         try:
             return command(*args, **kwargs)
-        except CloneError as error:
-            end(error.message, error.code, exit_code_of(error), as_json=as_json)
-        except RunFailed as error:
-            end(error.sentence, error.code, error.exit_code, as_json=as_json)
+        except Declined:
+            tell("Nothing was changed.")
+            if as_json:
+                print_json({"declined": True})
+        except (CloneError, RunFailed) as error:
+            end(as_text(error.said, spelled), error.code, exit_code_of(error), as_json=as_json)
         except KeyboardInterrupt:
             end("Interrupted.", "interrupted", FAILED, as_json=as_json)
         except BrokenPipeError:
@@ -117,7 +125,27 @@ def reports_errors(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
-def exit_code_of(error: CloneError) -> int:
+def spelled(part: Option | Hint) -> str:
+    """An option of the request as the command at work spells it; one that it does not have, by the
+    request's own name."""
+    context = click.get_current_context(silent=True)
+    if isinstance(part, Hint) or context is None:
+        return str(part)
+    name = part.key.rpartition(".")[2]
+    found = next((one for one in context.command.params if one.name == name), None)
+    if found is None:
+        return str(part)
+    if not isinstance(found, click.Option):
+        return f"`{found.make_metavar(context)}`"
+    if part.value is None or not found.is_flag:
+        return f"`{' '.join(filter(None, (found.opts[0], part.value)))}`"
+    off = part.value == "false"
+    return f"`{(found.secondary_opts if off else found.opts)[0]}`"
+
+
+def exit_code_of(error: CloneError | RunFailed) -> int:
+    if isinstance(error, RunFailed):
+        return error.exit_code
     return BAD_INPUT if isinstance(error, RequestError) else FAILED
 
 

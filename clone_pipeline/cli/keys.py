@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
+from clone_pipeline.cli.asking import confirm, yes_option
 from clone_pipeline.cli.common import json_option, opened_stores, print_json
 from clone_pipeline.cli.output import print_table
-from clone_pipeline.core.catalog.keys import create_key, list_keys, revoke_key
+from clone_pipeline.core.catalog.keys import create_key, find_key, list_keys, revoke_key
 from clone_pipeline.core.principal import ROLES
 
 
@@ -48,10 +49,16 @@ def list_all(as_json: bool) -> None:
 
 @keys.command("revoke")
 @click.argument("key_id")
+@yes_option
 @json_option
-def revoke(key_id: str, as_json: bool) -> None:
+def revoke(key_id: str, yes: bool, as_json: bool) -> None:
     """Stop a key from working."""
     with opened_stores() as (_, stores):
+        found = find_key(stores.catalog, key_id)
+        whose = f"{found['role']} of {found['organization_id']}"
+        confirm(
+            lambda: f"Revoke {key_id} ({whose})? Whoever uses it is refused from then on.", yes=yes
+        )
         revoke_key(stores.catalog, key_id, stores.clock())
     if as_json:
         print_json({"key_id": key_id, "revoked": True})

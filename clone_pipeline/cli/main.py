@@ -8,7 +8,17 @@ from importlib.metadata import version
 
 import click
 
-from clone_pipeline.cli import clones, keys, namespaces, serving, sweeping
+from clone_pipeline.cli import (
+    adopting,
+    clones,
+    comparing,
+    keys,
+    namespaces,
+    policies,
+    serving,
+    sweeping,
+    templates,
+)
 from clone_pipeline.cli.common import BAD_INPUT, FAILED, end
 from clone_pipeline.core.errors import InvalidRequest
 
@@ -24,6 +34,8 @@ def cli() -> None:
 
 for command in (
     clones.demo,
+    adopting.adopt,
+    adopting.release,
     namespaces.load,
     namespaces.dump,
     clones.plan,
@@ -33,9 +45,12 @@ for command in (
     namespaces.list_namespaces,
     namespaces.show,
     namespaces.verify,
+    comparing.diff,
     namespaces.delete,
     namespaces.rollback,
     sweeping.sweep,
+    policies.policies,
+    templates.templates,
     keys.keys,
     serving.serve,
 ):

@@ -1,86 +1,141 @@
 """Commands about namespaces as they are: load, dump, list, show, verify, delete, rollback."""
 
-import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 from sqlalchemy import Connection
 
+from clone_pipeline.cli.asking import confirm, yes_option
+
 # `bundle` is imported where it is used: it brings the Qdrant client, which takes most of a second.
-from clone_pipeline.cli.common import (
-    FAILED,
-    json_option,
-    opened,
-    print_json,
-    tell,
-)
-from clone_pipeline.cli.output import counted, print_table, say
-from clone_pipeline.core import ledger
+from clone_pipeline.cli.common import FAILED, Session, json_option, opened, print_json, tell
+from clone_pipeline.cli.output import counted, print_table, print_warnings, say
+from clone_pipeline.cli.progress import PointsBar
 from clone_pipeline.core.catalog import namespaces as catalog
-from clone_pipeline.core.catalog.namespaces import Namespace
-from clone_pipeline.core.discard import delete_clone
+from clone_pipeline.core.catalog.model import namespace_model
+from clone_pipeline.core.catalog.namespace import UNREADABLE, Namespace
 from clone_pipeline.core.errors import Forbidden
-from clone_pipeline.core.publish import rollback as bring_back
+from clone_pipeline.core.generations.delete import Admitted, check_deletable, delete_clone
+from clone_pipeline.core.generations.rollback import find_rollback
+from clone_pipeline.core.generations.rollback import rollback as bring_back
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.request import LARGEST_NUMBER
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("source", metavar="DIR|ADDRESS")
 @json_option
-def load(folder: Path, as_json: bool) -> None:
-    """Load a namespace from a bundle folder: all of it, or nothing."""
+def load(source: str, as_json: bool) -> None:
+    """Load a namespace from a bundle folder, or an archive at s3://bucket/prefix or file:///folder:
+    all of it, or nothing."""
     from clone_pipeline.core import bundle
+    from clone_pipeline.core.bundle import archive
 
     with opened() as session:
         session.must_write()
-        with session.stores.vectors() as vectors:
-            report = bundle.load(
-                folder,
-                session.stores.catalog,
-                vectors,
-                session.stores.clock(),
-                None if as_json else _progress(),
-                session.principal,
-            )
+        stores, who = session.stores, session.principal
+        with (
+            _place(session, source) as place,
+            stores.vectors() as vectors,
+            PointsBar(stores.clock, shown=not as_json) as bar,
+        ):
+            if place is None:
+                folder, now = Path(source), stores.clock()
+                report = bundle.load(folder, stores.catalog, vectors, now, bar.tell, who, bar.meter)
+            else:
+                report = archive.load_archive(stores, vectors, place, bar.tell, who, bar.meter)
     result = {
         "namespace_id": report.namespace_id,
         "namespace_name": report.namespace_name,
         "organization_id": report.organization_id,
         **report.counts,
+        "warnings": report.warnings,
     }
     if as_json:
         print_json(result)
     else:
         where = f"{report.namespace_name} ({report.namespace_id}, {report.organization_id})"
         say(f"Loaded {where}: {counted(report.counts)}.")
+        print_warnings(report.warnings)
 
 
 @click.command()
 @click.argument("namespace")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("target", metavar="DIR|ADDRESS")
 @json_option
-def dump(namespace: str, folder: Path, as_json: bool) -> None:
-    """Write a namespace, by id or name, to a bundle folder."""
-    from clone_pipeline.core import bundle
+def dump(namespace: str, target: str, as_json: bool) -> None:
+    """Write a namespace, by id or name, to a bundle folder, or as an archive to s3://bucket/prefix
+    or file:///folder.
 
+    The same command again goes on with an archive that was interrupted.
+    """
+    from clone_pipeline.core import bundle
+    from clone_pipeline.core.bundle import archive
+
+    dumped = None
     with opened() as session:
         if not session.principal.may_write():
             raise Forbidden("A dump holds the namespace's secrets too; a read-only key gets none.")
         stores = session.stores
         with stores.catalog.read() as connection:
             found = catalog.resolve(connection, session.organization_id, namespace)
+            secrets = catalog.count_secrets(connection, found)
         with (
+            _place(session, target) as place,
             stores.vectors() as own,
             stores.source_vectors(own, found.qdrant_url, found.qdrant_api_key) as vectors,
+            PointsBar(stores.clock, shown=place is not None and not as_json) as bar,
         ):
-            counts = bundle.dump(stores.catalog, vectors, found.key, folder)
+            if place is None:
+                counts = bundle.dump(stores.catalog, vectors, found.key, Path(target))
+            else:
+                dumped = archive.dump_archive(
+                    stores, vectors, found.key, place, bar.meter, bar.tell
+                )
+                counts = dumped.counts
+    if secrets:
+        what = "bundle" if dumped is None else "archive"
+        tell(
+            f"The {what} holds {counted({'secrets': secrets})} in plain text: keep it where only "
+            "those can read it who may know them."
+        )
     result = {"namespace_id": found.namespace_id, "namespace_name": found.name, **counts}
+    if dumped is not None:
+        result |= {"points_reused": dumped.reused, "consistent": dumped.consistent}
     if as_json:
         print_json(result)
-    else:
-        say(f"Written to {folder}: {counted(counts)}.")
+        return
+    say(f"Written to {target}: {counted(counts)}.")
+    if dumped is not None:
+        _say_how(dumped.reused, dumped.consistent)
+
+
+@contextmanager
+def _place(session: Session, address: str) -> Iterator[Any]:
+    """Where an archive lies; None for the path of a bundle folder."""
+    from clone_pipeline.core.bundle.archive import is_address, open_place
+
+    if not is_address(address):
+        yield None
+        return
+    place = open_place(address, session.stores.s3_endpoint_url)
+    try:
+        yield place
+    finally:
+        place.close()
+
+
+def _say_how(reused: int, consistent: bool | None) -> None:
+    """What a person has to know of an archive beside its counts."""
+    if reused:
+        say(f"Of an interrupted dump {counted({'points': reused})} were there already.")
+    if consistent is False:
+        say("Points were written to meanwhile: the archive has each as it was when it was read.")
 
 
 @click.command("list")
@@ -96,12 +151,14 @@ def list_namespaces(as_json: bool) -> None:
         return
     print_table("Namespaces", [_line(row, names) for row in rows])
     for row in rows:
+        if reason := row["unreadable"]:
+            say(f"{row['namespace_name']} cannot be read from the catalog: {reason}.")
         for error in filter(None, (row["clone_error"], row["replacement_error"])):
             say(f"{row['namespace_name']}: {error}")
 
 
 def _listed(connection: Connection, namespace: Namespace) -> dict[str, Any]:
-    shown = catalog.model(connection, namespace)
+    shown = namespace_model(connection, namespace)
     found = ledger.unfinished(connection, namespace.organization_id, namespace.name)
     replacement = found if found and found.namespace_key != namespace.key else None
     return {
@@ -111,6 +168,10 @@ def _listed(connection: Connection, namespace: Namespace) -> dict[str, Any]:
         "generation": namespace.generation,
         "clone_status": namespace.clone_status,
         "clone_error": shown.get("clone_error"),
+        "unreadable": shown.get(UNREADABLE),
+        "expires_at": shown.get("expires_at"),
+        "adopted": namespace.adopted_at is not None,
+        "qdrant_alias": namespace.qdrant_alias,
         "refreshes_held": namespace.held_at is not None,
         "replacement_status": replacement and replacement.status,
         "replacement_error": replacement and replacement.error,
@@ -125,30 +186,35 @@ def _listed(connection: Connection, namespace: Namespace) -> dict[str, Any]:
 
 def _line(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     """What a person looks for, in the width of a terminal; `names` of the namespaces by id."""
-    states = [row["clone_status"]]
-    if row["generation"] > 1:
-        states.append(f"generation {row['generation']}")
-    if row["ids_kept"]:
-        states.append("ids kept")
-    if row["refreshes_held"]:
-        states.append("rolled back, refreshes held")
-    if row["policy"]:
-        proven = "proven" if row["proven"] == "full" else "not proven"
-        states.append(f"for policy {row['policy']}, {proven}")
-    if tested := row["restore_test"]:
-        how = "proven restorable" if tested["good"] else "RESTORE TEST FAILED"
-        states.append(f"{how} at {_minute(tested['tested_at'])}")
-    if row["replacement_status"]:
-        states.append(f"replacement {row['replacement_status']}")
     return {
         "name": row["namespace_name"],
         "id": row["namespace_id"],
         "organization": row["organization_id"],
-        "state": ", ".join(filter(None, states)),
+        "state": ", ".join(filter(None, _states(row))),
         "clone of": names.get(row["source_namespace_id"], row["source_namespace_id"]),
         "cloned at (UTC)": _minute(row["cloned_at"]),
         "points": row["points"],
     }
+
+
+def _states(row: dict[str, Any]) -> Iterator[str | None]:
+    yield "UNREADABLE" if row["unreadable"] else None
+    yield row["clone_status"]
+    yield "adopted" if row["adopted"] else None
+    yield f"generation {row['generation']}" if row["generation"] > 1 else None
+    yield "ids kept" if row["ids_kept"] else None
+    yield row["qdrant_alias"] and f"alias {row['qdrant_alias']}"
+    yield "rolled back, refreshes held" if row["refreshes_held"] else None
+    yield row["policy"] and f"for policy {row['policy']}"
+    yield row["proven"] and ("proven" if row["proven"] == "full" else "not proven")
+    yield row["restore_test"] and _tested(row["restore_test"])
+    yield row["expires_at"] and f"expires at {_minute(row['expires_at'])}"
+    yield row["replacement_status"] and f"replacement {row['replacement_status']}"
+
+
+def _tested(test: dict[str, Any]) -> str:
+    how = "proven restorable" if test["good"] else "RESTORE TEST FAILED"
+    return f"{how} at {_minute(test['tested_at'])}"
 
 
 def _minute(moment: str | None) -> str | None:
@@ -162,7 +228,7 @@ def show(namespace: str, as_json: bool) -> None:
     """Print one namespace, by id or name, as NamespaceModel JSON."""
     with opened() as session, session.stores.catalog.read() as connection:
         found = catalog.resolve(connection, session.organization_id, namespace)
-        print_json(catalog.model(connection, found))
+        print_json(namespace_model(connection, found))
 
 
 @click.command()
@@ -196,20 +262,20 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--loaded", is_flag=True, help="Also what is no clone, but was made by `load`.")
+@click.option("--last-backup", is_flag=True, help="Also the last proven backup of a policy.")
+@yes_option
 @json_option
-def delete(name: str, yes: bool, as_json: bool) -> None:
+def delete(name: str, loaded: bool, last_backup: bool, yes: bool, as_json: bool) -> None:
     """Delete a clone: its rows and its Qdrant collection, never S3 files."""
+    admitted = Admitted(loaded, last_backup)
     with opened() as session:
         session.must_write()
-        with session.stores.catalog.read() as connection:
-            found = catalog.resolve(connection, session.organization_id, name)
-        if not (yes or as_json) and sys.stdin.isatty():
-            question = f"Delete {found.name} ({found.namespace_id})?"
-            if found.clone_id is None:
-                question = f"Discard what is left of a replacement of {found.name}?"
-            click.confirm(question, abort=True, err=True)
-        gone = delete_clone(session.stores, session.organization_id, name)
+        found, doomed, remains = check_deletable(
+            session.stores, session.organization_id, name, admitted
+        )
+        confirm(lambda: _what_goes(session, found, doomed, remains), yes=yes)
+        gone = delete_clone(session.stores, session.organization_id, name, admitted)
     if as_json:
         print_json({"namespace_id": found.namespace_id, "generations_deleted": len(gone)})
     elif not gone:
@@ -221,15 +287,24 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--to", type=int, metavar="GENERATION", help="Another one that is still kept.")
+@click.option(
+    "--to",
+    type=click.IntRange(1, LARGEST_NUMBER),
+    metavar="GENERATION",
+    help="Another one that is still kept.",
+)
+@yes_option
 @json_option
-def rollback(name: str, to: int | None, as_json: bool) -> None:
+def rollback(name: str, to: int | None, yes: bool, as_json: bool) -> None:
     """Bring back the earlier generation of a namespace that was replaced last.
 
     Policies that refresh it are held until `resume NAME`, or a refresh by hand.
     """
     with opened() as session:
         session.must_write()
+        with session.stores.catalog.read() as connection:
+            live, back = find_rollback(connection, session.organization_id, name, to)
+        confirm(lambda: _what_changes(session, live, back), yes=yes)
         now = bring_back(session.stores, session.organization_id, name, to)
     held = now.held_at is not None
     if as_json:
@@ -241,13 +316,30 @@ def rollback(name: str, to: int | None, as_json: bool) -> None:
         click.echo(f"Policies that refresh it are held until `clone-pipeline resume {now.name}`.")
 
 
-def _progress() -> Callable[[str, int], None]:
-    """Names each part of a bundle when its turn comes."""
-    told: set[str] = set()
+def _what_goes(
+    session: Session, live: Namespace, doomed: list[Namespace], remains: Clone | None
+) -> str:
+    """The question before a deletion."""
+    who = f"{live.name} ({live.namespace_id})"
+    if remains is not None and not doomed:
+        points = session.count_points([remains.qdrant_collection])
+        return f"Discard what is left of a replacement of {who}: {counted({'points': points})}?"
+    with session.stores.catalog.read() as connection:
+        policy = ledger.proof(connection, live.clone_id)["policy"]
+    origin = f", which was made for policy {policy}" if policy else ""
+    if live.clone_id is None:
+        origin = ", which was loaded and is no clone"
+    points = session.count_points(one.qdrant_collection for one in doomed)
+    parts = {"generations": len(doomed), "points": points}
+    return f"Delete {who}{origin}: {counted(parts)}?"
 
-    def on_progress(stage: str, _count: int) -> None:
-        if stage not in told:
-            told.add(stage)
-            tell(f"{stage} ...")
 
-    return on_progress
+def _what_changes(session: Session, live: Namespace, back: Namespace) -> str:
+    """The question before a rollback."""
+    before, after = (
+        counted({"points": session.count_points([one.qdrant_collection])}) for one in (live, back)
+    )
+    return (
+        f"Put generation {back.generation} of {live.name} ({live.namespace_id}; {after}) in the "
+        f"place of generation {live.generation} ({before}), and hold the policies that refresh it?"
+    )

@@ -8,13 +8,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clone_pipeline.core.report import LISTED
+from clone_pipeline.core.outputs import Published
+from clone_pipeline.core.references import ACTS, LEFT_BEHIND
+from clone_pipeline.core.report import LISTED, size
 
 # Names come from data: without `markup` and `emoji` a bracket or a colon in one is only that.
 stdout = Console(highlight=False, markup=False, emoji=False)
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
-_LOOK_AT = ("cleared", "unresolved", "mentioned")
+# In this order they are listed: what a person should look at first.
+_LISTED_OUTCOMES = ("cleared", "unresolved", "unlisted", "mentioned", "kept")
 
 
 def say(*parts: str | tuple[str, str]) -> None:
@@ -89,19 +92,32 @@ def print_plan(plan: Mapping[str, Any]) -> None:
     print_table("Ids", plan["id_map"][:LISTED])
     _print_left_out(len(plan["id_map"]) - LISTED)
     print_references(plan["reference_counts"], plan["references"])
+    if any(plan["secrets"].values()):
+        say(
+            f"Secrets: {plan['secrets']['copied']:,} copied, {plan['secrets']['cleared']:,} cleared"
+        )
     say(f"Lane: {plan['lane']} ({plan['lane_reason']})")
     say(f"Points: {plan['transport']}, in {counted({'slices': plan['slices']})}")
     say(f"Proof: {plan['equality']}")
-    say(f"Disk: about {_size(plan['bytes']['disk_needed'])}")
+    say(f"Disk: about {size(plan['bytes']['disk_needed'])}")
     print_warnings(plan["warnings"])
 
 
 def print_references(counts: Mapping[str, int], references: Sequence[Mapping[str, Any]]) -> None:
-    """How many there are, and the ones that a person should look at, a line each: everything but
-    what was simply rewritten or kept."""
-    how_many = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
-    say(f"References: {how_many or 'none'}")
-    shown = [reference for reference in references if reference["outcome"] in _LOOK_AT]
+    """How many there are, and a line each for everything but what is simply rewritten."""
+    how_many = {outcome: f"{count:,} {outcome}" for outcome, count in counts.items()}
+    settings = sum(
+        one["outcome"] == "cleared" and one["reason"] in (ACTS, LEFT_BEHIND) for one in references
+    )
+    if settings:  # they are listed with the references, but refer to nothing
+        how_many["cleared"] += f" ({counted({'settings': settings})})"
+    say(f"References: {', '.join(how_many.values()) or 'none'}")
+    shown = [
+        reference
+        for outcome in _LISTED_OUTCOMES
+        for reference in references
+        if reference["outcome"] == outcome
+    ]
     for one in shown[:LISTED]:
         old = f" -> {one['old']}" if one["old"] else ""
         say(
@@ -112,23 +128,33 @@ def print_references(counts: Mapping[str, int], references: Sequence[Mapping[str
     _print_left_out(len(shown) - LISTED)
 
 
-def print_summary(response: Mapping[str, Any], report: Mapping[str, Any]) -> None:
-    """The outcome of a clone."""
+def print_summary(
+    response: Mapping[str, Any], published: Published, warnings: Sequence[str], *, restored: bool
+) -> None:
+    """The outcome of a clone, or of a restore."""
     namespace = response["namespace"]
     say(
         ("ready", "bold green"),
         "  ",
         (namespace["namespace_name"], "bold"),
-        f" ({namespace['namespace_id']}), a clone of {response['source_namespace_id']}",
+        f" ({namespace['namespace_id']}), {'restored from' if restored else 'a clone of'} "
+        f"{response['source_namespace_id']}",
     )
     say(f"Cloned: {counted(response['cloned_resources'])}")
-    print_table("Steps", report["steps"])
-    pace = report["points_per_second"]
-    say(
-        f"Proven: {report['proven']}.  {report['seconds_in_all']:.1f} s in all"
-        + (f", {pace:,} points/s." if pace else ".")
-    )
-    print_warnings(report["warnings"])
+    print_table("Steps", published.steps)
+    say(f"Proven: {published.proven}.  {_times(published)}")
+    print_warnings(warnings)
+
+
+def _times(published: Published) -> str:
+    """How long it took. What earlier runs took, and the pauses between them, is not in it."""
+    seconds = f"{published.seconds_in_all:.1f} s"
+    runs = published.runs
+    in_all = f"{seconds} in all" if runs == 1 else f"{seconds} in the last of {runs} runs"
+    rate = published.points_per_second
+    points = published.points_in_this_run
+    copied = f"; {points:,} points copied at {rate:,} points/s" if rate else ""
+    return f"{in_all}{copied}."
 
 
 def print_warnings(warnings: Iterable[str]) -> None:
@@ -148,7 +174,10 @@ def _label(column: str) -> str:
 def _noun(plural: str, count: int) -> str:
     if count != 1:
         return plural
-    return plural.removesuffix("ies") + "y" if plural.endswith("ies") else plural.removesuffix("s")
+    for ending, one in (("ies", "y"), ("shes", "sh"), ("s", "")):
+        if plural.endswith(ending):
+            return plural.removesuffix(ending) + one
+    return plural
 
 
 def _printable(text: str) -> str:
@@ -166,11 +195,3 @@ def _text(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return str(value)
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

@@ -5,36 +5,65 @@ from typing import Any
 
 import click
 
-from clone_pipeline.cli.common import FAILED, json_option, opened, print_json
-from clone_pipeline.cli.output import print_table, say
-from clone_pipeline.core.sweep import SweepReport, plan_sweep, run_sweep
-from clone_pipeline.sweeping import backup_policies
+from clone_pipeline.cli.asking import confirm, need_terminal, yes_option
+from clone_pipeline.cli.common import FAILED, Session, json_option, opened, print_json, tell
+from clone_pipeline.cli.output import counted, print_table, say
+from clone_pipeline.core.generations.sweep import SweepPlan, SweepReport, plan_sweep, run_sweep
+from clone_pipeline.policies.rules import backup_policies
 
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Show what would go and what stays; remove nothing.")
+@yes_option
 @json_option
-def sweep(dry_run: bool, as_json: bool) -> None:
+def sweep(dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove surplus backups, expired clones, failed leftovers and replaced generations.
 
-    Nothing that clone-pipeline did not make goes, nothing that a run uses, not the last proven
-    backup of a policy, and no S3 file.
+    Where Dagster has a record of runs, those that have had their time go from it. Nothing that
+    clone-pipeline did not make goes, nothing that a run uses, not the last proven backup of a
+    policy, and no S3 file.
     """
-    with opened() as session:
+    from clone_pipeline.defs.history import forget_runs, runs_to_forget
+    from clone_pipeline.launch import recorded_instance
+
+    with opened() as session, recorded_instance(session.settings) as instance:
         if not dry_run:
             session.must_write()
+            if not yes:
+                # Whether or not there is something to ask this time.
+                need_terminal("Remove what `--dry-run` lists?")
         policies = backup_policies(session.settings)
         plan = plan_sweep(session.stores, session.organization_id, policies)
+        now = session.stores.clock()
+        runs = 0 if instance is None else len(runs_to_forget(instance, now))
         if dry_run:
             report = SweepReport(removed=plan.removals, kept=plan.kept)
         else:
+            nothing = not (plan.removals or runs)
+            confirm(lambda: _question(session, plan, runs), yes=yes or nothing)
             report = run_sweep(session.stores, session.organization_id, policies, plan)
+            runs = 0 if instance is None else forget_runs(instance, now)
     if as_json:
-        print_json({"dry_run": dry_run, **report.to_json()})
+        print_json({"dry_run": dry_run, **report.to_json(), "runs_forgotten": runs})
     else:
         _print(report.to_json(), "Would be removed" if dry_run else "Removed")
+        if instance is not None:
+            would = "would be " if dry_run else ""
+            say(f"Dagster's record of runs: {counted({'runs': runs})} {would}forgotten.")
     if report.failed:
         raise SystemExit(FAILED)
+
+
+def _question(session: Session, plan: SweepPlan, runs: int) -> str:
+    """Says before what goes, and why."""
+    for entry in plan.removals:
+        tell(f"To be removed: {entry.sentence}")
+    doomed = [one for entry in plan.removals for one in entry.generations]
+    points = session.count_points(one.qdrant_collection for one in doomed)
+    going = counted({"generations": len(doomed), "points": points})
+    if runs:
+        going += f", and the record of {counted({'runs': runs})} that have had their time"
+    return f"Remove {going}?"
 
 
 def _print(rows: Mapping[str, list[dict[str, Any]]], removed: str) -> None:

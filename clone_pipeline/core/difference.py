@@ -1,10 +1,16 @@
-"""One way in which a clone is not what it should be: which resource, which field."""
+"""What differs between a clone and what it should be: which resource, which field.
+
+And the two ways to look for it: two streams side by side, and two JSON values place by place.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final, TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -56,19 +62,73 @@ class Differences:
         return f"{listed}{more}"
 
 
-def differing_fields(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
-    """The paths at which two JSON values differ; 1 and 1.0 and true are three values."""
-    if isinstance(expected, dict) and isinstance(actual, dict):
-        for key in dict.fromkeys([*expected, *actual]):
+def merged(
+    first: Iterable[A], second: Iterable[B], key: Callable[[Any], Any]
+) -> Iterator[tuple[A | None, B | None]]:
+    """Pairs of the same key; None stands for what one side lacks.
+
+    Both must be in the order of `key`. Holds one of each side.
+    """
+    left, right = iter(first), iter(second)
+    a, b = next(left, None), next(right, None)
+    while a is not None and b is not None:
+        at, other = key(a), key(b)
+        if at == other:
+            yield a, b
+            a, b = next(left, None), next(right, None)
+        elif at < other:
+            yield a, None
+            a = next(left, None)
+        else:
+            yield None, b
+            b = next(right, None)
+    while a is not None:
+        yield a, None
+        a = next(left, None)
+    while b is not None:
+        yield None, b
+        b = next(right, None)
+
+
+class Nothing:
+    """What stands where nothing stands; JSON's null is something."""
+
+
+NOTHING: Final = Nothing()
+
+
+def _is_same(first: Any, second: Any) -> bool:
+    """1 and 1.0 and true are three values."""
+    return type(first) is type(second) and bool(first == second)
+
+
+def differing_places(
+    first: Any, second: Any, path: str = "", same: Callable[[Any, Any], bool] = _is_same
+) -> Iterator[tuple[str, Any, Any]]:
+    """The paths at which two JSON values differ, and what stands there on either side: NOTHING
+    where nothing does.
+
+    `same` is asked of everything but two objects, and two lists of one length. A path begins with
+    `path`, and is that where the values differ as a whole.
+    """
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in dict.fromkeys([*first, *second]):
             place = f"{path}.{key}" if path else str(key)
-            if key not in actual:
-                yield f"{place} is missing"
-            elif key not in expected:
-                yield f"{place} is extra"
-            else:
-                yield from differing_fields(expected[key], actual[key], place)
-    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
-        for index, pair in enumerate(zip(expected, actual, strict=True)):
-            yield from differing_fields(*pair, f"{path}[{index}]")
-    elif type(expected) is not type(actual) or expected != actual:
-        yield f"{path or 'value'} differs"
+            one, other = first.get(key, NOTHING), second.get(key, NOTHING)
+            yield from differing_places(one, other, place, same)
+    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        for index, (one, other) in enumerate(zip(first, second, strict=True)):
+            yield from differing_places(one, other, f"{path}[{index}]", same)
+    elif first is NOTHING or second is NOTHING or not same(first, second):
+        yield path, first, second
+
+
+def differing_fields(expected: Any, actual: Any) -> Iterator[str]:
+    """What is wrong with a JSON value, place by place."""
+    for place, wanted, there in differing_places(expected, actual):
+        if there is NOTHING:
+            yield f"{place} is missing"
+        elif wanted is NOTHING:
+            yield f"{place} is extra"
+        else:
+            yield f"{place or 'value'} differs"

@@ -14,26 +14,36 @@ CloneError                   one clear sentence; `code` is for machines
   WorkError                  not the caller's fault (CLI exit code 1, HTTP 5xx)
     StoreUnavailable         a store cannot be reached now: may be tried again
     StorageFailed            a disk is full or read-only
+    UnreadableRecord         another service wrote a row that cannot be read
     LeaseLost                another run took this clone over; this one must stop
     VerificationFailed       the copy differs from what was read, also after a repair
 
-Errors carry fields, so that metadata, JSON and tests read fields, not text.
+Errors carry fields, so that metadata, JSON and tests read fields, not text. What a sentence says
+of an option or a command is a part of its own, so that each door says it in its own words.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from .secrets import mask, without
+from .words import Part, as_text
+
 
 class CloneError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of everything this package raises on purpose.
+
+    `said` are the parts of the sentence; in `message` options are fields of the request.
+    """
 
     code = "clone_failed"
 
-    def __init__(self, message: str, **details: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.details = details
+    def __init__(self, *said: Part, **details: Any) -> None:
+        # It may quote an address, and ends in logs and metadata.
+        self.said = tuple(mask(part) if isinstance(part, str) else part for part in said)
+        self.message = mask(as_text(self.said))
+        super().__init__(self.message)
+        self.details = without(details)
 
 
 class RequestError(CloneError):
@@ -98,6 +108,21 @@ class StoreUnavailable(WorkError):
 
 class StorageFailed(WorkError):
     code = "storage_failed"
+
+
+class UnreadableRecord(WorkError):
+    """`kind` and `id` name the resource, `reason` says what is wrong with its row."""
+
+    code = "unreadable_record"
+
+    def __init__(self, kind: str, identity: str, reason: str) -> None:
+        super().__init__(
+            f"The {kind} {identity!r} cannot be read from the catalog: {reason}; whoever wrote it "
+            "has to put it right.",
+            kind=kind,
+            id=identity,
+            reason=reason,
+        )
 
 
 class LeaseLost(WorkError):

@@ -5,29 +5,15 @@ from __future__ import annotations
 import hashlib
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from .kinds import KINDS, IdForm
 from .references import IdMap
 
 _ALPHABET = string.ascii_letters + string.digits
 
 
-@dataclass(frozen=True)
-class IdForm:
-    """How the platform writes ids of one kind: documented prefix and number of characters."""
-
-    prefix: str
-    length: int
-
-
-ID_FORMS = {
-    "namespace": IdForm("ns_", 10),
-    "bucket": IdForm("bkt_", 8),
-    "collection": IdForm("col_", 10),
-    "retriever": IdForm("ret_", 14),
-    "taxonomy": IdForm("tax_", 12),
-}
+ID_FORMS = {"namespace": IdForm("ns_", 10), **{kind.name: kind.id_form for kind in KINDS}}
 
 
 def derive(
@@ -66,6 +52,7 @@ def id_map_to_json(ids: IdMap) -> dict[str, Any]:
         "names": {kind: sorted(names) for kind, names in ids.names.items()},
         "left_out": {kind: sorted(names) for kind, names in ids.left_out.items()},
         "restored_from": ids.restored_from,
+        "foreign_payloads": ids.foreign_payloads,
     }
 
 
@@ -77,4 +64,5 @@ def id_map_from_json(values: Mapping[str, Any]) -> IdMap:
         names={kind: frozenset(names) for kind, names in values["names"].items()},
         left_out={kind: frozenset(names) for kind, names in values["left_out"].items()},
         restored_from=values.get("restored_from"),
+        foreign_payloads=values.get("foreign_payloads", False),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from .errors import Forbidden
+
 Role = Literal["admin", "member", "read"]
 ROLES: tuple[Role, ...] = ("admin", "member", "read")
 
@@ -37,3 +39,9 @@ class Principal:
 
 
 LOCAL_OPERATOR = Principal(organization_id=None, role="admin", key_id=None)
+
+
+def require_writer(principal: Principal) -> None:
+    """Raises Forbidden."""
+    if not principal.may_write():
+        raise Forbidden(f"A key with role {principal.role!r} may look, but not change anything.")

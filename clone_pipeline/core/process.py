@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import psutil
 
@@ -24,7 +25,11 @@ class Holder:
 
     @classmethod
     def current(cls) -> Holder:
-        pid = os.getpid()
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> Holder:
+        """A process of this host that runs."""
         return cls(_host(), pid, _started(pid) or 0.0)
 
     def is_dead(self) -> bool | None:
@@ -36,6 +41,23 @@ class Holder:
         except psutil.AccessDenied:
             return None
         return started is None or abs(started - self.started) > _SAME_START_SECONDS
+
+
+def silence(
+    heartbeat_at: datetime,
+    seen_heartbeat_at: datetime | None,
+    seen_at: datetime | None,
+    now: datetime,
+) -> timedelta:
+    """For how long nothing was heard of a holder.
+
+    A heartbeat that is still to come by the reader's clock, because one of the two clocks was set,
+    tells nothing. Then it counts since when the reader has known of that heartbeat (see
+    `ledger.note_heartbeats`), and a first look makes that now.
+    """
+    if seen_heartbeat_at == heartbeat_at and seen_at is not None and seen_at <= now:
+        return now - seen_at
+    return max(now - heartbeat_at, timedelta(0))
 
 
 def _started(pid: int) -> float | None:

@@ -10,14 +10,28 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .errors import InvalidRequest
+from .kinds import ResourceKind
+from .text import fault, storable
+from .words import Option, Part
+
+# The bounds of every door: the command line, the API, the Launchpad and the policies file. Nothing
+# is planned for more than ten years, and a date can hold them.
+LONGEST_DAYS = 3650
+LONGEST_SECONDS = LONGEST_DAYS * 86400
+LONGEST_NAME, LONGEST_ID, LONGEST_DESCRIPTION = 64, 128, 10_000
+LONGEST_ALIAS = 200
+_NOT_IN_NAMES = '<>:"/\\|?*'
+FASTEST_POINTS = 10_000_000
+LARGEST_NUMBER = 2**31 - 1  # of a version, a generation or a count
 
 
 class IncludeResources(BaseModel):
     """Which resource types come along. Buckets and objects always do."""
 
+    # Mixpeek's contract, so the switches of `KINDS` are spelled out here.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     collections: bool = Field(True, description="Collections, with every point and its vectors.")
@@ -31,11 +45,11 @@ class CloneRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     namespace_identifier: str = Field(
-        min_length=1, description="The source namespace: its id or its name."
+        min_length=1, max_length=LONGEST_ID, description="The source namespace: its id or its name."
     )
     namespace_name: str = Field(
         min_length=1,
-        max_length=64,
+        max_length=LONGEST_NAME,
         description="Name of the new namespace, 1 to 64 characters, unique in the organization.",
     )
     mode: Literal["copy", "branch"] = Field(
@@ -45,13 +59,20 @@ class CloneRequest(BaseModel):
         IncludeResources(), description="Which resource types to clone."
     )
     description: str | None = Field(
-        None, description="Description of the new namespace; empty copies the source's."
+        None,
+        max_length=LONGEST_DESCRIPTION,
+        description="Description of the new namespace; empty copies the source's.",
     )
     source_organization_id: str | None = Field(
-        None, description="Organization of the source, when it is another one (admin only)."
+        None,
+        max_length=LONGEST_ID,
+        description="Organization of the source, when it is another one (admin only).",
     )
     ttl_seconds: int | None = Field(
-        None, ge=60, description="The new namespace expires after this many seconds (at least 60)."
+        None,
+        ge=60,
+        le=LONGEST_SECONDS,
+        description="The new namespace expires after this many seconds (at least 60).",
     )
     preserve_resource_ids: bool = Field(
         False,
@@ -77,8 +98,16 @@ class CloneRequest(BaseModel):
         False,
         description="Let `replace` take a namespace that is not our own clone of the same source.",
     )
+    alias: str | None = Field(
+        None,
+        max_length=LONGEST_ALIAS,
+        description="A Qdrant alias that stands for the clone, and after a refresh or a rollback "
+        "for what is live then; it needs a Qdrant server.",
+    )
     organization_id: str | None = Field(
-        None, description="Where the clone lands; empty is the launcher's organization."
+        None,
+        max_length=LONGEST_ID,
+        description="Where the clone lands; empty is the launcher's organization.",
     )
     lane: Literal["auto", "stream", "native"] = Field(
         "auto", description="How points travel: through us, or inside Qdrant."
@@ -92,11 +121,30 @@ class CloneRequest(BaseModel):
     max_points_per_second: int | None = Field(
         None,
         ge=1,
+        le=FASTEST_POINTS,
         description="Upper bound on the rate at which points are read and written (at least 1).",
     )
     concurrent_slices: int | None = Field(
         None, ge=1, le=64, description="How many slices of the points are copied at once (1 to 64)."
     )
+
+    @field_validator("description", "source_organization_id", "organization_id", "alias")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None
+
+    @field_validator("alias")
+    @classmethod
+    def _is_a_name(cls, value: str | None) -> str | None:
+        """As Qdrant 1.18 wants the name of a collection (`validate_collection_name`)."""
+        wrong = {character for character in value or "" if character in _NOT_IN_NAMES}
+        if wrong or not (value or "x").isprintable():
+            raise ValueError(f"it must not have any of {' '.join(_NOT_IN_NAMES)}, as Qdrant has it")
+        return value
+
+    def includes(self, kind: ResourceKind) -> bool:
+        """Whether it asks for a resource type, or that one always comes along."""
+        return kind.switch is None or bool(getattr(self.include_resources, kind.switch))
 
     def content(self) -> dict[str, Any]:
         """What of the source stands in the clone, whatever it is called and however it is made."""
@@ -106,6 +154,7 @@ class CloneRequest(BaseModel):
             "preserve_resource_ids",
             "restore",
             "on_dangling",
+            "alias",
         }
         return self.model_dump(include=fields)
 
@@ -117,34 +166,45 @@ class CloneRequest(BaseModel):
         left_out = {"verify", "verify_objects", "max_points_per_second", "concurrent_slices"}
         if not self.restore:
             left_out.add("restore")  # clones that were begun before there was this option
+        if self.alias is None:
+            left_out.add("alias")  # as well
         text = json.dumps(self.model_dump(exclude=left_out), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def parse_request(values: dict[str, Any]) -> CloneRequest:
     """The request from plain values. Raises InvalidRequest: one sentence on the first mistake."""
+    for field, value in values.items():
+        # What is only looked up is not there.
+        text = isinstance(value, str) and field != "namespace_identifier"
+        if text and (wrong := fault(value)) is not None:
+            raise InvalidRequest(f"`{field}` {wrong}.")
     try:
         request = CloneRequest.model_validate(values)
     except ValidationError as error:
-        raise InvalidRequest(_sentence(error)) from None
+        raise InvalidRequest(*_sentence(error)) from None
     if request.mode == "branch":
         raise InvalidRequest(
-            "mode: `branch` (copy-on-write) is not available, because Qdrant cannot share segments "
-            "between collections; use `copy`."
+            Option("mode", "branch"),
+            " (copy-on-write) is not available, because Qdrant cannot share segments between "
+            "collections; use `copy`.",
         )
     return request
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError) -> list[Part]:
     first = error.errors(include_url=False)[0]
     path = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         model = IncludeResources if path.startswith("include_resources.") else CloneRequest
         accepted = ", ".join(model.model_fields)
-        return f"Unknown option `{path}`; accepted are: {accepted}."
+        return [f"Unknown option `{path}`; accepted are: {accepted}."]
     if first["type"] == "missing":
-        return f"`{path}` is required: {CloneRequest.model_fields[path].description}"
+        return [Option(path), f" is required: {CloneRequest.model_fields[path].description}"]
     got = json.dumps(first["input"], default=str, ensure_ascii=False)
+    if not storable(got):
+        got = json.dumps(first["input"], default=str)
     if len(got) > 80:
         got = f"{got[:77]}..."
-    return f"`{path}` is not usable: {first['msg'][0].lower()}{first['msg'][1:]} (got {got})."
+    message = first["msg"].removeprefix("Value error, ")
+    return [Option(path), f" is not usable: {message[0].lower()}{message[1:]} (got {got})."]

@@ -14,19 +14,22 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from . import ledger, reserve
 from .catalog import namespaces as catalog
-from .catalog.namespaces import Namespace
-from .discard import delete_clone
+from .catalog.namespace import Namespace
 from .errors import CloneError, Conflict, NotFound, StoreUnavailable, VerificationFailed
-from .holdings import Holdings
-from .ledger import Clone
+from .generations.delete import delete_clone
+from .generations.holdings import Holdings
+from .generations.retention import counting
+from .ledger import clones as ledger
+from .ledger.clones import Clone
+from .plan import begin, dry_run
 from .principal import Principal
 from .report import STEPS
 from .request import CloneRequest
 from .steps import run_step
 from .stores import Stores
-from .vectors.port import Point, VectorStore
+from .vectors.point import Point
+from .vectors.port import VectorStore
 from .verify import verify_sealed
 
 # A scratch namespace that a killed test left behind is swept after a day.
@@ -68,18 +71,16 @@ class RestoreTest:
 def choose_backup(
     connection: Connection, organization_id: str | None, identifier: str, now: datetime
 ) -> Namespace:
-    """The newest proven backup of the policy of that name, else the backup with that name or id.
+    """The newest backup that counts of the policy of that name, else the backup with that name or
+    id.
 
     Raises NotFound, Conflict for a namespace that is no backup.
     """
-    backups = Holdings.read(connection, organization_id, now).backups()
-    of_policy = [
-        one for (_, policy), found in backups.items() if policy == identifier for one in found
-    ]
-    proven = [one.namespace for one in of_policy if one.is_proven]
-    if proven:
-        return max(proven, key=lambda namespace: namespace.key)
-    if of_policy:
+    holdings = Holdings.read(connection, organization_id, now)
+    newest_first = holdings.newest_backups(identifier)[::-1]
+    if count := counting(holdings.as_backups(newest_first)):
+        return catalog.by_key(connection, count[0].sequence)
+    if newest_first:
         raise NotFound(f"No backup of the policy {identifier!r} is proven yet.")
     if catalog.find(connection, organization_id, identifier) is None:
         raise NotFound(f"There is no backup {identifier!r}, and none of a policy of that name yet.")
@@ -128,7 +129,7 @@ def run_restore_test(
         backup=backup.name,
         clone_id=clone.clone_id,
         organization_id=backup.organization_id,
-        policy=ledger.backup_policy(clone.policy, clone.request),
+        policy=clone.backup_policy,
         tested_at=now,
         good=good,
         sentence=sentence,
@@ -169,7 +170,7 @@ def _plan_restore(
     home = clone.plan["source"]["organization_id"]  # where it would be restored
     name = _scratch_name(clone.clone_id)
     request = _request(backup, clone, name, restore=True, organization_id=home)
-    plan = reserve.plan(stores, request, principal)
+    plan = dry_run.plan(stores, request, principal)
     return {"put_back": len(plan.reinstated.put_back), "by_hand": len(plan.reinstated.by_hand)}
 
 
@@ -182,7 +183,7 @@ def _copy_and_search(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     request = _request(backup, clone, _scratch_name(run_id), ttl_seconds=_SCRATCH_STAYS)
-    scratch = reserve.begin(stores, request, principal, run_id)
+    scratch = begin.begin(stores, request, principal, run_id)
     try:
         for step in STEPS[1:]:
             say(f"{step} of {scratch.namespace_name}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from .catalog.namespaces import Namespace
+from .catalog.namespace import Namespace
 from .stores import Stores
 from .vectors.empty import EmptyStore
+from .vectors.point import CollectionConfig
 from .vectors.port import VectorStore
 
 
@@ -19,3 +20,15 @@ def open_source(
         empty: VectorStore = EmptyStore(source.qdrant_config or {}, embedded=target.embedded)
         return nullcontext(empty)
     return stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key)
+
+
+def read_config(
+    store: VectorStore, source: Namespace, collection: str | None = None
+) -> CollectionConfig:
+    """The source's Qdrant configuration: the server's word; embedded, what was once asked for.
+
+    `collection` where the namespace names an alias of it.
+    """
+    if store.embedded and source.qdrant_config is not None:
+        return source.qdrant_config
+    return store.read_config(collection or source.qdrant_collection)

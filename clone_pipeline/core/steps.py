@@ -7,17 +7,25 @@ from dataclasses import replace
 
 from sqlalchemy import update
 
-from . import ledger
 from .catalog.schema import clones, namespaces
-from .kinds import KINDS, ResourceKind
-from .lease import Lease, step_out, take_over
-from .points import copy_points
+from .generations.alias import settle_clone
+from .generations.publish import publish
+from .kinds import BUCKET, KINDS, ResourceKind
+from .ledger import clones as ledger
+from .ledger.lease import Lease, step_out, take_over
+from .ledger.meter import Meter
+from .ledger.work import Work
+from .points.step import copy_points
 from .process import Holder
-from .publish import publish
+from .records.objects import clone_buckets
+from .records.small import clone_small
 from .report import StepReport
 from .stores import Stores
 from .verify import verify_clone
-from .work import Work
+
+
+def _silent(_: object) -> None:
+    return None
 
 
 def run_step(
@@ -27,13 +35,31 @@ def run_step(
     step: str,
     *,
     process_goes_on: bool,
+    tell: Callable[[str], None] = _silent,
 ) -> StepReport:
     """The report of a step, which is done now unless the ledger says that it was done before.
 
     `step` is its op's name; `process_goes_on`: this process will run the run's next step too.
+    `tell` hears at least every half minute how far points are, from a thread of its own.
     Raises InProgress when another run has the clone, Conflict when it was discarded, and whatever
     the step raises.
     """
+    report = _run(stores, clone_id, run_id, step, process_goes_on=process_goes_on, tell=tell)
+    if step == "publish_clone":
+        # After the catalog, and again where a run that has published it died before this.
+        settle_clone(stores, clone_id)
+    return report
+
+
+def _run(
+    stores: Stores,
+    clone_id: str,
+    run_id: str,
+    step: str,
+    *,
+    process_goes_on: bool,
+    tell: Callable[[str], None],
+) -> StepReport:
     started = stores.clock()
     with stores.catalog.write() as connection:
         clone = ledger.get(connection, clone_id, lock=True)
@@ -45,11 +71,23 @@ def run_step(
     try:
         if step in reports:
             return replace(reports[step], resumed=True)
-        with lease.kept_alive():
-            return _FUNCTIONS[step](Work(stores, clone, lease, started))
+        work = Work(stores, clone, lease, started, Meter(stores.clock))
+        with lease.kept_alive(), work.meter.watched(tell, _note_of(work, step)):
+            return _FUNCTIONS[step](work)
     finally:
         if clone.status == "failed" or not process_goes_on:
             step_out(lease)
+
+
+def _note_of(work: Work, step: str) -> Callable[[int], None]:
+    """How far the proof is, for other processes. Of what is copied the slices tell."""
+
+    def note(points: int) -> None:
+        with work.lease.write() as connection:
+            mine = clones.c.clone_id == work.clone.clone_id
+            connection.execute(update(clones).where(mine).values(points_proven=points))
+
+    return note if step == "verify_clone" else _silent
 
 
 def clone_config(work: Work) -> StepReport:
@@ -83,9 +121,10 @@ def clone_config(work: Work) -> StepReport:
 
 def clone_kind(work: Work, kind: ResourceKind) -> StepReport:
     """Clones one resource type, or says that it was not asked for."""
-    if kind.requested(work.request):
-        return kind.clone(work, kind)
-    return work.skip(kind.step, {kind.plural: 0})
+    if not work.request.includes(kind):
+        return work.skip(kind.step, {kind.plural: 0})
+    clone = clone_buckets if kind is BUCKET else clone_small
+    return clone(work, kind)
 
 
 def _clone_kind(kind: ResourceKind) -> Callable[[Work], StepReport]:

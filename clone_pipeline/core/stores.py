@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .catalog.engine import Catalog
 from .objects.s3 import ObjectStore
 from .vectors.port import VectorStore
+
+if TYPE_CHECKING:
+    from .vectors.server import ServerStore
 
 PATIENCE_SECONDS = 300.0
 
@@ -39,6 +43,9 @@ class VectorAddress:
 
 @dataclass(frozen=True)
 class Stores:
+    """`s3_endpoint_url`: None is AWS itself. `sleep` and `wait_seconds` are in seconds: for so long
+    the embedded Qdrant is waited for while another process has it, of which `on_wait` is told."""
+
     catalog: Catalog
     vector_address: VectorAddress
     s3_endpoint_url: str | None = None
@@ -46,7 +53,6 @@ class Stores:
     sleep: Callable[[float], None] = time.sleep
     new_id: Callable[[], str] = _new_id
     on_wait: Callable[[str], None] | None = None
-    # How long the embedded Qdrant is waited for while another process has it.
     wait_seconds: float = PATIENCE_SECONDS
 
     @contextmanager
@@ -83,7 +89,7 @@ class Stores:
     @contextmanager
     def server(
         self, qdrant_url: str | None, qdrant_api_key: str | None = None
-    ) -> Iterator[VectorStore | None]:
+    ) -> Iterator[ServerStore | None]:
         """The Qdrant server to read a namespace from, its own or the deployment's; None where its
         points are in the embedded store."""
         where = self.vector_address
@@ -106,7 +112,7 @@ class Stores:
 # The client takes most of a second to import, which commands without vectors need not wait for.
 
 
-def _open_server(url: str, api_key: str | None, grpc_port: int | None) -> VectorStore:
+def _open_server(url: str, api_key: str | None, grpc_port: int | None) -> ServerStore:
     from .vectors.server import ServerStore
 
     return ServerStore.open(url, api_key, grpc_port=grpc_port)

@@ -7,11 +7,15 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from clone_pipeline.core.text import storable
+
 Path = tuple[str | int, ...]
 
 # Far more than anybody writes: aliases of aliases make a small file a large one.
 MOST_VALUES = 100_000
+_DEEPEST = 50
 _LARGEST = 2**63
+_MERGE = "tag:yaml.org,2002:merge"  # the key `<<`
 
 
 class NotYaml(Exception):
@@ -65,6 +69,8 @@ class Document:
         if id(node) in self._open:
             self._note(path, line, "The value contains itself.")
             return None
+        if len(self._open) == _DEEPEST:
+            raise NotYaml("it is nested too deeply", line)
         self._open.append(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -77,24 +83,38 @@ class Document:
             self._open.pop()
 
     def _read_mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        own: list[tuple[str, yaml.Node, yaml.Node]] = []
         seen: dict[str, int] = {}
-        for key, _ in node.value:
-            line, name = key.start_mark.line + 1, str(key.value)
-            if name in seen and name != "<<":
-                self._note(
-                    (*path, name), line, f"`{name}` stands here and in line {seen[name]}; keep one."
-                )
-            seen[name] = line
-        try:
-            self._scalars.flatten_mapping(node)  # puts the keys of `<<: *anchor` in
-        except yaml.YAMLError as error:
-            self._note(path, node.start_mark.line + 1, f"{_not_yaml(error).reason}.")
-        found: dict[str, Any] = {}
         for key, value in node.value:
-            name = str(key.value)
+            line, name = key.start_mark.line + 1, str(key.value)
+            if key.tag == _MERGE:
+                merged = self._read_merged(value, path) | merged
+            elif not isinstance(key, yaml.ScalarNode) or not storable(name):
+                self._note(path, line, "A key must be plain text.")
+            else:
+                own.append((name, key, value))
+                if name in seen:
+                    twice = f"`{short(name)}` stands here and in line {seen[name]}; keep one."
+                    self._note((*path, name), line, twice)
+                seen[name] = line
+        found = merged
+        for name, key, value in own:
             inner = (*path, name)
             self._lines[inner] = key.start_mark.line + 1
             found[name] = self._read(value, inner)
+        return found
+
+    def _read_merged(self, node: yaml.Node, path: Path) -> dict[str, Any]:
+        """What `<<` puts in: a mapping, or several of which the first one wins."""
+        several = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        found: dict[str, Any] = {}
+        for one in several:
+            if isinstance(one, yaml.MappingNode):
+                found = (self._read(one, path) or {}) | found
+            else:
+                line = node.start_mark.line + 1
+                self._note(path, line, "`<<` takes a mapping, or a list of mappings.")
         return found
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
@@ -109,14 +129,22 @@ class Document:
         ):  # a tag that does not fit, as `!!bool maybe`
             reason = f"{node.value[:40]!r} is no value of the type {node.tag.rpartition(':')[2]}"
         else:
-            if not isinstance(value, int) or abs(value) < _LARGEST:
+            if isinstance(value, int) and abs(value) >= _LARGEST:
+                reason = "the number is too large"
+            elif isinstance(value, str) and not storable(value):
+                reason = "the text has a character in it that cannot be stored"
+            else:
                 return value
-            reason = "the number is too large"
         self._note(path, node.start_mark.line + 1, f"{reason[0].upper()}{reason[1:]}.")
         return None
 
     def _note(self, path: Path, line: int, sentence: str) -> None:
         self.mistakes.append(Mistake(path, line, sentence))
+
+
+def short(text: str) -> str:
+    """For a sentence, which must not be as long as what it is about."""
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _not_yaml(error: yaml.YAMLError) -> NotYaml:

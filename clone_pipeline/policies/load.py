@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import stat
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,13 +14,17 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from clone_pipeline.policies.lines import Document, NotYaml
+from clone_pipeline.policies.lines import Document, NotYaml, short
 from clone_pipeline.policies.models import REFUSED, BackupPolicy, PoliciesFile, RefreshPolicy
 
 _SECTIONS: dict[str, type[BackupPolicy] | type[RefreshPolicy]] = {
     "backups": BackupPolicy,
     "refreshes": RefreshPolicy,
 }
+# Far more than anybody writes.
+_LARGEST_FILE = 2**20
+_MOST_POLICIES = 1000
+_MOST_PROBLEMS = 100
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 # What our own definitions are called.
 _OURS = {
@@ -75,7 +81,7 @@ def read_policies(file: Path | None) -> Policies:
     if file is None:
         return Policies()
     try:
-        content = file.read_bytes()
+        content = _read_file(file)
     except OSError as error:
         sentence = f"CLONE_POLICIES cannot be read: {error.strerror}."
         return Policies(problems=(Problem(str(file), None, sentence),))
@@ -90,9 +96,28 @@ def read_policies(file: Path | None) -> Policies:
     return Policies(
         tuple(one for one in reader.found if isinstance(one, BackupPolicy)),
         tuple(one for one in reader.found if isinstance(one, RefreshPolicy)),
-        tuple(sorted(reader.problems, key=lambda problem: problem.line or 0)),
+        _bounded(sorted(reader.problems, key=lambda problem: problem.line or 0)),
         version,
     )
+
+
+def _read_file(file: Path) -> bytes:
+    """Raises OSError. A FIFO would keep whoever reads it waiting, and a device never ends."""
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
+        status = os.fstat(opened.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "it is no ordinary file")
+        content = opened.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise OSError(0, f"it is larger than {_LARGEST_FILE:,} bytes")
+    return content
+
+
+def _bounded(problems: list[Problem]) -> tuple[Problem, ...]:
+    told, rest = problems[:_MOST_PROBLEMS], problems[_MOST_PROBLEMS:]
+    if rest:
+        told.append(Problem(rest[0].file, rest[0].line, f"And {len(rest):,} more mistakes."))
+    return tuple(told)
 
 
 class _Reader:
@@ -155,6 +180,8 @@ class _Reader:
             )
         if _is_reserved(name):
             return f"`name` {name!r} means something else in Dagster; choose another."
+        if len(self.found) == _MOST_POLICIES:
+            return f"A file takes at most {_MOST_POLICIES:,} policies."
         if name in self._lines:
             return f"The name {name!r} is taken by the policy in line {self._lines[name]}."
         for other in self.found:
@@ -197,7 +224,7 @@ def _may_be_same(one: str | None, other: str | None) -> bool:
 
 
 def _unknown(key: str, model: type[BaseModel]) -> str:
-    return f"Unknown key `{key}`; accepted are: {', '.join(model.model_fields)}."
+    return f"Unknown key `{short(key)}`; accepted are: {', '.join(model.model_fields)}."
 
 
 def _sentence(error: Any, model: type[BaseModel], section: str) -> str:
@@ -212,8 +239,7 @@ def _sentence(error: Any, model: type[BaseModel], section: str) -> str:
         reason = str(error["ctx"]["error"])
         return f"{reason[0].upper()}{reason[1:]}."
     got = json.dumps(error["input"], default=str, ensure_ascii=False)
-    got = got if len(got) <= 80 else f"{got[:77]}..."
-    return f"`{key}` is not usable: {error['msg'][0].lower()}{error['msg'][1:]} (got {got})."
+    return f"`{key}` is not usable: {error['msg'][0].lower()}{error['msg'][1:]} (got {short(got)})."
 
 
 def _refused(path: list[str], section: str) -> str | None:

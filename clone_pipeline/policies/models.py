@@ -8,9 +8,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
-from clone_pipeline.core.refresh import Rules
-from clone_pipeline.core.request import CloneRequest, IncludeResources
-from clone_pipeline.policies.names import check_template, render_name
+from clone_pipeline.core.refresh.decide import Rules
+from clone_pipeline.core.request import (
+    LONGEST_DAYS,
+    LONGEST_ID,
+    LONGEST_SECONDS,
+    CloneRequest,
+    IncludeResources,
+)
+from clone_pipeline.policies.names import check_template, is_rendered, render_name
 from clone_pipeline.policies.times import check_cron, check_timezone
 
 DEFAULT_NAME = "{source}_backup_{date}_{time}"
@@ -20,13 +26,9 @@ _SAID_ELSEWHERE = ("namespace_identifier", "namespace_name", "mode", "if_exists"
 
 
 # What Dagster takes for an owner.
-# What Dagster takes for an owner.
 _OWNER = re.compile(
     r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}|team:[A-Za-z0-9_.-]+", re.ASCII
 )
-# A bound for all durations: Dagster's own end much later, but with a traceback.
-_LONGEST_DAYS = 3650
-_LONGEST_SECONDS = _LONGEST_DAYS * 86400
 _MOST_KEPT = 1_000_000
 
 
@@ -34,12 +36,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class BackupIncludeResources(IncludeResources):
-    """Which resource types come along; a backup takes all of them by default."""
-
-    taxonomies: bool = Field(
-        True, description=IncludeResources.model_fields["taxonomies"].description
-    )
+_ALL_OF_THEM: dict[str, Any] = {
+    name: (bool, Field(True, description=info.description))
+    for name, info in IncludeResources.model_fields.items()
+}
+BackupIncludeResources: type[IncludeResources] = create_model(
+    "BackupIncludeResources",
+    __base__=IncludeResources,
+    __doc__="Which resource types come along; a backup takes all of them by default.",
+    **_ALL_OF_THEM,
+)
 
 
 def _options(name: str, without: tuple[str, ...], **changed: tuple[Any, Any]) -> type[BaseModel]:
@@ -57,15 +63,16 @@ def _bounds(info: Any) -> dict[str, Any]:
     return {
         name: getattr(bound, name)
         for bound in info.metadata
-        for name in ("ge", "le")
+        for name in ("ge", "le", "max_length")
         if hasattr(bound, name)
     }
 
 
 BackupOptions = _options(
     "BackupOptions",
-    ("adopt", "ttl_seconds"),
-    preserve_resource_ids=(bool, True),
+    ("adopt", "alias", "ttl_seconds"),
+    # Without them nothing can be restored from it.
+    preserve_resource_ids=(Literal[True], True),
     include_resources=(BackupIncludeResources, BackupIncludeResources()),
     # A backup counts only when it is proven.
     verify=(Literal["full"], "full"),
@@ -80,6 +87,7 @@ REFUSED = {
     "refreshed namespace stays.",
     "restore": "A policy does not take `restore`: two namespaces whose schedules act would result.",
     "mode": "A policy does not take `mode`: it always copies.",
+    "alias": "A backup does not take `alias`: each has a name of its own, and an alias is one's.",
     "adopt": "A backup does not take `adopt`: it never replaces anything.",
     "namespace_identifier": "A policy says `source` instead of `namespace_identifier`.",
     "namespace_name": "A backup says `name_template`, and a refresh `target`, instead of "
@@ -120,14 +128,17 @@ class RestoreTest(_Strict):
     max_age_days: int = Field(
         8,
         ge=1,
-        le=_LONGEST_DAYS,
+        le=LONGEST_DAYS,
         description="The check `restore_tested` fails when the last test is older.",
     )
 
-    @model_validator(mode="after")
-    def _is_usable(self) -> RestoreTest:
-        check_cron(self.cron)
-        return self
+    # Not of the whole model, which would check the default as well: that takes Dagster, and every
+    # command would wait for it.
+    @field_validator("cron")
+    @classmethod
+    def _is_cron(cls, cron: str) -> str:
+        check_cron(cron)
+        return cron
 
 
 class OnChange(_Strict):
@@ -136,13 +147,13 @@ class OnChange(_Strict):
     quiet_period_seconds: int = Field(
         300,
         ge=0,
-        le=_LONGEST_SECONDS,
+        le=LONGEST_SECONDS,
         description="The source must have been left alone for this long.",
     )
     minimum_interval_seconds: int = Field(
         3600,
         ge=0,
-        le=_LONGEST_SECONDS,
+        le=LONGEST_SECONDS,
         description="From the start of one refresh to the start of the next.",
     )
 
@@ -153,7 +164,11 @@ class _Policy(_Strict):
         max_length=100,
         description="Name of the policy: letters, digits and `_`, unique in the file.",
     )
-    source: str = Field(min_length=1, description="The namespace to clone: its id or its name.")
+    source: str = Field(
+        min_length=1,
+        max_length=LONGEST_ID,
+        description="The namespace to clone: its id or its name.",
+    )
     enabled: bool = Field(True, description="`false` stops it without taking it out of the file.")
     owners: list[str] = Field(
         [], description="Who answers for it, as Dagster shows: e-mail addresses, or `team:NAME`."
@@ -175,9 +190,10 @@ class BackupPolicy(_Policy):
     """A clone at fixed times, under a new name each time."""
 
     cron: str = Field(description="When: five fields, minute hour day month weekday.")
-    timezone: str = Field("UTC", description="Time zone of `cron` and of the names.")
+    timezone: str = Field("UTC", max_length=64, description="Time zone of `cron` and of the names.")
     name_template: str = Field(
         DEFAULT_NAME,
+        max_length=200,
         description="Name of each backup. `{source}`, `{policy}`, `{date}` (20261124) and `{time}` "
         "(0230) are filled in.",
     )
@@ -205,6 +221,17 @@ class BackupPolicy(_Policy):
             **options.model_dump(),
         }
 
+    def asks_for(self, request: CloneRequest) -> bool:
+        """Whether the request is one of the policy's own: a proven copy of its source, with the
+        source's ids, that expires by nothing but `keep`, and has a name that the policy gives."""
+        mine = CloneRequest.model_validate(self.request(request.namespace_name))
+        whose = {"namespace_identifier", "source_organization_id", "organization_id"}
+        what = {"include_resources", "preserve_resource_ids", "restore", "verify"}
+        same = whose | what | {"if_exists", "ttl_seconds"}
+        return request.model_dump(include=same) == mine.model_dump(include=same) and is_rendered(
+            request.namespace_name, self.name_template, self.source, self.name
+        )
+
     def clone_name(self, moment: datetime) -> str:
         """The name of the backup of a tick."""
         return render_name(self.name_template, self.source, self.name, moment, self.timezone)
@@ -224,11 +251,11 @@ class RefreshPolicy(_Policy):
     )
     on_change: OnChange | None = Field(None, description="Refresh when the source has changed.")
     cron: str | None = Field(None, description="Refresh at fixed times, whatever has changed.")
-    timezone: str = Field("UTC", description="Time zone of `cron`.")
+    timezone: str = Field("UTC", max_length=64, description="Time zone of `cron`.")
     max_age_seconds: int | None = Field(
         None,
         ge=60,
-        le=_LONGEST_SECONDS,
+        le=LONGEST_SECONDS,
         description="Refresh when the target is older than this, also if no change was noticed. "
         "Needs `on_change`.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from string import Formatter
 from zoneinfo import ZoneInfo
@@ -20,6 +21,15 @@ def render_name(template: str, source: str, policy: str, moment: datetime, timez
     local = moment.astimezone(ZoneInfo(timezone))
     time = f"{local:%H%M}{'b' if local.fold else ''}"
     return template.format(source=source, policy=policy, date=f"{local:%Y%m%d}", time=time)
+
+
+def is_rendered(name: str, template: str, source: str, policy: str) -> bool:
+    """Whether a name is one that the template gives for some tick."""
+    any_tick = {"date": "\0d", "time": "\0t"}
+    pattern = re.escape(template.format(source=source, policy=policy, **any_tick))
+    for placeholder, digits in (("\0d", "[0-9]{8}"), ("\0t", "[0-9]{4}b?")):
+        pattern = pattern.replace(re.escape(placeholder), digits)
+    return re.fullmatch(pattern, name) is not None
 
 
 def check_template(template: str, source: str, policy: str, cron: str) -> None:

@@ -9,37 +9,19 @@ from pathlib import Path
 import pytest
 
 from clone_pipeline.api.runs import Runs
-from clone_pipeline.core import ledger
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.api import dagster_process
 from clone_pipeline_tests.api.world import World, opened
-from clone_pipeline_tests.cli.prod import prod
-from clone_pipeline_tests.core.bundle.samples import write_bundle
+from clone_pipeline_tests.cli.prod import SECRET, make_world
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens there
 
 
 @pytest.fixture(scope="session")
 def made_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`prod` and `plain`; `staging`, a clone of prod; `half`, a clone that failed on the way;
-    `elsewhere` in another organization."""
-    folder = tmp_path_factory.mktemp("world")
-    home = folder / "home"
-    home.mkdir()
-    secret = {"qdrant_collection": "ns_prod000001_store", "qdrant_api_key": "qd-secret-5e1f0c"}
-    with harness.open_stores(home) as stores:
-        for number, files in enumerate(
-            (
-                prod(infrastructure=secret),
-                prod("ns_plain00001", "plain"),
-                prod("ns_elsewhere1", "elsewhere", "org_other"),
-            )
-        ):
-            harness.load(stores, write_bundle(folder / f"bundle{number}", files))
-        harness.clone(stores, "prod", "staging", include_resources=harness.everything())
-        begun = harness.clone(stores, "prod", "half", until="clone_collections")
-        ledger.fail(stores, begun.clone_id, str(begun.run_id), "The disk was full.")
-    return home
+    secret = {"qdrant_collection": "ns_prod000001_store", "qdrant_api_key": SECRET}
+    everything = harness.everything()
+    return make_world(tmp_path_factory.mktemp("world"), secret, include_resources=everything)
 
 
 @pytest.fixture(scope="session")

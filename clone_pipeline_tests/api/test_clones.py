@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from clone_pipeline.api.runs import Runs
-from clone_pipeline.core import ledger, reservation
 from clone_pipeline.core.errors import Conflict
-from clone_pipeline.core.reservation import settle
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.plan import reservation
+from clone_pipeline.core.plan.reservation import Waiting, settle
 from clone_pipeline.launch import clone_job
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.api.conftest import NOWHERE
@@ -153,14 +155,13 @@ def test_a_plan_writes_nothing(alone: World) -> None:
 def test_a_plan_on_a_server_counts_the_points(tmp_path: Path, qdrant_url: str) -> None:
     from clone_pipeline.core.stores import VectorAddress
     from clone_pipeline_tests.cli.prod import prod
-    from clone_pipeline_tests.core.bundle.samples import write_bundle
 
     where = {"vector_address": VectorAddress(tmp_path / "qdrant", url=qdrant_url)}
     with opened(tmp_path, Runs(NOWHERE), **where) as world:
         with world.stores.vectors() as vectors:
             vectors.delete("ns_apiserver1_store")
         files = prod("ns_apiserver1", "on_server")
-        harness.load(world.stores, write_bundle(tmp_path / "bundle", files))
+        harness.load(world.stores, files)
         body = {"namespace_name": "api_plan"}
         plan = world.ask("POST", "/v1/namespaces/on_server/clone/plan", json=body).json()
     assert plan["counts"]["points"] == 5
@@ -200,7 +201,7 @@ def test_a_run_whose_request_was_withdrawn_makes_nothing(alone: World) -> None:
     withdrawn = alone.ledger("api_late")
     assert withdrawn is not None
     before = contents(alone.home)
-    with pytest.raises(Conflict, match="was withdrawn before this run began"):
+    with pytest.raises(Conflict, match="was withdrawn before its run began"):
         ledger.claim(alone.stores, withdrawn.clone_id, "late-run")
     assert contents(alone.home) == before
 
@@ -277,13 +278,17 @@ def later(world: World, seconds: float) -> Any:
     return replace(world.stores, clock=lambda: clock() + timedelta(seconds=seconds))
 
 
+def waiting_for(clone: Clone) -> Waiting:
+    return Waiting(clone.clone_id, clone.run_id)
+
+
 def test_a_reservation_lasts_as_long_as_its_run_waits(world: World) -> None:
     world.clone("prod", namespace_name="api_waits")
     clone = world.ledger("api_waits")
     assert clone is not None
     for hours in range(1, 4):
         stores = later(world, hours * 3600)
-        assert settle(stores, clone.clone_id, clone.run_id, "under way") is None
+        assert settle(stores, waiting_for(clone), "under way") is None
         renewed = world.ledger("api_waits")
         assert renewed is not None
         assert renewed.is_held(stores.clock())
@@ -296,10 +301,22 @@ def test_a_reservation_whose_run_is_gone_has_failed(world: World) -> None:
         world.clone("prod", namespace_name=name)
         clone = world.ledger(name)
         assert clone is not None
-        told = settle(world.stores, clone.clone_id, clone.run_id, state)  # type: ignore[arg-type]
+        told = settle(world.stores, waiting_for(clone), state)  # type: ignore[arg-type]
         assert told is not None
         assert "ended before it began" in told
         assert world.ask("GET", f"/v1/namespaces/{name}").json()["clone_status"] == "failed"
+
+
+def test_a_run_that_comes_on_record_while_a_sensor_looks_is_not_taken_for_gone(
+    world: World,
+) -> None:
+    """The sensor has read that there is none yet."""
+    answer = world.clone("prod", namespace_name="api_looked_at").json()
+    clone = world.ledger("api_looked_at")
+    assert clone is not None
+    assert settle(world.stores, Waiting(clone.clone_id, None), "none") is None
+    assert settle(later(world, 61), Waiting(clone.clone_id, None), "none") is None
+    assert world.ask("GET", f"/v1/tasks/{answer['task_id']}").json()["status"] == "PENDING"
 
 
 def test_a_reservation_that_asked_for_no_run_is_given_up(world: World) -> None:
@@ -310,21 +327,10 @@ def test_a_reservation_that_asked_for_no_run_is_given_up(world: World) -> None:
 
     caller = Principal("org_acme", "member", "key_1")
     clone = reservation.reserve_for_run(world.stores, parse_request(request), caller)
-    assert settle(world.stores, clone.clone_id, None, "none") is None
-    told = settle(later(world, 61), clone.clone_id, None, "none")
+    assert settle(world.stores, waiting_for(clone), "none") is None
+    told = settle(later(world, 61), waiting_for(clone), "none")
     assert told == "No run was asked for; ask for the clone again."
     assert world.ask("GET", "/v1/namespaces/api_died").status_code == 404
-
-
-def test_a_run_that_was_asked_for_and_not_recorded_is_found_again(world: World) -> None:
-    from clone_pipeline.core.principal import Principal
-    from clone_pipeline.core.request import parse_request
-
-    request = {"namespace_identifier": "prod", "namespace_name": "api_found"}
-    caller = Principal("org_acme", "member", "key_1")
-    clone = reservation.reserve_for_run(world.stores, parse_request(request), caller)
-    assert settle(world.stores, clone.clone_id, "its-run", "under way") is None
-    assert world.ask("GET", "/v1/namespaces/api_found").json()["clone_task_id"] == "its-run"
 
 
 # ---- Idempotency-Key -------------------------------------------------------------------------

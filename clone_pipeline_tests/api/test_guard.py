@@ -16,6 +16,8 @@ from clone_pipeline.core.catalog.schema import clones
 from clone_pipeline_tests.api.conftest import NOWHERE
 from clone_pipeline_tests.api.world import World, key, opened
 
+pytestmark = pytest.mark.outside
+
 LIMIT_HEADERS = {
     "x-ratelimit-limit",
     "x-ratelimit-remaining",

@@ -16,7 +16,6 @@ from clone_pipeline_tests import harness
 from clone_pipeline_tests.api.test_clones import runs_of
 from clone_pipeline_tests.api.world import World, opened
 from clone_pipeline_tests.cli.prod import prod
-from clone_pipeline_tests.core.bundle.samples import write_bundle
 
 REQUESTS = 200
 
@@ -32,7 +31,7 @@ def shared(
         return
     url = request.getfixturevalue("postgres_url")
     with opened(tmp_path, Runs(queue), catalog_url=url) as world:
-        harness.load(world.stores, write_bundle(tmp_path / "bundle", prod()))
+        harness.load(world.stores, prod())
         yield world
 
 

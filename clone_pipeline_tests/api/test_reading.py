@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from clone_pipeline.core.catalog.namespace import UNREADABLE
 from clone_pipeline_tests.api.world import World
 from clone_pipeline_tests.cli.prod import COUNTS, SECRET, WEBHOOK_SECRET
 
@@ -245,3 +247,28 @@ def test_no_answer_and_no_log_holds_a_secret(
         assert secret not in said
         assert secret not in caplog.text
     assert "qdrant_collection" in said
+
+
+def test_what_another_service_has_spoilt_is_listed_with_the_others(alone: World) -> None:
+    bucket = alone.ask("GET", "/v1/buckets", headers=IN_PROD).json()["results"][0]["bucket_id"]
+    with alone.stores.catalog.write() as connection:
+        connection.execute(
+            text("UPDATE namespaces SET document = '{' WHERE namespace_name = 'plain'")
+        )
+        connection.execute(
+            text(
+                "UPDATE buckets SET document = '[]' WHERE bucket_id = :bucket AND namespace_key = "
+                "(SELECT namespace_key FROM namespaces WHERE namespace_name = 'prod')"
+            ),
+            {"bucket": bucket},
+        )
+    assert names(alone) == ["half", "plain", "prod", "staging"]
+    answer = alone.ask("GET", "/v1/namespaces/plain")
+    assert answer.status_code == 500
+    assert "'ns_plain00001' cannot be read" in answer.json()["error"]["message"]
+    listed = alone.ask("GET", "/v1/buckets", headers=IN_PROD).json()["results"]
+    assert len(listed) == COUNTS["buckets"]
+    assert [one["bucket_id"] for one in listed if UNREADABLE in one] == [bucket]
+    answer = alone.ask("GET", f"/v1/buckets/{bucket}", headers=IN_PROD)
+    assert answer.status_code == 500
+    assert f"The bucket '{bucket}' cannot be read" in answer.json()["error"]["message"]

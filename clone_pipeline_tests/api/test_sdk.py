@@ -14,9 +14,11 @@ from mixpeek._client import client as hand_written
 from mixpeek._client.client import MixpeekAPIError
 from mixpeek.models import CloneNamespaceRequest, ListNamespacesRequest, ListTasksRequest
 
-from clone_pipeline.demo.run import FOLDER, SOURCE
+from clone_pipeline.cli.demo import FOLDER, SOURCE
 from clone_pipeline_tests.api.live import Live, serving
 from clone_pipeline_tests.ui.dev import Project, wait_until
+
+pytestmark = pytest.mark.outside
 
 DEMO = SOURCE["namespace_name"]
 COUNTS = {
@@ -203,7 +205,9 @@ def test_too_many_requests_are_told_and_waited_for(
         with pytest.raises(MixpeekAPIError) as told:
             client.namespaces.clone(DEMO, namespace_name="sdk_limited")
         assert told.value.status == 429
-        # It has waited as long as it was told to, within its own bounds.
-        (waited,) = waits
-        assert 1 <= waited <= 30
+        # It has waited as long as it was told to, within its own bounds: once or twice, by how much
+        # of the minute is left.
+        assert waits
+        assert all(1 <= waited <= 30 for waited in waits)
+        assert sum(waits) <= 45
         assert told.value.retry_after

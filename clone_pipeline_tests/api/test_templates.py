@@ -12,8 +12,7 @@ from clone_pipeline.core.stores import VectorAddress
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.api.conftest import NOWHERE
 from clone_pipeline_tests.api.world import World, opened
-from clone_pipeline_tests.cli.prod import prod
-from clone_pipeline_tests.core.bundle.samples import write_bundle
+from clone_pipeline_tests.cli.prod import contents, prod
 
 TEMPLATES = "/v1/templates/namespaces"
 CONFIGURATION = {"collections": 2, "retrievers": 1, "taxonomies": 1, "buckets": 2}
@@ -98,7 +97,7 @@ def test_on_a_server_the_configuration_is_the_servers(
         with world.stores.vectors() as vectors:
             vectors.delete("ns_template01_store")
         files = prod("ns_template01", "on_server")
-        harness.load(world.stores, write_bundle(tmp_path / "bundle", files))
+        harness.load(world.stores, files)
         template = made(world, "on_server")
         done = harness.clone(
             world.stores, template["template_id"], "fresh", lane=lane, preserve_resource_ids=True
@@ -110,3 +109,31 @@ def test_on_a_server_the_configuration_is_the_servers(
     assert (done.status, count) == ("ready", 0)
     assert config["vectors"]["text"]["size"] == 3
     assert "_internal.collection_id" in config["payload_schema"]
+
+
+# ---- deleted ---------------------------------------------------------------------------------
+
+
+def test_a_template_is_deleted_with_its_configuration_and_what_was_made_of_it_stays(
+    alone: World,
+) -> None:
+    before = contents(alone.home)
+    template = made(alone)
+    path = f"{TEMPLATES}/{template['template_id']}"
+    for who, status in (("reader", 403), ("stranger", 404)):
+        assert alone.ask("DELETE", path, who).status_code == status
+    answer = alone.ask("DELETE", path)
+    assert answer.json() == {"success": True, "message": "The template 'Video search' is deleted."}
+    assert contents(alone.home) == before
+    assert alone.ask("GET", path).status_code == 404
+    assert alone.ask("DELETE", path).status_code == 404
+
+
+def test_a_template_that_a_clone_is_being_made_of_stays(world: World) -> None:
+    template = made(world)
+    path = f"{TEMPLATES}/{template['template_id']}"
+    world.ask("POST", f"{path}/instantiate", json={"namespace_name": "busy"})
+    answer = world.ask("DELETE", path)
+    assert answer.status_code == 409
+    assert "'busy' is being made of the template" in answer.text
+    assert world.ask("GET", path).status_code == 200

@@ -17,10 +17,10 @@ from sqlalchemy import select
 from clone_pipeline.api.app import create_app
 from clone_pipeline.api.runs import Runs
 from clone_pipeline.api.service import Service
-from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.keys import create_key
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.principal import Role
 from clone_pipeline.core.stores import Stores
 from clone_pipeline_tests import harness

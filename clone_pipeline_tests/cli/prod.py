@@ -10,10 +10,12 @@ from sqlalchemy import select
 
 from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.engine import Catalog
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline_tests import harness
+from clone_pipeline_tests.sources import ID, NAME, ORGANIZATION, Files, source
 
 SECRET = "qd-secret-5e1f0c"
 WEBHOOK_SECRET = "hook-secret-77aa"
-ID, NAME, ORGANIZATION = "ns_prod000001", "prod", "org_acme"
 COUNTS = {
     "collections": 2,
     "retrievers": 1,
@@ -23,15 +25,13 @@ COUNTS = {
     "points": 5,
 }
 
-Files = dict[str, Any]
-
 
 def prod(
     namespace_id: str = ID, name: str = NAME, organization_id: str = ORGANIZATION, **more: Any
 ) -> Files:
     """Documents by file. `more` are fields of the namespace's document."""
-    return {
-        "namespace.json": {
+    return source(
+        namespace={
             "organization_id": organization_id,
             "namespace_id": namespace_id,
             "namespace_name": name,
@@ -40,7 +40,7 @@ def prod(
             "infrastructure": {"qdrant_collection": f"{namespace_id}_store"},
             **more,
         },
-        "buckets.jsonl": [
+        buckets=[
             {"bucket_id": "bkt_videos01", "bucket_name": "videos"},
             {
                 "bucket_id": "bkt_texts001",
@@ -48,12 +48,12 @@ def prod(
                 "source_adapter": {"webhook_secret": WEBHOOK_SECRET},
             },
         ],
-        "objects.jsonl": [
+        objects=[
             _object("obj_1", "bkt_videos01"),
             _object("obj_2", "bkt_videos01"),
             _object("obj_3", "bkt_texts001"),
         ],
-        "collections.jsonl": [
+        collections=[
             {
                 "collection_id": "col_scenes0001",
                 "collection_name": "scenes",
@@ -67,7 +67,7 @@ def prod(
                 "cluster_applications": [{"cluster_id": "clust_abcdefgh"}],
             },
         ],
-        "retrievers.jsonl": [
+        retrievers=[
             {
                 "retriever_id": "ret_search00000001",
                 "retriever_name": "search",
@@ -83,16 +83,16 @@ def prod(
                 ],
             }
         ],
-        "taxonomies.jsonl": [_taxonomy(1), _taxonomy(2)],
-        "qdrant.json": {
+        taxonomies=[_taxonomy(1), _taxonomy(2)],
+        config={
             "vectors": {"text": {"size": 3, "distance": "Dot"}},
             "payload_schema": {"_internal.collection_id": {"data_type": "keyword"}},
         },
-        "points.jsonl": [
+        points=[
             _point(number, namespace_id, organization_id, collection)
             for number, collection in enumerate(["col_scenes0001"] * 3 + ["col_lines00001"] * 2)
         ],
-    }
+    )
 
 
 def _object(object_id: str, bucket_id: str) -> dict[str, Any]:
@@ -131,6 +131,21 @@ def _point(number: int, namespace_id: str, organization_id: str, collection: str
     }
 
 
+def make_world(home: Path, infrastructure: dict[str, str] | None = None, **options: Any) -> Path:
+    """A home with namespaces and clones in every state: `prod` and `plain`, loaded; `staging`, a
+    clone of prod; `half`, a clone that failed on the way; `elsewhere` in another organization.
+
+    To be copied, not used. `infrastructure` is that of prod, `options` are those of `staging`.
+    """
+    own = {} if infrastructure is None else {"infrastructure": infrastructure}
+    others = prod("ns_plain00001", "plain"), prod("ns_elsewhere1", "elsewhere", "org_other")
+    with harness.holding(home, prod(**own), *others) as stores:
+        harness.clone(stores, "prod", "staging", **options)
+        begun = harness.clone(stores, "prod", "half", until="clone_collections")
+        ledger.fail(stores, begun.clone_id, str(begun.run_id), "The disk was full.")
+    return home
+
+
 def contents(home: Path) -> dict[str, Any]:
     """Every row of the catalog and a digest of every file of Qdrant."""
     catalog = Catalog.open(f"sqlite:///{home / 'catalog.db'}")
@@ -149,8 +164,9 @@ def rows(catalog: Catalog) -> dict[str, Any]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
+    # Who had it open last, the lock says; whoever only counts opens it too.
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != ".clone-pipeline.pid"
     }

@@ -34,11 +34,16 @@ class Answer:
         return lines[0].removeprefix("Error: ")
 
 
-def run(*arguments: str) -> Answer:
-    """Runs `clone-pipeline` with these arguments to its end."""
-    out, err = _Text(), _Text()
+def run(*arguments: str, answers: str | None = None) -> Answer:
+    """Runs `clone-pipeline` with these arguments to its end; with `answers`, at a terminal where
+    they are typed."""
+    out, err, typed = _Text(), _Text(), _Text()
+    if answers is not None:
+        typed.write(answers)
+        typed.seek(0)
+        err.at_terminal = typed.at_terminal = True
     code = 0
-    with redirect_stdout(out), redirect_stderr(err):
+    with redirect_stdout(out), redirect_stderr(err), _redirect_stdin(typed):
         try:
             main(arguments)
         except SystemExit as end:
@@ -48,8 +53,17 @@ def run(*arguments: str) -> Answer:
     return answer
 
 
+class _redirect_stdin(redirect_stdout[Any]):
+    _stream = "stdin"
+
+
 class _Text(io.TextIOWrapper):
     """As a process has it: encoded, and in UTF-8."""
+
+    at_terminal = False
+
+    def isatty(self) -> bool:
+        return self.at_terminal
 
     def __init__(self) -> None:
         super().__init__(io.BytesIO(), encoding="utf-8", write_through=True)

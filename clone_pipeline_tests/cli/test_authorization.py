@@ -14,7 +14,7 @@ from clone_pipeline.core.principal import Role
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.cli.prod import contents, prod
 from clone_pipeline_tests.cli.running import run
-from clone_pipeline_tests.core.bundle.samples import write_bundle
+from clone_pipeline_tests.sources import write_bundle
 
 Login = Callable[..., None]
 
@@ -234,7 +234,7 @@ def test_a_shared_catalog_needs_a_key(
     assert run("list", "--json").json == []
     assert run("load", "bundle", "--json").json["points"] == 5
     assert run("plan", "shared", "new", "--json").json["target"]["organization_id"] == "org_acme"
-    assert run("keys", "revoke", made["key_id"], "--json").json["revoked"] is True
+    assert run("keys", "revoke", made["key_id"], "--yes", "--json").json["revoked"] is True
     assert run("list").code == 2
     [listed] = run("keys", "list", "--json").json
     assert made["api_key"] not in str(listed)

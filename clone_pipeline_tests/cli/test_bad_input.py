@@ -9,7 +9,7 @@ import pytest
 
 from clone_pipeline_tests.cli.prod import contents, prod
 from clone_pipeline_tests.cli.running import run
-from clone_pipeline_tests.core.bundle.samples import write_bundle
+from clone_pipeline_tests.sources import write_bundle
 
 # Arguments, and words of the sentence.
 CASES: dict[str, tuple[list[str], str]] = {
@@ -20,23 +20,29 @@ CASES: dict[str, tuple[list[str], str]] = {
     "missing argument": (["clone", "prod"], "Missing argument 'NAME'"),
     "one argument too many": (["plan", "prod", "new", "more"], "unexpected extra argument"),
     "unknown source": (["clone", "nothing", "new"], "There is no namespace 'nothing' to clone"),
-    "source that is not text": (["clone", "\udcff", "new"], "`namespace_identifier` is not usable"),
+    "source that is not text": (["clone", "\udcff", "new"], "`SOURCE` is not usable"),
     "the source's own name": (["clone", "prod", "prod"], "Source and target are the same"),
     "the source's own id": (["clone", "prod", "ns_prod000001"], "Source and target are the same"),
     "source by id, target by name": (["clone", "ns_prod000001", "prod"], "are the same namespace"),
-    "empty source": (["clone", "", "new"], "`namespace_identifier` is not usable"),
-    "empty name": (["clone", "prod", ""], "`namespace_name` is not usable"),
+    "empty source": (["clone", "", "new"], "`SOURCE` is not usable"),
+    "empty name": (["clone", "prod", ""], "`NAME` is not usable"),
     "name of 65 characters": (["clone", "prod", "n" * 65], "at most 64 characters"),
     "blank name": (["clone", "prod", "  "], "must not begin or end with a space"),
     "name with a line break": (["clone", "prod", "a\nb"], "control characters"),
-    "taken name": (["clone", "prod", "plain"], "A namespace named 'plain' exists"),
+    "taken name": (["clone", "prod", "plain"], "replace it with `--if-exists replace`."),
     "id of another namespace": (["clone", "prod", "ns_plain00001"], "is the id of a namespace"),
     "id in another organization": (["clone", "prod", "ns_elsewhere1"], "is the id of a namespace"),
     "text for a number": (["clone", "prod", "new", "--ttl-seconds", "abc"], "not a valid integer"),
     "ttl below the bound": (["clone", "prod", "new", "--ttl-seconds", "5"], "equal to 60 (got 5)"),
-    "no slices": (["plan", "prod", "new", "--concurrent-slices", "0"], "`concurrent_slices`"),
+    "no slices": (
+        ["plan", "prod", "new", "--concurrent-slices", "0"],
+        "`--concurrent-slices` is not",
+    ),
     "65 slices": (["plan", "prod", "new", "--concurrent-slices", "65"], "equal to 64 (got 65)"),
-    "no pace": (["plan", "prod", "new", "--max-points-per-second", "0"], "max_points_per_second"),
+    "no pace": (
+        ["plan", "prod", "new", "--max-points-per-second", "0"],
+        "`--max-points-per-second`",
+    ),
     "branch": (["clone", "prod", "new", "--mode", "branch"], "copy-on-write) is not available"),
     "native lane, embedded": (["plan", "prod", "new", "--lane", "native"], "needs a Qdrant server"),
     "unknown lane": (["plan", "prod", "new", "--lane", "fast"], "'fast' is not one of"),
@@ -59,7 +65,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     ),
     "replace a clone of another source": (
         ["clone", "plain", "staging", "--if-exists", "replace"],
-        "is a clone of ns_prod000001, not a clone of ns_plain00001",
+        "not a clone of ns_plain00001; to replace it all the same, set `--adopt`.",
     ),
     "replace the source": (
         ["clone", "prod", "prod", "--if-exists", "replace", "--adopt"],
@@ -68,7 +74,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "source that is not finished": (["clone", "half", "new"], "is a clone that is not ready"),
     "dangling references": (
         ["plan", "prod", "new", "--on-dangling", "fail"],
-        "2 references would not resolve",
+        "`--on-dangling fail`, and 2 references would not resolve",
     ),
     "bundle that does not exist": (["load", "nowhere"], "nowhere: cannot be read"),
     "bundle of a namespace that exists": (["load", "again"], "ns_prod000001"),
@@ -88,7 +94,13 @@ CASES: dict[str, tuple[list[str], str]] = {
     "verify with no source": (["verify", "nothing", "staging"], "There is no namespace 'nothing'"),
     "verify with three names": (["verify", "prod", "staging", "half"], "Give a clone"),
     "delete nothing": (["delete", "nothing"], "There is no namespace 'nothing'"),
-    "delete what is no clone": (["delete", "plain", "--yes"], "'plain' was not made by"),
+    "delete what was loaded": (["delete", "plain", "--yes"], "`--loaded` deletes it all the same"),
+    "delete without an answer": (["delete", "staging"], "there is no terminal to ask at"),
+    "sweep without an answer": (["sweep"], "say so with `--yes`"),
+    "adopt without an answer": (
+        ["clone", "prod", "plain", "--if-exists", "replace", "--adopt"],
+        "there is no terminal to ask at",
+    ),
     "rollback nothing": (["rollback", "nothing"], "There is no namespace 'nothing'"),
     "rollback to nothing": (["rollback", "staging"], "has no previous generation"),
     "resume nothing": (["resume", "nothing"], "There is no namespace 'nothing'"),
@@ -99,7 +111,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "restore nothing": (["restore", "nothing", "new"], "There is no namespace 'nothing'"),
     "restore without its ids": (
         ["clone", "staging", "new", "--restore"],
-        "`restore` keeps all ids; set preserve_resource_ids: true",
+        "`--restore` keeps all ids; set `--preserve-resource-ids` with it",
     ),
     "resume what is no clone": (["resume", "plain"], "'plain' is not a clone"),
     "revoke an unknown key": (["keys", "revoke", "key_none"], "no API key with the id key_none"),

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from clone_pipeline import step
 from clone_pipeline.core import steps
 from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.errors import StorageFailed
+from clone_pipeline.defs import outcome as step
 from clone_pipeline_tests.cli.counting import counted
 from clone_pipeline_tests.cli.prod import COUNTS, SECRET, WEBHOOK_SECRET, contents, prod
 from clone_pipeline_tests.cli.running import run
-from clone_pipeline_tests.core.bundle.samples import write_bundle
+from clone_pipeline_tests.sources import one_of_each, write_bundle
 
 UNREACHABLE = "127.0.0.1:1"  # a port that nobody may listen on without being root
 
@@ -42,7 +45,8 @@ def test_what_the_run_refuses_is_bad_input_too(home: Path) -> None:
     answer = run("clone", "prod", "new", "--on-dangling", "fail", "--json")
     assert answer.code == 2
     assert answer.json["error"]["code"] == "dangling_references"
-    assert "2 references would not resolve" in answer.error
+    # The run itself speaks the Launchpad's words.
+    assert answer.error.startswith("`--on-dangling fail`, and 2 references would not resolve")
     assert contents(home) == before
 
 
@@ -62,13 +66,31 @@ def test_a_backup_is_restored_and_says_what_is_missing(home: Path) -> None:
     assert answer.code == 0
     assert answer.json["status"] == "ready"
     assert answer.json["cloned_resources"] == COUNTS == counted(home, "again")
-    wanted = "To be set by hand: source_adapter.webhook_secret of bucket bkt_texts001"
+    wanted = (
+        "To be set by hand in the restored namespace: "
+        "source_adapter.webhook_secret of bucket bkt_texts001"
+    )
     assert wanted in answer.stderr
     assert WEBHOOK_SECRET not in answer.stderr + answer.stdout
     assert run("verify", "backup", "again").code == 0
+    careful = ("--verify-objects", "none", "--lane", "stream", "--max-points-per-second", "1000")
+    refused = run("restore", "backup", "careful", "--on-dangling", "fail", *careful)
+    assert refused.error.startswith("`--on-dangling fail`, and ")
+    assert run("restore", "backup", "careful", *careful, "--json").json["status"] == "ready"
     # A person reads it once, among the warnings.
     shown = run("restore", "backup", "once more")
     assert shown.stdout.count("To be set by hand") == 1
+    assert ", restored from ns_" in shown.stdout.splitlines()[0]
+
+
+@pytest.mark.usefixtures("home")
+def test_when_a_clone_expires_is_listed_and_shown() -> None:
+    assert run("clone", "prod", "new", "--ttl-seconds", "3600").code == 0
+    [listed] = [row for row in run("list", "--json").json if row["namespace_name"] == "new"]
+    moment = listed["expires_at"]
+    assert moment == run("show", "new").json["expires_at"]
+    assert f"expires at {moment[:16].replace('T', ' ')}" in run("list").stdout
+    assert run("list").stdout.count("expires at") == 1
 
 
 def test_a_replaced_clone_is_shown_and_brought_back(home: Path) -> None:
@@ -81,22 +103,22 @@ def test_a_replaced_clone_is_shown_and_brought_back(home: Path) -> None:
     [listed] = [row for row in run("list", "--json").json if row["namespace_name"] == "staging"]
     assert listed["generation"] == 2
     held = {"namespace_id": now["namespace_id"], "generation": 1, "refreshes_held": True}
-    assert run("rollback", "staging", "--json").json == held
+    assert run("rollback", "staging", "--yes", "--json").json == held
     assert run("show", "staging", "--json").json["clone_task_id"] == before["clone_task_id"]
     assert "rolled back, refreshes held" in run("list").stdout
     resumed = {"namespace_id": now["namespace_id"], "refreshes_resumed": True}
     assert run("resume", "staging", "--json").json == resumed
     assert "there is nothing to resume" in run("resume", "staging").stderr
     assert "rolled back" not in run("list").stdout
-    again = run("rollback", "staging")
+    again = run("rollback", "staging", "--yes")
     assert again.code == 2
     assert "Kept are: 2; `--to` brings one of them back." in again.error
-    told = run("rollback", "staging", "--to", "2").stdout
+    told = run("rollback", "staging", "--yes", "--to", "2").stdout
     assert told == "staging is generation 2 again.\n"
-    told = run("rollback", "staging").stdout
+    told = run("rollback", "staging", "--yes").stdout
     assert "are held until `clone-pipeline resume staging`" in told
     assert "Policies that refresh staging go on" in run("resume", "staging").stdout
-    assert run("delete", "staging", "--json").json["generations_deleted"] == 2
+    assert run("delete", "staging", "--yes", "--json").json["generations_deleted"] == 2
     assert run("show", "staging").code == 2
 
 
@@ -208,7 +230,7 @@ def test_list_tells_of_a_replacement_that_failed(
     rows = {row["namespace_name"]: row for row in run("list", "--json").json}
     assert rows["staging"]["clone_status"] == "ready"
     assert rows["staging"]["replacement_status"] == "failed"
-    assert "ready, replacement failed" in run("list").stdout
+    assert "ready, proven, replacement failed" in run("list").stdout
     assert "staging: The disk is full." in run("list").stdout
 
 
@@ -250,12 +272,54 @@ def test_what_is_loaded_is_dumped(home: Path, tmp_path: Path) -> None:
     assert run("dump", "new", "out").code == 2
 
 
+SECRETIVE = {"stages": [{"config": {"parameters": {"headers": {"X-Team": "abc"}}}}]}
+
+
+@pytest.mark.parametrize(("retriever", "told"), [(SECRETIVE, True), ({"stages": []}, False)])
+def test_a_dump_says_how_many_secrets_it_holds(
+    retriever: dict[str, Any], told: bool, home: Path, tmp_path: Path
+) -> None:
+    names = {"namespace_id": "ns_new0000001", "namespace_name": "new"}
+    write_bundle(tmp_path / "in", one_of_each(namespace=names, retriever=retriever))
+    assert run("load", "in").code == 0
+    said = run("dump", "new", "out", "--json").stderr
+    assert ("The bundle holds 1 secret in plain text" in said) is told
+
+
+def test_a_plan_counts_the_secrets_that_go_and_that_do_not(home: Path, tmp_path: Path) -> None:
+    names = {"namespace_id": "ns_new0000001", "namespace_name": "new"}
+    write_bundle(tmp_path / "in", one_of_each(namespace=names, retriever=SECRETIVE))
+    assert run("load", "in").code == 0
+    assert "Secrets: 1 copied, 0 cleared" in run("plan", "new", "copy").stdout
+    abroad = run("plan", "new", "copy", "--organization-id", "org_other").stdout
+    assert "Secrets: 0 copied, 1 cleared" in abroad
+    assert "Secrets:" not in run("plan", "plain", "copy").stdout
+
+
+def test_the_secrets_of_a_qdrant_collection_are_never_shown(home: Path, tmp_path: Path) -> None:
+    """Its `metadata` is free-form; an index on a field called `token` is none."""
+    files = one_of_each(namespace={"namespace_id": "ns_new0000001", "namespace_name": "new"})
+    schema = {"token": {"data_type": "keyword"}}
+    metadata = {"api_key": "qd-abc", "team": "search"}
+    files["qdrant.json"] = {**files["qdrant.json"], "payload_schema": schema, "metadata": metadata}
+    write_bundle(tmp_path / "in", files)
+    assert run("load", "in").code == 0
+    planned = run("plan", "new", "copy", "--json")
+    assert planned.json["qdrant_config"]["metadata"] == {"team": "search"}
+    assert planned.json["qdrant_config"]["payload_schema"]["token"]
+    assert run("clone", "new", "copy", "--yes").code == 0
+    for command in (("diff", "new", "plain", "--json"), ("diff", "new", "copy"), ("show", "copy")):
+        assert "qd-abc" not in run(*command).stdout
+    assert "qd-abc" not in planned.stdout
+    assert "The bundle holds 1 secret in plain text" in run("dump", "copy", "out").stderr
+
+
 def test_a_key_is_shown_once(home: Path) -> None:
     made = run("keys", "create", "--organization", "org_acme", "--role", "read", "--json").json
     listed = run("keys", "list", "--json")
     assert [row["key_id"] for row in listed.json] == [made["key_id"]]
     assert made["api_key"] not in listed.stdout
-    assert run("keys", "revoke", made["key_id"], "--json").json == {
+    assert run("keys", "revoke", made["key_id"], "--yes", "--json").json == {
         "key_id": made["key_id"],
         "revoked": True,
     }
@@ -332,3 +396,21 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
     assert answer.code == 1
     assert answer.json["error"]["code"] == "storage_failed"
     assert answer.error
+
+
+def test_a_namespace_that_cannot_be_read_is_told_in_the_list_and_hides_no_other(
+    home: Path,
+) -> None:
+    with closing(sqlite3.connect(home / "catalog.db")) as catalog:
+        catalog.execute("UPDATE namespaces SET document = '{' WHERE namespace_name = 'plain'")
+        catalog.commit()
+    answer = run("list")
+    assert answer.code == 0
+    assert "staging" in answer.stdout
+    assert "plain cannot be read from the catalog: `document` is not valid JSON" in answer.stdout
+    listed = {one["namespace_name"]: one["unreadable"] for one in run("list", "--json").json}
+    assert [name for name, reason in listed.items() if reason] == ["plain"]
+    shown = run("show", "plain")
+    assert shown.code == 1
+    assert shown.error.startswith("The namespace 'ns_plain00001' cannot be read")
+    assert run("sweep", "--dry-run").code == 0

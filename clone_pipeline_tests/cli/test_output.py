@@ -11,9 +11,11 @@ import pytest
 
 from clone_pipeline.cli import output
 from clone_pipeline.cli.common import print_json
+from clone_pipeline.core import report
+from clone_pipeline.core.references import ACTS
 from clone_pipeline_tests.cli.prod import prod
 from clone_pipeline_tests.cli.running import Answer, at_width, run
-from clone_pipeline_tests.core.bundle.samples import write_bundle
+from clone_pipeline_tests.sources import write_bundle
 
 ROWS = [
     {"name": "n" * 64, "points": 1_234_567, "state": None, "wide": "w" * 60},
@@ -89,10 +91,17 @@ def test_counts_are_words(counts: dict[str, int], words: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "size"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (6_000_000, "6 MB"), (5 * 10**15, "5000.0 TB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (6_030_053, "6.0 MB"),
+        (12_700, "13 kB"),
+        (5 * 10**15, "5000.0 TB"),
+    ],
 )
 def test_sizes_are_short(count: int, size: str) -> None:
-    assert output._size(count) == size
+    assert report.size(count) == size
 
 
 @pytest.mark.parametrize("value", ["half \ud800", "ünï", [1, None, {"a": True}]])
@@ -165,4 +174,26 @@ def test_long_lists_are_cut_with_a_word(
         "References: 5 cleared",
         *["  cleared    collection col_1: schedule (acts)"] * 2,
         "  ... and 3 more; --json shows all.",
+    ]
+
+
+def test_cleared_settings_are_told_apart_from_references(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one = {"resource": "bucket", "resource_id": "bkt_1", "path": "p", "old": "", "reason": "gone"}
+    references = [{**one, "outcome": "cleared", "reason": why} for why in ("gone", ACTS, ACTS)]
+    output.print_references({"cleared": 3}, references)
+    assert printed(capsys)[0] == "References: 3 cleared (2 settings)"
+
+
+def test_references_that_are_kept_are_listed_after_what_to_look_at(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one = {"resource": "retriever", "resource_id": "ret_1", "path": "p", "reason": "why"}
+    outcomes = ("kept", "rewritten", "cleared")
+    references = [{**one, "outcome": outcome, "old": "x"} for outcome in outcomes]
+    output.print_references({"cleared": 1, "kept": 1, "rewritten": 1}, references)
+    assert printed(capsys)[1:] == [
+        "  cleared    retriever ret_1: p -> x (why)",
+        "  kept       retriever ret_1: p -> x (why)",
     ]

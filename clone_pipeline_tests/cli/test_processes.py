@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +19,8 @@ import pytest
 from clone_pipeline.core.report import STEPS
 from clone_pipeline_tests.cli.counting import counted
 from clone_pipeline_tests.cli.prod import COUNTS
+
+pytestmark = pytest.mark.outside
 
 COMMAND = [sys.executable, "-c", "from clone_pipeline.cli import main; main()"]
 _DEADLINE = 120.0
@@ -85,6 +89,27 @@ def test_a_clone_that_is_interrupted_says_so_and_can_be_resumed(home: Path) -> N
     code, out, _ = ended(start("resume", "new", "--json"))
     assert code == 0
     assert counted(home, "new") == {**COUNTS, "taxonomies": 0}
+
+
+@pytest.mark.usefixtures("home")
+def test_a_terminal_shows_bars_for_the_copy_and_for_the_proof() -> None:
+    """Dagster sends a step's stderr into a file meanwhile."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "clone", "prod", "new"], stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while part := os.read(ours, 65536):
+            seen += part
+    except OSError:
+        pass  # what Linux says when the other side is closed
+    os.close(ours)
+    assert process.wait(_DEADLINE) == 0
+    assert re.search(rb"Copied +[^ ]+ .*5/5", seen)
+    assert re.search(rb"Proved +[^ ]+ .*5/5", seen)
+    assert b"clone_buckets: " not in seen  # that is for where there is no terminal
 
 
 def _wait_for_a_clone(home: Path) -> None:

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from clone_pipeline.core.process import Holder, _started
 
 
@@ -14,6 +16,7 @@ def test_this_process_lives() -> None:
     assert Holder.current() == Holder.current()
 
 
+@pytest.mark.outside
 def test_a_killed_process_is_dead_before_and_after_it_is_waited_for() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     holder = dataclasses.replace(

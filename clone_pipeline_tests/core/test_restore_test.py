@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,18 +12,22 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from clone_pipeline.core import ledger, restore_test, sweep
+from clone_pipeline.core import restore_test
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.schema import clones, namespaces, objects
 from clone_pipeline.core.errors import Conflict, NotFound, StoreUnavailable
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.generations import sweep
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline.core.restore_test import RestoreTest, choose_backup, run_restore_test
 from clone_pipeline.core.stores import Stores, VectorAddress
-from clone_pipeline.core.vectors.port import Point
+from clone_pipeline.core.vectors.point import Point
 from clone_pipeline_tests import harness
-from clone_pipeline_tests.properties.namespaces import Source, everything
+from clone_pipeline_tests.cli.prod import prod
+from clone_pipeline_tests.properties.namespaces import everything
 from clone_pipeline_tests.properties.world import NAMESPACE_NAME
+from clone_pipeline_tests.sources import Files
 
 BACKUP = {"include_resources": harness.everything(), "preserve_resource_ids": True}
 
@@ -31,17 +37,50 @@ def back_up(stores: Stores, name: str, **options: Any) -> Clone:
     return harness.clone(stores, NAMESPACE_NAME, name, policy="nightly", **options)
 
 
-@pytest.fixture
-def source() -> Source:
-    return everything()
+def load_and_back_up(stores: Stores, files: Files, home: Path) -> None:
+    harness.load(stores, files)
+    back_up(stores, "backup")
+
+
+@contextmanager
+def backed_up_on(catalog_url: str, made: Path, files: Files, home: Path) -> Iterator[Stores]:
+    """`made` is what it is on the embedded defaults."""
+    embedded = catalog_url.startswith("sqlite")
+    if embedded:
+        shutil.copytree(made, home, dirs_exist_ok=True)
+    with harness.open_stores(home, catalog_url) as stores:
+        if not embedded:
+            load_and_back_up(stores, files, home)
+        yield stores
+
+
+@pytest.fixture(scope="module")
+def backed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("backed_up")
+    with harness.open_stores(home) as made:
+        load_and_back_up(made, prod(), home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def all_backed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("all_backed_up")
+    with harness.open_stores(home) as made:
+        load_and_back_up(made, everything().files, home)
+    return home
 
 
 @pytest.fixture
-def stores(tmp_path: Path, catalog_url: str, source: Source) -> Iterator[Stores]:
-    """The source and a backup of it for the policy `nightly`."""
-    with harness.open_stores(tmp_path, catalog_url) as made:
-        harness.load(made, source.write(tmp_path / "source"))
-        back_up(made, "backup")
+def stores(tmp_path: Path, catalog_url: str, backed_up: Path) -> Iterator[Stores]:
+    """A source and a backup of it for the policy `nightly`."""
+    with backed_up_on(catalog_url, backed_up, prod(), tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def stores_with_all(tmp_path: Path, catalog_url: str, all_backed_up: Path) -> Iterator[Stores]:
+    """The same with all that a namespace can have: slow, and much can be put back."""
+    with backed_up_on(catalog_url, all_backed_up, everything().files, tmp_path) as made:
         yield made
 
 
@@ -68,7 +107,8 @@ def names(stores: Stores) -> set[str]:
     return {one.name for one in found}
 
 
-def test_a_good_backup_is_said_to_be_restorable(stores: Stores) -> None:
+def test_a_good_backup_is_said_to_be_restorable(stores_with_all: Stores) -> None:
+    stores = stores_with_all
     result = run(stores)
     assert result.good
     assert (result.backup, result.policy) == ("backup", "nightly")
@@ -82,7 +122,7 @@ def test_a_good_backup_is_said_to_be_restorable(stores: Stores) -> None:
 
 
 def test_what_acts_does_not_act_in_the_scratch_namespace(
-    stores: Stores, monkeypatch: pytest.MonkeyPatch
+    stores_with_all: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, Any]] = []
     drop = restore_test.delete_clone
@@ -94,7 +134,7 @@ def test_what_acts_does_not_act_in_the_scratch_namespace(
         return drop(stores, organization_id, name)
 
     monkeypatch.setattr(restore_test, "delete_clone", look)
-    assert run(stores).put_back > 0
+    assert run(stores_with_all).put_back > 0
     assert seen
     assert not any(collection.get("schedule") for collection in seen)
 
@@ -228,13 +268,12 @@ def test_a_search_that_finds_nothing_is_a_bad_test(
     assert names(stores) == {NAMESPACE_NAME, "backup"}
 
 
-def test_on_a_real_server_too(tmp_path: Path, qdrant_url: str, source: Source) -> None:
+def test_on_a_real_server_too(tmp_path: Path, qdrant_url: str) -> None:
     address = VectorAddress(folder=tmp_path / "qdrant", url=qdrant_url)
     with harness.open_stores(tmp_path) as embedded:
         catalog_store = embedded.catalog
         stores = Stores(catalog=catalog_store, vector_address=address)
-        harness.load(stores, source.write(tmp_path / "source"))
-        back_up(stores, "backup")
+        load_and_back_up(stores, everything().files, tmp_path)
         result = run(stores)
         assert result.good
         assert result.searches > 0

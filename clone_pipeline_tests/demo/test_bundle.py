@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import clone_pipeline.demo
 from clone_pipeline.core.bundle.check import check
 from clone_pipeline.core.bundle.files import BundleFiles
+from clone_pipeline.core.ledger.meter import Meter
 
 Document = dict[str, Any]
 
@@ -100,7 +102,10 @@ def test_is_small_enough_for_the_repository() -> None:
 
 
 def test_is_accepted_by_the_loader() -> None:
-    assert check(BundleFiles(BUNDLE)).organization_id == "org_demo"
+    assert (
+        check(BundleFiles(BUNDLE), Meter(lambda: datetime.now(timezone.utc))).organization_id
+        == "org_demo"
+    )
 
 
 def test_has_the_size_and_the_kinds_that_are_promised(bundle: dict[str, list[Document]]) -> None:

@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from clone_pipeline_tests.core.bundle.samples import Files, write_bundle
+from clone_pipeline_tests.sources import Files, source, write_bundle
 
 NAMESPACE, NAME, QDRANT = "ns_srcAAAAAA1", "source", "source_points"
 BUCKETS = ("bkt_srcAAAA1", "bkt_srcAAAA2")
@@ -24,33 +24,31 @@ ROWS = {"buckets": 2, "collections": 3, "retrievers": 2, "taxonomies": 3}
 _TIMES = {"created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:06Z"}
 
 
-def write_namespace(
-    folder: Path, *, points: int = 120, objects: int = 40, marker: str = "first", **extra: Any
-) -> Path:
-    """A bundle folder; `marker` stands in every document and every point."""
-    return write_bundle(folder, small_namespace(points, objects, marker) | extra)
+def write_namespace(folder: Path, **more: Any) -> Path:
+    """A bundle folder, for the command line."""
+    return write_bundle(folder, small_namespace(**more))
 
 
-def small_namespace(points: int, objects: int, marker: str) -> Files:
-    return {
-        "namespace.json": {
-            "organization_id": "org_acme",
+def small_namespace(*, points: int = 120, objects: int = 40, marker: str = "first") -> Files:
+    """`marker` stands in every document and every point."""
+    return source(
+        namespace={
             "namespace_id": NAMESPACE,
             "namespace_name": NAME,
-            "infrastructure": {"qdrant_collection": QDRANT},
             "payload_indexes": [{"field_name": "lang", "type": "keyword"}],
             "marker": marker,
             **_TIMES,
         },
-        "buckets.jsonl": [
+        store=QDRANT,
+        buckets=[
             {"bucket_id": id, "bucket_name": f"bucket {index}", "marker": marker, **_TIMES}
             for index, id in enumerate(BUCKETS)
         ],
-        "objects.jsonl": [_object(index, marker) for index in range(objects)],
-        "collections.jsonl": _collections(marker),
-        "retrievers.jsonl": _retrievers(marker),
-        "taxonomies.jsonl": _taxonomies(marker),
-        "qdrant.json": {
+        objects=[_object(index, marker) for index in range(objects)],
+        collections=_collections(marker),
+        retrievers=_retrievers(marker),
+        taxonomies=_taxonomies(marker),
+        config={
             "vectors": {
                 "text": {"size": 6, "distance": "Cosine"},
                 "image": {"size": 4, "distance": "Dot"},
@@ -66,8 +64,8 @@ def small_namespace(points: int, objects: int, marker: str) -> Files:
                 f"_taxonomy_{TAXONOMIES[0]}_label": {"data_type": "keyword"},
             },
         },
-        "points.jsonl": [_point(index, marker) for index in range(points)],
-    }
+        points=[_point(index, marker) for index in range(points)],
+    )
 
 
 def _object(index: int, marker: str) -> dict[str, Any]:

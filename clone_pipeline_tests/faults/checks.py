@@ -11,15 +11,16 @@ from typing import Any
 
 from sqlalchemy import select
 
-from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.engine import Catalog
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.verify import verify_pair
 from clone_pipeline_tests import harness
-from clone_pipeline_tests.core.bundle.samples import Files, exact, read_bundle, rows
+from clone_pipeline_tests.core.bundle.samples import exact, read_bundle, rows
+from clone_pipeline_tests.sources import Files
 
 from . import bundles
 from .place import Place
@@ -203,7 +204,7 @@ def _assert_nothing_left(stores: Stores, clone: Clone, before: Source) -> None:
         "clone_runs": found["clone_runs"],
         "clone_slices": clone.plan["slices"],
     }
-    assert set(reports) == set(STEPS[1:])
+    assert set(reports) == set(STEPS)
     assert {(row["clone_id"], row["done"]) for row in slices} == {(clone.clone_id, True)}
     assert clone.holder_pid is None
     assert clone.holder_host is None

@@ -13,8 +13,8 @@ from typing import Any
 
 from dagster import DagsterInstance
 
-from clone_pipeline import step as job_step
 from clone_pipeline.cli.main import main
+from clone_pipeline.defs import outcome as job_step
 
 from .ticks import VARIABLE, Ticks, around, install, wait_for
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,17 +21,22 @@ class Qdrant:
     """`url` stays the same; nothing listens there until `start`. `settings`: more of Qdrant's own
     environment variables, as `SERVICE__API_KEY`."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1", **settings: str) -> None:
         self.folder = folder
         self._http, self._grpc = _free_ports()
-        self._settings = settings
+        self._settings = {"SERVICE__HOST": host, **settings}
         self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"http://127.0.0.1:{self._http}"
+        # One thread may start it while another one still waits for the end of what it has killed.
+        self._changing = threading.Lock()
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self._http}"
         folder.mkdir()
 
     def start(self) -> None:
+        with self._changing:
+            self._start()
+
+    def _start(self) -> None:
         settings = {
-            "SERVICE__HOST": "127.0.0.1",
             "SERVICE__HTTP_PORT": str(self._http),
             "SERVICE__GRPC_PORT": str(self._grpc),
             "STORAGE__STORAGE_PATH": str(self.folder / "storage"),
@@ -54,10 +60,11 @@ class Qdrant:
         _wait_until_ready(self.url, self._process, log)
 
     def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        with self._changing:
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+                self._process = None
 
     def pause(self) -> None:
         """It answers nothing, and its connections stay open."""

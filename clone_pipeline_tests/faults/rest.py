@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from clone_pipeline.core.catalog import schema
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.stores import Stores
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -38,19 +38,21 @@ def snapshots(url: str) -> list[Any]:
     return found
 
 
-def points(url: str, collection: str, key: str = "") -> dict[Any, tuple[Any, Any]]:
+def points(
+    url: str, collection: str, key: str = "", page: int = 2000
+) -> dict[Any, tuple[Any, Any]]:
     """Vectors and payload of every point, by id."""
     return {
         point["id"]: (point["vector"], point["payload"])
-        for page in _pages(url, collection, key)
-        for point in page
+        for found in _pages(url, collection, key, page)
+        for point in found
     }
 
 
-def _pages(url: str, collection: str, key: str) -> Iterator[list[Any]]:
+def _pages(url: str, collection: str, key: str, page: int) -> Iterator[list[Any]]:
     offset = None
     while True:
-        body = {"limit": 2000, "offset": offset, "with_payload": True, "with_vector": True}
+        body = {"limit": page, "offset": offset, "with_payload": True, "with_vector": True}
         answer = ask(url, f"/collections/{collection}/points/scroll", body, key=key)
         yield answer["points"]
         offset = answer["next_page_offset"]

@@ -19,6 +19,8 @@ from .bundles import NAME
 from .checks import Source, assert_whole, status
 from .place import Outcome, Place
 
+pytestmark = pytest.mark.outside
+
 # Read at import: no test sees the developer's environment.
 KILLS = int(os.environ.get("CLONE_PIPELINE_TEST_KILLS", "30"))
 CLONE = ("clone", NAME, "copy", "--taxonomies")

@@ -14,17 +14,20 @@ from typing import Any
 
 import pytest
 
-from clone_pipeline.core.discard import delete_clone, discard
 from clone_pipeline.core.errors import StorageFailed, StoreUnavailable
+from clone_pipeline.core.generations.delete import delete_clone
+from clone_pipeline.core.generations.discard import discard
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors import native
 from clone_pipeline_tests import harness
 
-from .bundles import NAME, NAMESPACE, QDRANT, small_namespace, write_bundle
+from .bundles import NAME, NAMESPACE, QDRANT, small_namespace
 from .checks import status
 from .place import Outcome, Place, wait_until
 from .qdrant import Qdrant, running
 from .rest import ask, collections, newest_clone, points, snapshots
+
+pytestmark = pytest.mark.outside
 
 # Read at import: no test sees the developer's environment.
 KILLS = int(os.environ.get("CLONE_PIPELINE_TEST_KILLS", "30"))
@@ -41,14 +44,14 @@ def server(tmp_path: Path) -> Iterator[Qdrant]:
 @pytest.fixture
 def place(server: Qdrant, tmp_path: Path) -> Place:
     """The source's points name no namespace, so that nothing of them has to change."""
-    files = small_namespace(POINTS, 3, "first")
+    files = small_namespace(points=POINTS, objects=3)
     files["qdrant.json"] |= {"shard_number": SHARDS}
     for point in files["points.jsonl"]:
         del point["payload"]["_internal"]["namespace_id"]
     place = Place(tmp_path / "place", {"QDRANT_URL": server.url})
     place.home.mkdir(parents=True)
     with place.stores() as stores:
-        assert harness.load(stores, write_bundle(tmp_path / "in", files)) == NAMESPACE
+        assert harness.load(stores, files) == NAMESPACE
     return place
 
 

@@ -12,14 +12,16 @@ from subprocess import TimeoutExpired
 
 import pytest
 
-from clone_pipeline.core import ledger
+from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline_tests import harness
 
-from .bundles import NAME, QDRANT, write_namespace
+from .bundles import NAME, QDRANT, small_namespace
 from .checks import status
 from .place import Outcome, Place, Process
 from .qdrant import Qdrant, running
 from .rest import assert_equal_points, newest_clone
+
+pytestmark = pytest.mark.outside
 
 # Read at import: no test sees the developer's environment.
 KILLS = int(os.environ.get("CLONE_PIPELINE_TEST_KILLS", "200"))
@@ -41,7 +43,7 @@ def source(server: Qdrant, tmp_path_factory: pytest.TempPathFactory) -> Place:
     place = Place(folder, {"QDRANT_URL": server.url})
     place.home.mkdir()
     with place.stores() as stores:
-        harness.load(stores, write_namespace(folder / "in", points=POINTS, objects=5))
+        harness.load(stores, small_namespace(points=POINTS, objects=5))
     return place
 
 
@@ -96,9 +98,9 @@ class Attempts:
             assert made.plan["slices"] == self._slices
             assert_equal_points(stores, self.name, url, QDRANT)
         # The copy itself was whole: the proof would have put right what it was not.
-        proof = reports["verify_clone"].details
+        proof = reports["verify_clone"].shown
         assert (proof["differences"], proof["repaired"]) == (0, 0)
-        assert reports["copy_points"].details["consistency"]["state"] == "quiet"
+        assert reports["copy_points"].shown["consistency"]["state"] == "quiet"
 
 
 def test_a_clone_killed_four_times_is_whole_and_hardly_anything_was_copied_twice(

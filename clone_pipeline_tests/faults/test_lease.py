@@ -13,23 +13,29 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from clone_pipeline.core import ledger, process, steps
+from clone_pipeline.core import process, steps
 from clone_pipeline.core.catalog import schema
-from clone_pipeline.core.discard import delete_clone, discard
 from clone_pipeline.core.errors import Conflict, InProgress, LeaseLost
-from clone_pipeline.core.lease import Lease, release, step_out, take_over
-from clone_pipeline.core.ledger import LEASE_SECONDS, Clone
+from clone_pipeline.core.generations.delete import delete_clone
+from clone_pipeline.core.generations.discard import discard
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.ledger.lease import Lease, release, step_out, take_over
+from clone_pipeline.core.ledger.lease_timing import LEASE_SECONDS
+from clone_pipeline.core.ledger.meter import Meter
+from clone_pipeline.core.ledger.work import Work
+from clone_pipeline.core.points import pages as slice_pages
 from clone_pipeline.core.process import Holder
 from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.stores import Stores
-from clone_pipeline.core.vectors import slices
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
-from clone_pipeline.core.vectors.port import Point
-from clone_pipeline.core.work import Work
+from clone_pipeline.core.vectors.point import Point
 from clone_pipeline_tests import harness
 
-from .bundles import NAME, QDRANT, write_namespace
+from .bundles import NAME, QDRANT, small_namespace
 from .checks import find_clones
+
+pytestmark = pytest.mark.outside
 
 EVERYTHING: dict[str, Any] = {"include_resources": harness.everything()}
 
@@ -53,8 +59,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def stores(tmp_path: Path, clock: Clock) -> Iterator[Stores]:
-    with harness.open_stores(tmp_path, clock=clock) as stores:
-        harness.load(stores, write_namespace(tmp_path / "in", points=10, objects=6))
+    with harness.holding(tmp_path, small_namespace(points=10, objects=6), clock=clock) as stores:
         yield stores
 
 
@@ -155,7 +160,7 @@ def test_a_stale_writer_stops_before_it_writes(
     stale = Lease(stores, begun.clone_id, begun.token)
     before = everything_stored(stores)
     with pytest.raises(LeaseLost):
-        steps._FUNCTIONS[step](Work(stores, begun, stale, clock()))
+        steps._FUNCTIONS[step](Work(stores, begun, stale, clock(), Meter(clock)))
     stale._beat(Holder.current())
     step_out(stale)
     release(stale)
@@ -168,7 +173,7 @@ def test_a_writer_that_loses_its_lease_in_the_middle_stops_with_the_page(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = clone(stores, "first", until="copy_points")
-    monkeypatch.setattr(slices, "EMBEDDED_PAGE", 3)
+    monkeypatch.setattr(slice_pages, "EMBEDDED_PAGE", 3)
     pages = []
     upsert = EmbeddedStore.upsert
 
@@ -183,7 +188,13 @@ def test_a_writer_that_loses_its_lease_in_the_middle_stops_with_the_page(
     monkeypatch.setattr(EmbeddedStore, "upsert", taken_after_the_second)
     with pytest.raises(LeaseLost, match="taken this clone over"):
         steps._FUNCTIONS["copy_points"](
-            Work(stores, begun, Lease(stores, begun.clone_id, begun.token), stores.clock())
+            Work(
+                stores,
+                begun,
+                Lease(stores, begun.clone_id, begun.token),
+                stores.clock(),
+                Meter(stores.clock),
+            )
         )
     assert pages == [3, 3]
     with stores.catalog.read() as connection:

@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 
-from clone_pipeline.core import ledger
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.points import pages
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors import slices
 from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline_tests import harness
 
-from .bundles import NAME, QDRANT, write_namespace
+from .bundles import NAME, QDRANT, small_namespace
 from .qdrant import running
 from .rest import assert_equal_points, newest_clone
+
+pytestmark = pytest.mark.outside
 
 POINTS, PAGE, SLICES = 800, 10, 8
 
@@ -57,15 +60,15 @@ def clock() -> Clock:
 
 @pytest.fixture
 def stores(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    monkeypatch.setattr(slices, "FIRST_PAGE", PAGE)
-    monkeypatch.setattr(slices, "LARGEST_PAGE", PAGE)
+    monkeypatch.setattr(pages, "FIRST_PAGE", PAGE)
+    monkeypatch.setattr(pages, "LARGEST_PAGE", PAGE)
     monkeypatch.setattr(slices, "_POINTS_PER_SLICE", POINTS // SLICES)
     with (
         running(tmp_path / "server") as server,
         harness.open_stores(tmp_path, clock=clock, sleep=clock.sleep) as made,
     ):
         made = replace(made, vector_address=replace(made.vector_address, url=server.url))
-        harness.load(made, write_namespace(tmp_path / "in", points=POINTS, objects=3))
+        harness.load(made, small_namespace(points=POINTS, objects=3))
         yield made
 
 
@@ -75,7 +78,7 @@ def clone(stores: Stores, **options: Any) -> dict[str, Any]:
     made = harness.clone(stores, NAME, "copy", verify="counts", **options)
     assert made.plan["slices"] == SLICES
     with stores.catalog.read() as connection:
-        return ledger.read_reports(connection, made.clone_id)["copy_points"].details
+        return ledger.read_reports(connection, made.clone_id)["copy_points"].shown
 
 
 @pytest.mark.parametrize("workers", [4, *some_more(1, 8)])

@@ -10,16 +10,19 @@ from typing import Any
 
 import pytest
 
-from clone_pipeline.core import ledger, reserve
 from clone_pipeline.core.errors import Conflict
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.plan import begin as beginning
 from clone_pipeline.core.stores import Stores
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.core.bundle.samples import rows
 
-from .bundles import NAME, ROWS, write_namespace
+from .bundles import NAME, ROWS, small_namespace
 from .checks import Source, assert_whole, find_clones
 from .place import Place, Process, wait_until
+
+pytestmark = pytest.mark.outside
 
 RACERS = 4
 CLONE = ("clone", NAME, "copy", "--taxonomies")
@@ -99,19 +102,20 @@ def test_two_processes_start_together(
 
 @pytest.fixture
 def stores(catalog_url: str, tmp_path: Path) -> Iterator[Stores]:
-    with harness.open_stores(tmp_path, catalog_url) as stores:
-        harness.load(stores, write_namespace(tmp_path / "in", points=10, objects=6))
+    with harness.holding(
+        tmp_path, small_namespace(points=10, objects=6), catalog_url=catalog_url
+    ) as stores:
         yield stores
 
 
 def run_together(
     monkeypatch: pytest.MonkeyPatch, meet_in: str, racer: Callable[[int], Clone]
 ) -> list[Clone]:
-    """Runs it several times at once; all are past the first call of `reserve.<meet_in>` before any
-    goes on. Gives the clones of those that were not refused."""
+    """Runs it several times at once; all are past the first call of `beginning.<meet_in>` before
+    any goes on. Gives the clones of those that were not refused."""
     together = threading.Barrier(RACERS)
     met = threading.local()
-    inner = getattr(reserve, meet_in)
+    inner = getattr(beginning, meet_in)
 
     def meeting(*args: Any, **kwargs: Any) -> Any:
         result = inner(*args, **kwargs)
@@ -126,7 +130,7 @@ def run_together(
         except Conflict as refusal:
             return refusal
 
-    monkeypatch.setattr(reserve, meet_in, meeting)
+    monkeypatch.setattr(beginning, meet_in, meeting)
     with ThreadPoolExecutor(RACERS) as pool:
         results = list(pool.map(attempt, range(RACERS)))
     monkeypatch.undo()

@@ -16,19 +16,21 @@ from sqlalchemy import select, update
 
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.catalog.documents import RECORDS
-from clone_pipeline.core.catalog.namespaces import Namespace
+from clone_pipeline.core.catalog.namespace import Namespace
 from clone_pipeline.core.catalog.schema import namespaces as namespace_rows
 from clone_pipeline.core.errors import Conflict
-from clone_pipeline.core.ledger import Clone
-from clone_pipeline.core.publish import rollback
+from clone_pipeline.core.generations.rollback import rollback
+from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.stores import Stores, VectorAddress
-from clone_pipeline.core.vectors.paging import pages
-from clone_pipeline.core.vectors.port import Point
+from clone_pipeline.core.vectors.point import Point
+from clone_pipeline.core.vectors.side_by_side import pages
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 from clone_pipeline_tests import harness
-from clone_pipeline_tests.automation.watching import UNCHANGED, Watching
+from clone_pipeline_tests.defs.watching import UNCHANGED, Watching
 
-from .bundles import NAME, QDRANT, write_namespace
+from .bundles import NAME, QDRANT, small_namespace
+
+pytestmark = pytest.mark.outside
 
 REFRESHES = 20
 SENSOR_REFRESHES = int(os.environ.get("CLONE_PIPELINE_TEST_REFRESHES", "50"))
@@ -40,8 +42,7 @@ PATIENCE = 120.0
 
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[Stores]:
-    with harness.open_stores(tmp_path) as stores:
-        harness.load(stores, write_namespace(tmp_path / "in", points=POINTS, objects=6))
+    with harness.holding(tmp_path, small_namespace(points=POINTS, objects=6)) as stores:
         yield stores
 
 
@@ -51,19 +52,11 @@ def server(qdrant_url: str, tmp_path: Path) -> Iterator[Stores]:
     with harness.open_stores(tmp_path) as stores:
         address = VectorAddress(folder=tmp_path / "unused", url=qdrant_url)
         stores = dataclasses.replace(stores, vector_address=address)
-        harness.load(stores, write_namespace(tmp_path / "in", points=POINTS, objects=6))
+        harness.load(stores, small_namespace(points=POINTS, objects=6))
         try:
             yield stores
         finally:
-            _remove_collections(stores)
-
-
-def _remove_collections(stores: Stores) -> None:
-    with stores.catalog.read() as connection:
-        documents = connection.execute(select(namespace_rows.c.document)).scalars().all()
-    with stores.vectors() as vectors:
-        for document in documents:
-            vectors.delete(document["infrastructure"]["qdrant_collection"])
+            harness.remove_collections(stores)
 
 
 def refresh(stores: Stores) -> Clone:

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog import namespaces, schema
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.stores import Stores
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.core.bundle.samples import NOW, rows
 
-from .bundles import BUCKETS, NAME, QDRANT, ROWS, write_namespace
+from .bundles import BUCKETS, NAME, QDRANT, ROWS, small_namespace
 from .checks import Source, assert_whole, look_at_source
 from .place import Place
+
+pytestmark = pytest.mark.outside
 
 CLONE = ("clone", NAME, "copy", "--taxonomies")
 
@@ -67,8 +69,7 @@ def ledger_of(stores: Stores) -> list[Clone]:
 
 @pytest.fixture
 def stores(tmp_path: Path) -> Iterator[Stores]:
-    with harness.open_stores(tmp_path) as stores:
-        harness.load(stores, write_namespace(tmp_path / "in", points=10, objects=6))
+    with harness.holding(tmp_path, small_namespace(points=10, objects=6)) as stores:
         yield stores
 
 

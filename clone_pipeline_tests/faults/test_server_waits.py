@@ -14,22 +14,25 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from clone_pipeline.core import ledger
 from clone_pipeline.core import stores as core_stores
 from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.errors import LeaseLost, StoreUnavailable, WorkError
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.points import pages, retry
+from clone_pipeline.core.points.retry import Retry
 from clone_pipeline.core.stores import Stores
-from clone_pipeline.core.vectors import patience, slices
+from clone_pipeline.core.vectors import slices
 from clone_pipeline.core.vectors.encoded import EncodedPoint
-from clone_pipeline.core.vectors.patience import Patience
-from clone_pipeline.core.vectors.port import Point
+from clone_pipeline.core.vectors.point import Point
 from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline_tests import harness
 
-from .bundles import NAME, QDRANT, write_namespace
+from .bundles import NAME, QDRANT, small_namespace
 from .qdrant import Qdrant, running
 from .rest import ask, assert_equal_points, newest_clone
+
+pytestmark = pytest.mark.outside
 
 POINTS = 1240
 EVERYTHING: dict[str, Any] = {"include_resources": harness.everything()}
@@ -74,12 +77,12 @@ def stores(
     qdrant: Qdrant, sleeper: Sleeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stores]:
     """Small pages and slices, several at once; the source's points are on the server."""
-    monkeypatch.setattr(slices, "FIRST_PAGE", 20)
-    monkeypatch.setattr(slices, "LARGEST_PAGE", 20)
+    monkeypatch.setattr(pages, "FIRST_PAGE", 20)
+    monkeypatch.setattr(pages, "LARGEST_PAGE", 20)
     monkeypatch.setattr(slices, "_POINTS_PER_SLICE", 200)
     with harness.open_stores(tmp_path, sleep=sleeper) as made:
         made = replace(made, vector_address=replace(made.vector_address, url=qdrant.url))
-        harness.load(made, write_namespace(tmp_path / "in", points=POINTS, objects=3))
+        harness.load(made, small_namespace(points=POINTS, objects=3))
         yield made
 
 
@@ -106,7 +109,7 @@ def before_write(monkeypatch: pytest.MonkeyPatch, number: int, fault: Callable[[
 def how_copied(stores: Stores) -> dict[str, Any]:
     with stores.catalog.read() as connection:
         reports = ledger.read_reports(connection, newest_clone(stores, "copy").clone_id)
-    return reports["copy_points"].details
+    return reports["copy_points"].shown
 
 
 def strict(qdrant: Qdrant, **limits: int) -> None:
@@ -137,7 +140,7 @@ def test_a_server_killed_and_started_again_is_waited_for(
 def test_a_server_that_stays_away_fails_the_step_and_the_clone_is_gone_on_with(
     stores: Stores, qdrant: Qdrant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "_LONGEST_SECONDS", 1.0)
+    monkeypatch.setattr(retry, "_LONGEST_SECONDS", 1.0)
     before_write(monkeypatch, 20, qdrant.kill)
     with pytest.raises(StoreUnavailable, match="cannot be reached"):
         clone(stores)
@@ -166,7 +169,7 @@ def test_a_server_that_hangs_is_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("limits", "page"), [({"write_rate_limit": 1230}, 20), ({"read_rate_limit": 300}, 4)]
+    ("limits", "page"), [({"write_rate_limit": 1150}, 20), ({"read_rate_limit": 280}, 4)]
 )
 def test_a_rate_limit_is_waited_out(
     stores: Stores,
@@ -175,11 +178,12 @@ def test_a_rate_limit_is_waited_out(
     page: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A minute's worth can be had at once, and what is missing comes within seconds. It is no
-    matter how long the server is not ready, as long as it says when it will be."""
-    monkeypatch.setattr(slices, "FIRST_PAGE", page)
-    monkeypatch.setattr(slices, "LARGEST_PAGE", page)
-    monkeypatch.setattr(patience, "_LONGEST_SECONDS", 0.0)
+    """A minute's worth can be had at once, and what is missing comes within seconds (a machine that
+    takes as long for the rest would never wait). It is no matter how long the server is not ready,
+    as long as it says when it will be."""
+    monkeypatch.setattr(pages, "FIRST_PAGE", page)
+    monkeypatch.setattr(pages, "LARGEST_PAGE", page)
+    monkeypatch.setattr(retry, "_LONGEST_SECONDS", 0.0)
     strict(qdrant, **limits)
     clone(replace(stores, sleep=time.sleep), verify="counts")
     assert how_copied(stores)["waits"] > 0
@@ -195,7 +199,7 @@ def test_a_page_larger_than_the_rate_limit_is_written_in_parts(stores: Stores) -
         limit = {"enabled": True, "write_rate_limit": 1200}
         vectors.create("limited", {"vectors": {}, "strict_mode_config": limit})
         vectors.write("limited", points[:1])  # the first write of all costs twice as much
-        waiting = Patience(replace(stores, sleep=time.sleep))
+        waiting = Retry(replace(stores, sleep=time.sleep))
         vectors.write("limited", points, waiting)
         assert vectors.count("limited") == len(points)
     assert 1 <= waiting.waits <= 3
@@ -232,9 +236,9 @@ def test_a_cancel_ends_a_long_wait(
 ) -> None:
     """As Dagster does it: an exception in the main thread. What waits in other threads, minutes
     more, takes one more look at most."""
-    stopped, init = threading.Event(), Patience.__init__
+    stopped, init = threading.Event(), Retry.__init__
 
-    def with_known_stop(self: Patience, *args: Any) -> None:
+    def with_known_stop(self: Retry, *args: Any) -> None:
         init(self, *args)
         self.stop = stopped
 
@@ -246,7 +250,7 @@ def test_a_cancel_ends_a_long_wait(
 
     sleeper.when = cancel
     with monkeypatch.context() as patched:
-        patched.setattr(Patience, "__init__", with_known_stop)
+        patched.setattr(Retry, "__init__", with_known_stop)
         no_reads_left(qdrant, patched)
         with pytest.raises(KeyboardInterrupt):
             clone(stores, concurrent_slices=4)

@@ -13,17 +13,20 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog import schema
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.points import pages
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors import slices
 from clone_pipeline.core.verify import verify_pair
 from clone_pipeline_tests import harness
 
-from .bundles import NAME, NAMESPACE, QDRANT, write_namespace
+from .bundles import NAME, NAMESPACE, QDRANT, small_namespace
 from .proxy import recording
 from .qdrant import Qdrant, running
 from .rest import ask, assert_equal_points, newest_clone, points
+
+pytestmark = pytest.mark.outside
 
 POINTS = 900
 EVERYTHING: dict[str, Any] = {"include_resources": harness.everything()}
@@ -76,9 +79,9 @@ def test_nothing_but_reads_reaches_the_source(
     qdrant: Qdrant, tmp_path: Path, grpc: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slices, "_POINTS_PER_SLICE", 200)
-    monkeypatch.setattr(slices, "FIRST_PAGE", 50)
+    monkeypatch.setattr(pages, "FIRST_PAGE", 50)
     with open_stores(tmp_path, qdrant.url) as stores, recording(qdrant.url) as proxy:
-        harness.load(stores, write_namespace(tmp_path / "in", points=POINTS, objects=3))
+        harness.load(stores, small_namespace(points=POINTS, objects=3))
         move_source(stores, proxy.url)
         if not grpc:
             monkeypatch.setattr("clone_pipeline.core.vectors.server._ENCODED_SINCE", (99,))
@@ -102,7 +105,7 @@ def test_a_key_that_can_only_read_is_enough_for_the_source(qdrant: Qdrant, tmp_p
     keys = {"SERVICE__API_KEY": ADMIN_KEY, "SERVICE__READ_ONLY_API_KEY": READ_KEY}
     with running(tmp_path / "other", **keys) as other:
         with open_stores(tmp_path, other.url, api_key=ADMIN_KEY) as stores:
-            harness.load(stores, write_namespace(tmp_path / "in", points=POINTS, objects=3))
+            harness.load(stores, small_namespace(points=POINTS, objects=3))
             move_source(stores, other.url)
         before = points(other.url, QDRANT, READ_KEY)
         with pytest.raises(urllib.error.HTTPError, match="403"):
@@ -122,7 +125,7 @@ def test_one_server_with_a_key_for_each_side(tmp_path: Path) -> None:
         running(tmp_path / "server", **keys) as server,
         open_stores(tmp_path, server.url, api_key=ADMIN_KEY, source_api_key=READ_KEY) as stores,
     ):
-        harness.load(stores, write_namespace(tmp_path / "in", points=POINTS, objects=3))
+        harness.load(stores, small_namespace(points=POINTS, objects=3))
         harness.clone(stores, NAME, "copy", **EVERYTHING)
         both = {"key": ADMIN_KEY, "source_key": READ_KEY}
         assert_equal_points(stores, "copy", server.url, QDRANT, **both)

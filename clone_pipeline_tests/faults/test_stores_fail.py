@@ -20,6 +20,8 @@ from .checks import Source, assert_whole, look_at_source, status
 from .place import Outcome, Place, wait_until
 from .qdrant import Qdrant, running
 
+pytestmark = pytest.mark.outside
+
 CLONE = ("clone", NAME, "copy", "--taxonomies")
 RESUME = ("resume", "copy")
 

@@ -29,9 +29,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clone_pipeline.core import points, reserve, steps
+from clone_pipeline.core import steps
 from clone_pipeline.core.catalog.engine import Catalog
-from clone_pipeline.core.vectors import native, patience, slices
+from clone_pipeline.core.plan import begin as beginning
+from clone_pipeline.core.points import pages, retry
+from clone_pipeline.core.points import step as points
+from clone_pipeline.core.vectors import native, slices
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.server import ServerStore
 
@@ -105,8 +108,8 @@ def wait_for(path: str) -> None:
 def install(ticks: Ticks, faults: dict[str, Any]) -> None:
     """Puts the ticks around all that a clone does to a store."""
     page = faults.get("page", 25)
-    slices.EMBEDDED_PAGE = slices.FIRST_PAGE = slices.LARGEST_PAGE = page
-    patience._LONGEST_SECONDS = faults.get("longest", patience._LONGEST_SECONDS)
+    pages.EMBEDDED_PAGE = pages.FIRST_PAGE = pages.LARGEST_PAGE = page
+    retry._LONGEST_SECONDS = faults.get("longest", retry._LONGEST_SECONDS)
     slices._POINTS_PER_SLICE = faults.get("per_slice", slices._POINTS_PER_SLICE)
     _wrap_catalog(ticks)
     for store in (EmbeddedStore, ServerStore):
@@ -117,12 +120,12 @@ def install(ticks: Ticks, faults: dict[str, Any]) -> None:
     _wrap_upsert(ServerStore, "write", ticks)
     around(ServerStore, "read", "scroll", ticks)
     around(native._Copy, "shard", "native copy", ticks)
-    around(native, "remove_collection", "native remove", ticks)
+    around(native.NativeLane, "remove", "native remove", ticks)
     around(points, "rename_collection", "rename", ticks)
-    around(patience.Patience, "_sleep", "wait", ticks)
-    around(reserve, "make_plan", "plan", ticks)
-    around(reserve, "measure_points", "plan", ticks)
-    begin, run_step = reserve.begin, steps.run_step
+    around(retry.Retry, "_sleep", "wait", ticks)
+    around(beginning, "make_plan", "plan", ticks)
+    around(beginning, "measure_points", "plan", ticks)
+    begin, run_step = beginning.begin, steps.run_step
 
     def named_begin(*args: Any, **kwargs: Any) -> Any:
         ticks.step = "plan_clone"
@@ -132,7 +135,7 @@ def install(ticks: Ticks, faults: dict[str, Any]) -> None:
         ticks.step = name
         return run_step(stores, clone_id, run_id, name, **kwargs)
 
-    reserve.begin = named_begin
+    beginning.begin = named_begin
     steps.run_step = named_step  # type: ignore[assignment]
 
 

@@ -291,9 +291,9 @@ def test_no_policy_can_be_called_what_we_call_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Late, because Dagster takes a second to import.
-    from clone_pipeline.jobs import clone_namespace, sweep_namespaces, test_restore
-    from clone_pipeline.schedules import sweep_schedule
-    from clone_pipeline.sensors import policy_sensors
+    from clone_pipeline.defs.jobs import clone_namespace, sweep_namespaces, test_restore
+    from clone_pipeline.defs.schedules import sweep_schedule
+    from clone_pipeline.defs.sensors import policy_sensors
 
     monkeypatch.setenv("CLONE_POLICIES", str(tmp_path / "policies.yaml"))
     ours = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .marks import Becomes, Outside, Ref, Scope, Spelled
+from .marks import Becomes, Outside, Ref, Scope, Spelled, Whole
 from .stages import embedded_retriever, filters, inputs, stages
 from .world import DIRECT, NAMESPACE_ID, NAMESPACE_NAME, ORGANIZATION, OTHER_NAMESPACE, World
 
@@ -15,26 +15,31 @@ def namespace(world: World) -> Json:
     infrastructure = {
         "qdrant_url": Becomes("http://qdrant.example.org:6333"),
         "qdrant_api_key": Becomes("qdrant-secret"),
-        "compute_tier": "shared",
+        "compute_tier": world.pick.one((Becomes("dedicated_gpu", "shared"), "shared")),
         "compute_profiles": {"text_extractor_v1": {"gpu": 1}},
         "s3_plugin_bucket": "mixpeek-plugins",
         "s3_plugin_prefix": Becomes(f"{NAMESPACE_ID}/"),
-        "ray_cluster_id": world.shared("ray_shared1"),
-        "ray_head_node_url": world.shared("ray://head.example.org:10001"),
-        "ray_dashboard_url": world.shared("http://ray.example.org"),
-        "authorization": {"api_token_secret_ref": world.shared("issuer_token")},
+        "ray_cluster_id": Becomes("ray_shared1"),
+        "ray_head_node_url": Becomes("ray://head.example.org:10001"),
+        "ray_dashboard_url": Becomes("http://ray.example.org"),
+        "authorization": Whole({"api_token_secret_ref": "issuer_token", "enabled": True}),
     }
     optional = {
-        "namespace_type": "standard",
+        "namespace_type": world.pick.one((Becomes("marketplace", "standard"), "standard")),
+        "scope": world.pick.one((Becomes("system", "org"), "org")),
+        "storage": Becomes({"connection_id": "conn_1", "prefix": f"{NAMESPACE_ID}/"}),
+        "pinned": Becomes({"enabled": True, "warm_query_encoder": True}),
+        "spend_budget": Becomes({"daily_usd": 500}),
+        "tiering": {"enabled": True, "exempt": Becomes("legal hold")},
         "description": f"the original of {NAMESPACE_ID}",
-        "cluster_id": world.shared("iclstr_1"),
+        "cluster_id": Becomes("iclstr_1"),
         "feature_extractors": [{"feature_extractor_name": "text_extractor", "version": "v1"}],
         "vector_inference_map": {"text_dense": "intfloat__e5"},
         "payload_indexes": [
             {"field_name": "_internal.collection_id", "type": "keyword", "is_protected": True},
             *({"field_name": name, "type": "keyword"} for name in world.fields("label", "id")),
         ],
-        "trusted_issuers": [_issuer(world)],
+        "trusted_issuers": [Whole(_issuer(world))],
         "auto_create_indexes": False,
         "unknown_setting": {"kept": [1, 1.0, None]},
     }
@@ -51,14 +56,13 @@ def namespace(world: World) -> Json:
 
 
 def _issuer(world: World) -> Json:
-    issuer = {
-        "issuer": "https://login.example.org",
+    optional = {
         "retrievers": world.refs("retriever", name=True),
         "collections": world.refs("collection", name=True),
         "owner_writable_collections": world.refs("collection", name=True),
         "claim_filters": [{"claim": "team", "field": world.field("label")}],
     }
-    return world.pick.keep(issuer)
+    return {"issuer": "https://login.example.org", **world.pick.keep(optional)}
 
 
 def bucket(world: World, bucket_id: str) -> Json:
@@ -74,17 +78,16 @@ def bucket(world: World, bucket_id: str) -> Json:
     ingest = {
         "retriever_id": world.ref("retriever", "around"),
         "retriever_version": 2,
-        "action": "skip",
+        "action": "drop",
     }
     optional = {
         "description": None,
         "bucket_schema": _schema(world),
         "unique_key": {"fields": ["title"], "default_policy": "upsert"},
         "metadata": world.user_data(),
-        "destination": {
-            "connection_id": world.shared("conn_1", "around"),
-            "prefix": f"{NAMESPACE_ID}/{bucket_id}",
-        },
+        "destination": Becomes(
+            {"connection_id": "conn_1", "prefix": f"{NAMESPACE_ID}/{bucket_id}"}
+        ),
         "ingest_filter": ingest,
         "source_adapter": world.pick.keep(adapter),
         "created_at": "2026-01-02T03:04:05.678901Z",
@@ -126,7 +129,7 @@ def collection(world: World, collection_id: str) -> Json:
         "index_map": {world.uri(): world.uri()},
         "s3_vector_index": Spelled(("col_", own)),
         "disabled_reason": {
-            "code": "source_deleted",
+            "code": "source_collection_deleted",
             "source_collection_id": world.pick.one(world.ids["collection"]),
         },
         "lifecycle_state": "active",
@@ -172,7 +175,8 @@ def _buckets(world: World, *, only_one: bool) -> tuple[Json, list[Any], list[Any
     if world.pick.rarely():
         # Even if one there is called like one here.
         there = ["bkt_far", *(ref.value for ref in refs)][: 1 if only_one else None]
-        return {"source_namespace_id": OTHER_NAMESPACE}, there, there
+        marked = [Whole(bucket, elsewhere=True) for bucket in there]
+        return {"source_namespace_id": Whole(OTHER_NAMESPACE)}, marked, marked
     here = {"source_namespace_id": Ref("namespace", NAMESPACE_ID, "data")}
     roots = [Ref("bucket", ref.value, "drop") for ref in refs]
     return world.pick.keep(here), refs, [*roots, Ref("bucket", "bkt_gone", "drop")]
@@ -258,15 +262,20 @@ def retriever(world: World, retriever_id: str) -> Json:
         "exposed_fields": ["title", world.field()],
         "field_config": {"title": {"format": "text"}} | {key: {} for key in world.fields("score")},
         "field_mappings": {"title": "name", "topic": world.field()},
+        "seo": {"canonical_url": Becomes("https://pages.example.org/search"), "robots": "index"},
+        "markdowns": [{"content": world.template()}],
     }
     optional = {
         "description": f"looks into {world.pick.one(world.ids['collection'])}",
         "collection_identifiers": [*world.refs("collection", name=True), DIRECT],
+        "collections": [{"collection_id": world.ref("collection", "around"), "weight": 1}],
         "input_schema": inputs(world),
         "feature_dependencies": [{"scheme": "mixpeek", "extractor": "text_extractor"}],
         "display_config": world.pick.keep(display),
         "marketplace_listing_id": Becomes("mkt_1"),
         "is_published": Becomes(True, False),
+        "visibility": world.pick.one((Becomes("public", "private"), "private")),
+        "requires_subscription": Becomes(True, False),
         "metadata": world.user_data(),
         "version": 3,
     }
@@ -304,6 +313,7 @@ def _taxonomy_mappings(world: World) -> Any:
         {"input_key": "q", "source_type": "payload", "path": world.field()},
         {"input_key": "v", "source_type": "vector", "path": world.uri()},
         {"input_key": "l", "source_type": "literal", "override": "a literal"},
+        {"input_key": "c", "source_type": "literal", "override": world.constant()},
     ]
     return world.pick.one((listed, older))
 
@@ -319,7 +329,13 @@ def _flat(world: World) -> Json:
             "enrichment_fields": world.pick.one((None, enrichment)),
         },
         "top_k": 2,
-        "step_analytics": {"covariates": [{"field": world.field("score")}]},
+        "step_analytics": {
+            "timestamp_field": world.field("score"),
+            "sequence_id_field": world.field("id"),
+            "covariates": [
+                {"field_path": world.field("score"), "covariate_type": "numeric", "name": "score"}
+            ],
+        },
     }
 
 

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from .. import harness
+from clone_pipeline.core.references import unlisted
 
 
-@pytest.fixture(scope="session")
-def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite catalog with its tables, to be copied: making them is half of an example's time."""
-    home = tmp_path_factory.mktemp("template")
-    with harness.open_stores(home):
-        pass
-    return home / "catalog.db"
+@pytest.fixture(scope="module", autouse=True)
+def _every_place_is_told() -> Iterator[None]:
+    """So that what is told can be counted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unlisted, "LISTED", 10_000)
+        yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +18,11 @@ LONG_EXAMPLES = int(os.environ.get("CLONE_PIPELINE_TEST_EXAMPLES", "200"))
 
 
 @contextmanager
-def loaded(source: Source, empty_catalog: Path) -> Iterator[tuple[Stores, Path]]:
+def loaded(source: Source) -> Iterator[tuple[Stores, Path]]:
     """Stores that hold nothing but the source, and their folder."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        shutil.copy(empty_catalog, home / "catalog.db")
-        with harness.open_stores(home) as stores:
-            harness.load(stores, source.write(home / "source"))
+        with harness.holding(home, source.write(home / "source")) as stores:
             yield stores, home
 
 

@@ -85,6 +85,19 @@ class Becomes:
     told: bool = True
 
 
+@dataclass(frozen=True)
+class Whole:
+    """What another organization gets whole or not at all. `key` False: not even its key. A list of
+    nothing but what is `elsewhere` becomes null."""
+
+    value: Any
+    key: bool = True
+    elsewhere: bool = False
+
+    def stays(self, clone: Clone) -> bool:
+        return clone.organization[0] == clone.organization[1]
+
+
 class Scope(list[Any]):
     """References that say what is read: the list may not become empty while there are any."""
 
@@ -109,6 +122,8 @@ def before(value: Any) -> Any:
         return value.value
     if isinstance(value, Prose):
         return value.text
+    if isinstance(value, Whole):
+        return before(value.value)
     return value.before if isinstance(value, Sets | Becomes) else value
 
 
@@ -122,6 +137,10 @@ def after(value: Any, clone: Clone) -> Any:
         return _after_reference(value, clone)
     if isinstance(value, Spelled):
         return "".join(str(after(part, clone)) for part in value.parts)
+    if isinstance(value, Whole) and value.stays(clone):
+        return after(value.value, clone)
+    if isinstance(value, Whole):
+        return _GONE if value.key else REMOVED
     if isinstance(value, Sets):
         return (clone.namespace if value.what == "namespace" else clone.organization)[1]
     return value.after if isinstance(value, Becomes) else before(value)
@@ -147,14 +166,16 @@ def _after_object(value: dict[Any, Any], clone: Clone) -> Any:
     return result
 
 
-def _after_list(value: list[Any], clone: Clone) -> list[Any]:
+def _after_list(value: list[Any], clone: Clone) -> Any:
     result = [new for inner in value if (new := after(inner, clone)) is not _GONE]
+    if value and not result and all(isinstance(one, Whole) and one.elsewhere for one in value):
+        return _GONE
     return before(value) if _must_stay(value, result, clone) else result
 
 
 def _must_stay(value: list[Any], result: list[Any], clone: Clone) -> bool:
     """May a list not lose the last of its references?"""
-    if not isinstance(value, Scope) or not value or result:
+    if not isinstance(value, Scope) or not value or result or isinstance(value[0], Whole):
         return False
     return bool(clone.ids.get(value[0].kind))
 
@@ -180,6 +201,8 @@ def told(value: Any, clone: Clone, path: str = "") -> Iterator[Told]:
         for index, inner in enumerate(value):
             for one in told(inner, clone, f"{path}[{index}]"):
                 yield Told(one.path, one.value, "unresolved") if must_stay else one
+    elif isinstance(value, Whole) and value.stays(clone):
+        yield from told(value.value, clone, path)
     elif isinstance(value, Spelled):
         for part in value.parts:
             yield from told(part, clone, path)
@@ -192,5 +215,5 @@ def _told_of_one(value: Any, clone: Clone, path: str) -> Iterator[Told]:
         yield Told(path, value.value, "unresolved" if value.outside == "stays" else "cleared")
     elif isinstance(value, Prose):
         yield from (Told(path, one, "mentioned") for one in value.ids)
-    elif isinstance(value, Becomes) and value.told:
+    elif isinstance(value, Whole) or (isinstance(value, Becomes) and value.told):
         yield Told(path, None, "cleared")

@@ -42,7 +42,7 @@ class Source:
         return {name: before(content) for name, content in self.marked.items()}
 
     def write(self, folder: Path) -> Path:
-        from ..core.bundle.samples import write_bundle
+        from ..sources import write_bundle
 
         return write_bundle(folder, self.files)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from clone_pipeline.core.plan import Plan
+from clone_pipeline.core.plan.plan import Plan
 from clone_pipeline.core.references import IdMap, Reference
 from clone_pipeline.core.vectors.ids import id_order
 
@@ -99,6 +99,31 @@ def _same(name: str, left: Any, right: Any) -> bool:
 
 def _float32(values: Iterable[float]) -> bytes:
     return array("f", values).tobytes()
+
+
+def standing(value: Any, old: Collection[str]) -> int:
+    """How often one of these ids is a whole value, a whole key, or all that a path is made of."""
+    if isinstance(value, dict):
+        inside = sum(standing(inner, old) for inner in value.values())
+        return inside + sum(standing(key, old) for key in value)
+    if isinstance(value, list):
+        return sum(standing(inner, old) for inner in value)
+    return int(isinstance(value, str) and set(value.split("/")) <= set(old))
+
+
+def unlisted_in(points: Iterable[dict[str, Any]], clone: Clone) -> int:
+    """How many ids of the source the payloads of a clone still hold as a whole, files aside."""
+    pairs = [
+        clone.namespace,
+        clone.organization,
+        *(i for ids in clone.ids.values() for i in ids.items()),
+    ]
+    old = {before for before, after in pairs if before != after}
+    found = 0
+    for point in points:
+        key = point["payload"].get("_internal", {}).get("processing", {}).get("object_key_source")
+        found += standing(point["payload"], old) - standing(key, old)
+    return found
 
 
 def plan_apart(source: Source, plan: Plan, include: Include) -> list[str]:

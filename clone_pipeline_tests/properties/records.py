@@ -155,7 +155,7 @@ def _nested_payload(world: World) -> Json:
         "lineage": world.pick.keep(lineage),
         "processing": world.pick.keep(processing),
         "source_blobs": [{"blob_id": "blob_1", "blob_property": "content"}],
-        "document_blobs": [{"field": "thumbnail", "url": url}],
+        "document_blobs": [_document_blob(world, url)],
         "source_details": [_detail(world) for _ in range(2)],
         "metadata": {"ingestion_status": "COMPLETED", "seen": world.ids["collection"][0]},
         "_acl": {"owner": world.ids["collection"][0], "read": []},
@@ -175,7 +175,7 @@ def _nested_payload(world: World) -> Json:
 
 def _flat_payload(world: World) -> Json:
     optional = {
-        "namespace_id": Ref("namespace", world.pick.one((NAMESPACE_ID, "ns_stale")), "data"),
+        "namespace_id": Sets("namespace", world.pick.one((NAMESPACE_ID, "ns_stale"))),
         "internal_id": Ref("organization", ORGANIZATION, "data"),
         "bucket_id": _data(world, "bucket"),
         "root_object_id": "obj_0",
@@ -186,6 +186,9 @@ def _flat_payload(world: World) -> Json:
         "source_document_id": "doc_0",
         "parent_document_id": "doc_0",
         "lineage_path": _path(world),
+        "lineage_chain": [{"collection_id": _data(world, "collection"), "document_id": "doc_0"}],
+        "source_details": [_detail(world)],
+        "document_blobs": [_document_blob(world, f"s3://store/{NAMESPACE_ID}/f")],
         "processing_tier": 1,
         "source_blobs": [{"blob_id": "blob_1", "url": f"s3://store/{NAMESPACE_ID}/f"}],
         "internal_metadata": {"processing_history": [_join(world)]},
@@ -207,7 +210,8 @@ def _path(world: World) -> Spelled:
 
 def _join(world: World) -> Json:
     taxonomies = world.refs("taxonomy", "data")
-    return {"operation": "taxonomy_join", "taxonomy_ids_applied": taxonomies}
+    by = {"retriever_id": _data(world, "retriever"), "collection_id": _data(world, "collection")}
+    return {"operation": "taxonomy_join", "taxonomy_ids_applied": taxonomies, **world.pick.keep(by)}
 
 
 def _taxonomy_step(world: World) -> Json:
@@ -215,7 +219,15 @@ def _taxonomy_step(world: World) -> Json:
         "taxonomy_id": _data(world, "taxonomy"),
         "collection_id": _data(world, "collection"),
         "retriever_id": _data(world, "retriever"),
+        "node_id": world.pick.one((_data(world, "collection"), "doc_9")),
+        "path": [_data(world, "collection"), _data(world, "collection")],
+        "target_collection_id": _data(world, "collection"),
     }
+
+
+def _document_blob(world: World, url: str) -> Json:
+    signed = Becomes(f"{url}?X-Amz-Signature=1", REMOVED, told=False)
+    return {"field": "thumbnail", "url": url, **world.pick.keep({"presigned_url": signed})}
 
 
 def _taxonomy_fields(world: World, prefix: str) -> Json:

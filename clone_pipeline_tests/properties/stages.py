@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .marks import Prose, Ref, Scope, Spelled
+from .marks import Prose, Ref, Scope, Spelled, Whole
 from .world import DIRECT, NAMESPACE_ID, World
 
 Json = dict[Any, Any]
@@ -39,7 +39,27 @@ def stage(world: World, kind: str, depth: int) -> Json:
 def filters(world: World) -> Json:
     """Nested conditions; values only count below fields of which payloads hold ids, too."""
     chosen = world.pick.few(_CONDITIONS, 2)
+    if world.pick.rarely():
+        return _qdrants(world)
     return {world.pick.one(("AND", "OR")): [condition(world) for condition in chosen]}
+
+
+def _qdrants(world: World) -> Json:
+    """In Qdrant's own spelling."""
+    chain = {"must": [{"key": "collection_id", "match": {"value": world.constant()}}]}
+    listed = [world.constant(), "col_unknown"]
+    return {
+        "must": [
+            {"key": "collection_id", "match": {"value": world.constant()}},
+            {"key": world.field("score"), "range": {"gte": 0.5}},
+            {
+                "key": "metadata.seen_in",
+                "match": {"value": world.pick.one(world.ids["collection"])},
+            },
+        ],
+        "must_not": [{"key": "_internal.collection_id", "match": {"any": listed}}],
+        "should": [{"nested": {"key": "_internal.lineage.chain", "filter": chain}}],
+    }
 
 
 def _condition(field: Any, value: Any, operator: str = "eq") -> Json:
@@ -108,9 +128,9 @@ def _learning(world: World) -> Json:
     return {
         "evaluation_dataset_id": world.never("evaluation dataset", "null"),
         "shipped_weight_set": {
-            "weight_set_id": world.never("weight set", "null"),
-            "evaluation_id": world.never("evaluation", "null"),
-            "baseline_evaluation_id": world.never("evaluation", "null"),
+            "weight_set_id": world.never("weight set", "around"),
+            "evaluation_id": world.never("evaluation", "around"),
+            "baseline_evaluation_id": world.never("evaluation", "around"),
             "weights": {world.uri(): 0.5},
         },
     }
@@ -217,10 +237,15 @@ def _api_call(world: World, _depth: int) -> Json:
     known = world.pick.one(world.ids["retriever"])
     return {
         "url": Prose(f"https://api.example.org/{known}/run", (known,)),
-        "body": {"collection_id": world.prose()},
-        "headers": {"x-scope": world.prose()},
+        "body": {
+            "collection_id": world.prose(),
+            "collection_identifiers": [world.constant()],
+            "retriever": world.constant("retriever"),
+            "n": 1,
+        },
+        "headers": {"x-scope": Whole(world.prose(), key=False)},
         "auth": {"secret_ref": world.shared("model_key")},
-        "template": world.prose(),
+        "template": world.template(),
     }
 
 

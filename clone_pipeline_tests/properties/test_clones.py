@@ -12,20 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clone_pipeline.core import reserve
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.ids import id_map_from_json
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.plan import dry_run
 from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline.core.request import parse_request
 from clone_pipeline.core.stores import Stores, VectorAddress
 
 from .. import harness
-from ..core.bundle.samples import exact, read_bundle, write_bundle
+from ..core.bundle.samples import exact, read_bundle
 from .loaded import LONG_EXAMPLES, loaded, nothing
 from .namespaces import Source, everything, namespaces
-from .oracle import bundles_apart, clone_of, expected, plan_apart, telling_apart
+from .oracle import bundles_apart, clone_of, expected, plan_apart, telling_apart, unlisted_in
 from .world import NAMESPACE_ID, NAMESPACE_NAME
+
+# Namespaces with all that there is, cloned again and again: too long for `fast`.
+pytestmark = pytest.mark.outside
 
 _SWITCHES = ("collections", "retrievers", "taxonomies")
 _EVERYTHING = dict.fromkeys(_SWITCHES, True)
@@ -52,7 +56,7 @@ def check_plans(stores: Stores, source: Source) -> None:
                 "preserve_resource_ids": preserve,
             }
         )
-        plan = reserve.plan(stores, request, LOCAL_OPERATOR)
+        plan = dry_run.plan(stores, request, LOCAL_OPERATOR)
         nothing(plan_apart(source, plan, selection), selection)
         nothing(telling_apart(source, plan, selection), selection)
 
@@ -72,13 +76,22 @@ def check_clone(stores: Stores, home: Path, source: Source, **options: Any) -> C
         for files in (wanted, dumped):
             files["qdrant.json"] = sorted(files["qdrant.json"]["payload_schema"])
     nothing(bundles_apart(wanted, dumped), options)
+    assert unlisted(stores, clone) == unlisted_in(dumped["points.jsonl"], ids)
     after = harness.dump(stores, NAMESPACE_ID, home / "after")
     assert exact(read_bundle(before)) == exact(read_bundle(after))
     return clone
 
 
-def check(source: Source, way: dict[str, Any], empty_catalog: Path) -> None:
-    with loaded(source, empty_catalog) as (stores, home):
+def unlisted(stores: Stores, clone: Clone) -> int:
+    """How many ids of the source in payloads the proof tells of."""
+    with stores.catalog.read() as connection:
+        report = ledger.read_reports(connection, clone.clone_id)["verify_clone"]
+    places = report.details["unlisted"]["places"]
+    return sum(one["count"] for one in places if one["resource"] == "payload")
+
+
+def check(source: Source, way: dict[str, Any]) -> None:
+    with loaded(source) as (stores, home):
         check_plans(stores, source)
         check_clone(stores, home, source, **way)
 
@@ -86,18 +99,18 @@ def check(source: Source, way: dict[str, Any], empty_catalog: Path) -> None:
 @settings(max_examples=20, derandomize=True, database=None, deadline=None)
 @given(source=namespaces(), way=WAYS)
 def test_a_clone_is_its_source_with_its_references_rewritten(
-    source: Source, way: dict[str, Any], empty_catalog: Path
+    source: Source, way: dict[str, Any]
 ) -> None:
-    check(source, way, empty_catalog)
+    check(source, way)
 
 
 @pytest.mark.long
 @settings(max_examples=LONG_EXAMPLES, database=None, deadline=None)
 @given(source=namespaces(), way=WAYS)
 def test_many_clones_are_their_sources_with_their_references_rewritten(
-    source: Source, way: dict[str, Any], empty_catalog: Path
+    source: Source, way: dict[str, Any]
 ) -> None:
-    check(source, way, empty_catalog)
+    check(source, way)
 
 
 @pytest.mark.parametrize("preserve", [False, True])
@@ -105,8 +118,9 @@ def test_a_namespace_of_all_that_there_is_comes_over_whole(
     catalog_url: str, tmp_path: Path, preserve: bool
 ) -> None:
     source = everything()
-    with harness.open_stores(tmp_path, catalog_url) as stores:
-        harness.load(stores, source.write(tmp_path / "source"))
+    with harness.holding(
+        tmp_path, source.write(tmp_path / "source"), catalog_url=catalog_url
+    ) as stores:
         options = {"include_resources": _EVERYTHING, "preserve_resource_ids": preserve}
         check_clone(stores, tmp_path, source, **options)
 
@@ -127,22 +141,22 @@ def test_on_a_server_a_namespace_of_all_that_there_is_comes_over_whole(
         catalog.close()
 
 
-def test_of_a_namespace_of_all_that_there_is_every_selection_is_told(empty_catalog: Path) -> None:
+def test_of_a_namespace_of_all_that_there_is_every_selection_is_told() -> None:
     source = everything()
-    with loaded(source, empty_catalog) as (stores, _):
+    with loaded(source) as (stores, _):
         check_plans(stores, source)
 
 
 @pytest.mark.parametrize("selection", SELECTIONS[1:])
-def test_records_keep_what_is_left_out(empty_catalog: Path, selection: dict[str, bool]) -> None:
+def test_records_keep_what_is_left_out(selection: dict[str, bool]) -> None:
     """Clones, and not only plans, of each selection: objects and points are in no plan."""
     source = everything()
-    with loaded(source, empty_catalog) as (stores, home):
+    with loaded(source) as (stores, home):
         check_clone(stores, home, source, include_resources=selection)
 
 
-def test_with_its_ids_preserved_only_the_namespace_has_another_one(empty_catalog: Path) -> None:
-    with loaded(everything(), empty_catalog) as (stores, home):
+def test_with_its_ids_preserved_only_the_namespace_has_another_one() -> None:
+    with loaded(everything()) as (stores, home):
         options = {"include_resources": _EVERYTHING, "preserve_resource_ids": True}
         clone = harness.clone(stores, NAMESPACE_NAME, "backup", **options)
         ids = clone.plan["ids"]["ids"]
@@ -158,28 +172,28 @@ def test_with_its_ids_preserved_only_the_namespace_has_another_one(empty_catalog
             assert source.count(f"{prefix}_") == backup.count(f"{prefix}_")
 
 
-def test_in_another_organization_nothing_of_the_first_is_left(empty_catalog: Path) -> None:
+def test_in_another_organization_nothing_of_the_first_is_left() -> None:
     source = everything()
     other = {"organization_id": "org_b", "namespace_id": "ns_b", "namespace_name": "of b"}
-    with loaded(source, empty_catalog) as (stores, home):
-        harness.load(stores, write_bundle(home / "other", {"namespace.json": other}))
+    with loaded(source) as (stores, home):
+        harness.load(stores, {"namespace.json": other})
         options = {"include_resources": _EVERYTHING, "organization_id": "org_b"}
         clone = check_clone(stores, home, source, **options)
     assert clone.organization_id == "org_b"
 
 
-def test_one_name_gives_one_set_of_ids_wherever_and_whenever(empty_catalog: Path) -> None:
+def test_one_name_gives_one_set_of_ids_wherever_and_whenever() -> None:
     source = everything()
     made = []
     for _ in range(2):
-        with loaded(source, empty_catalog) as (stores, home):
+        with loaded(source) as (stores, home):
             made.append(check_clone(stores, home, source, include_resources=_EVERYTHING))
     assert made[0].plan["ids"] == made[1].plan["ids"]
 
 
-def test_a_refresh_keeps_all_ids(empty_catalog: Path) -> None:
+def test_a_refresh_keeps_all_ids() -> None:
     source = everything()
-    with loaded(source, empty_catalog) as (stores, home):
+    with loaded(source) as (stores, home):
         first = check_clone(stores, home, source, include_resources=_EVERYTHING)
         for folder in ("before", "copy", "after"):
             shutil.rmtree(home / folder)

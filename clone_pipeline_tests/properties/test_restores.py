@@ -16,15 +16,25 @@ from clone_pipeline.core.verify import verify_pair, verify_sealed
 from .. import harness
 from ..core.bundle.samples import read_bundle
 from .loaded import LONG_EXAMPLES, loaded, nothing
-from .marks import Becomes, Ref
+from .marks import Becomes, Ref, Whole
 from .namespaces import Source, everything, namespaces
 from .oracle import bundles_apart, clone_of, expected
 from .world import NAMESPACE_ID, NAMESPACE_NAME
 
+# Namespaces with all that there is, cloned again and again: too long for `fast`.
+pytestmark = pytest.mark.outside
+
 BACKUP = {"include_resources": harness.everything(), "preserve_resource_ids": True}
 RESTORE = BACKUP | {"restore": True}
-_SECRETS = ("hook-secret",)
-_PUT_BACK_IN = ("buckets.jsonl", "collections.jsonl", "retrievers.jsonl", "taxonomies.jsonl")
+# Secrets, and where the vectors and plugins of the source are.
+_NOT_PUT_BACK = (
+    *("hook-secret", "qdrant-secret", "http://qdrant.example.org:6333", f"{NAMESPACE_ID}/"),
+    {"connection_id": "conn_1", "prefix": f"{NAMESPACE_ID}/"},
+)
+_PUT_BACK_IN = (
+    *("namespace.json", "buckets.jsonl", "collections.jsonl", "retrievers.jsonl"),
+    "taxonomies.jsonl",
+)
 
 
 def kept(value: Any) -> Any:
@@ -36,8 +46,10 @@ def kept(value: Any) -> Any:
         return type(value)(kept(inner) for inner in value)
     if isinstance(value, Ref):
         return replace(value, outside="stays")
-    if isinstance(value, Becomes) and value.before not in _SECRETS:
+    if isinstance(value, Becomes) and value.before not in _NOT_PUT_BACK:
         return value.before
+    if isinstance(value, Whole):
+        return replace(value, value=kept(value.value))
     return value
 
 
@@ -62,28 +74,24 @@ def check(stores: Stores, home: Path, source: Source, **more: Any) -> None:
 
 @settings(max_examples=10, derandomize=True, database=None, deadline=None)
 @given(source=namespaces())
-def test_a_restored_backup_is_its_source_but_for_secrets(
-    source: Source, empty_catalog: Path
-) -> None:
-    with loaded(source, empty_catalog) as (stores, home):
+def test_a_restored_backup_is_its_source_but_for_secrets(source: Source) -> None:
+    with loaded(source) as (stores, home):
         check(stores, home, source)
 
 
 @pytest.mark.long
 @settings(max_examples=LONG_EXAMPLES, database=None, deadline=None)
 @given(source=namespaces())
-def test_many_restored_backups_are_their_sources_but_for_secrets(
-    source: Source, empty_catalog: Path
-) -> None:
-    with loaded(source, empty_catalog) as (stores, home):
+def test_many_restored_backups_are_their_sources_but_for_secrets(source: Source) -> None:
+    with loaded(source) as (stores, home):
         check(stores, home, source)
 
 
-def test_of_a_namespace_of_all_that_there_is_all_comes_back(empty_catalog: Path) -> None:
-    with loaded(everything(), empty_catalog) as (stores, home):
+def test_of_a_namespace_of_all_that_there_is_all_comes_back() -> None:
+    with loaded(everything()) as (stores, home):
         check(stores, home, everything())
 
 
-def test_it_comes_back_in_its_own_place(empty_catalog: Path) -> None:
-    with loaded(everything(), empty_catalog) as (stores, home):
+def test_it_comes_back_in_its_own_place() -> None:
+    with loaded(everything()) as (stores, home):
         check(stores, home, everything(), name=NAMESPACE_NAME, if_exists="replace", adopt=True)

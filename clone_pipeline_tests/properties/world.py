@@ -103,6 +103,11 @@ class World:
         text = f"Compare {{{{DOC.title}}}} with {known}, not with x{known} or {known}gone."
         return Prose(text, (known,))
 
+    def template(self) -> Spelled:
+        """A template that puts in what a taxonomy wrote, among text that only looks like it."""
+        field = self.field()
+        return Spelled(("_taxonomy_x_label: {{ DOC.", *field.parts, " | tojson }} {{DOC.title}}"))
+
     def user_data(self) -> dict[str, Any]:
         """What a user stored; ids of the namespace and its paths among it. None is a reference."""
         collection = self.pick.one(self.ids["collection"])

@@ -19,7 +19,8 @@ from typing import Any
 import psutil
 import pytest
 
-from clone_pipeline_tests.core.bundle.samples import sample, write_bundle
+from clone_pipeline_tests.core.bundle.samples import sample
+from clone_pipeline_tests.sources import write_bundle
 
 ROOT = Path(__file__).parents[2]
 SELECTOR = {

@@ -8,13 +8,14 @@ from typing import Any
 from fastapi import APIRouter
 
 from clone_pipeline.api.errors import Json, documented
-from clone_pipeline.api.idempotency import Answer, IdempotencyKey, once
+from clone_pipeline.api.idempotency import Answer, IdempotencyKey, Note, once
 from clone_pipeline.api.models import CloneNamespaceRequest, CloneNamespaceResponse, ClonePlan
 from clone_pipeline.api.service import Caller, Service, Services
-from clone_pipeline.core.discard import withdraw
+from clone_pipeline.core.generations.discard import withdraw
+from clone_pipeline.core.plan.dry_run import plan_for
+from clone_pipeline.core.plan.reservation import reserve_for_run, submitted
 from clone_pipeline.core.principal import Principal
 from clone_pipeline.core.request import CloneRequest, parse_request
-from clone_pipeline.core.reservation import plan_for, reserve_for_run, submitted
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["Namespace clone"])
@@ -41,7 +42,11 @@ def clone_namespace(
     given = ["clone", request.model_dump()]
     return Json(
         once(
-            service.stores, caller, idempotency_key, given, lambda: start(service, caller, request)
+            service.stores,
+            caller,
+            idempotency_key,
+            given,
+            lambda note: start(service, caller, request, note),
         )
     )
 
@@ -63,7 +68,7 @@ def plan_clone(
     return Json(plan_for(service.stores, request, caller))
 
 
-def start(service: Service, caller: Principal, request: CloneRequest) -> Answer:
+def start(service: Service, caller: Principal, request: CloneRequest, note: Note) -> Answer:
     """A reserved clone whose run is asked for; its `CloneNamespaceResponse`.
 
     Raises what is wrong with the request, and StoreUnavailable where Dagster cannot be asked: the
@@ -71,6 +76,7 @@ def start(service: Service, caller: Principal, request: CloneRequest) -> Answer:
     """
     clone = reserve_for_run(service.stores, request, caller)
     try:
+        note(clone.clone_id)
         run_id = service.runs.submit(clone)
     except BaseException:
         withdraw(service.stores, clone, "Dagster could not be asked for a run; ask again.")

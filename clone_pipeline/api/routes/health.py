@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from sqlalchemy import select
 
 from clone_pipeline.api.errors import ErrorResponse, Json
 from clone_pipeline.api.models import Health
-from clone_pipeline.api.service import Services
+from clone_pipeline.api.service import Service
 from clone_pipeline.core.catalog.schema import organizations
 
 router = APIRouter(tags=["Health"])
@@ -25,9 +25,14 @@ async def healthz() -> Json:
     response_model=Health,
     responses={503: {"model": ErrorResponse, "description": "ServiceUnavailableError"}},
 )
-def readyz(service: Services) -> Json:
-    """The catalog can be read and Dagster answers."""
+async def readyz(request: Request) -> Json:
+    """The catalog can be read and Dagster answers, as a look of the last two seconds has found."""
+    await request.app.state.readiness.check()
+    return Json({"status": "ok"})
+
+
+def look(service: Service) -> None:
+    """Raises StoreUnavailable where the service cannot do its work now."""
     with service.stores.catalog.read() as connection:
         connection.execute(select(organizations.c.organization_id).limit(1))
     service.runs.check()
-    return Json({"status": "ok"})

@@ -5,13 +5,15 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from clone_pipeline.api.errors import Json, documented
-from clone_pipeline.api.listing import ListRequest, Windowed, select
+from clone_pipeline.api.listing import ListRequest, Selection, Windowed
 from clone_pipeline.api.models import DeleteResponse, ListNamespacesResponse, NamespaceModel
 from clone_pipeline.api.service import Caller, Services, find_namespace
 from clone_pipeline.core.catalog import namespaces as catalog
-from clone_pipeline.core.discard import delete_clone
-from clone_pipeline.core.resolve import require_writer
-from clone_pipeline.core.state import namespace_state
+from clone_pipeline.core.catalog.namespace import iso
+from clone_pipeline.core.generations.delete import Admitted, delete_clone
+from clone_pipeline.core.ledger.state import namespace_state
+from clone_pipeline.core.principal import require_writer
+from clone_pipeline.core.secrets.masked import masked
 
 router = APIRouter(tags=["Namespaces"])
 
@@ -34,20 +36,20 @@ def list_namespaces(
     window: Windowed, service: Services, caller: Caller, body: ListRequest | None = None
 ) -> Json:
     """A page of the organization's namespaces that match."""
-    window = window.within(body)
+    window, wanted = window.within(body), Selection(body, _SEARCHED)
     with service.stores.catalog.read() as connection:
         everything = catalog.list_all(connection, caller.organization_id)
         by_id = {one.namespace_id: one for one in everything}
         rows = [
-            one.raw
+            masked(one.raw)
             | {
                 "clone_status": one.clone_status,
-                "created_at": catalog.iso(one.created_at),
-                "updated_at": catalog.iso(one.updated_at),
+                "created_at": iso(one.created_at),
+                "updated_at": iso(one.updated_at),
             }
             for one in everything
         ]
-        found = select(rows, body, _SEARCHED)
+        found = wanted.of(rows)
         part = found[window.offset : window.offset + window.limit]
         results = [namespace_state(connection, by_id[row["namespace_id"]]) for row in part]
     return Json(
@@ -78,12 +80,16 @@ def get_namespace(namespace_identifier: str, service: Services, caller: Caller) 
     response_model=DeleteResponse,
     responses=documented(403, 409),
 )
-def delete_namespace(namespace_identifier: str, service: Services, caller: Caller) -> Json:
-    """Remove a clone with all its generations; never S3 files. What is no clone is refused."""
+def delete_namespace(
+    namespace_identifier: str, service: Services, caller: Caller, last_backup: bool = False
+) -> Json:
+    """Remove a clone with all its generations; never S3 files. What is no clone is refused, and the
+    last proven backup of a policy unless `last_backup` is true."""
     require_writer(caller)
     with service.stores.catalog.read() as connection:
         found = find_namespace(connection, caller, namespace_identifier)
-    gone = delete_clone(service.stores, found.organization_id, found.namespace_id)
+    admitted = Admitted(last_backup=last_backup)
+    gone = delete_clone(service.stores, found.organization_id, found.namespace_id, admitted)
     how_many = "1 generation" if len(gone) == 1 else f"{len(gone)} generations"
     message = f"{found.name} is deleted: {how_many}."
     if not gone:

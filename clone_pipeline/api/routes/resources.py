@@ -11,8 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, func, select
 
 from clone_pipeline.api.errors import Json, documented
-from clone_pipeline.api.listing import ListRequest, Window, Windowed
-from clone_pipeline.api.listing import select as select_items
+from clone_pipeline.api.listing import ListRequest, Selection, Window, Windowed
 from clone_pipeline.api.models import (
     BucketModel,
     CollectionModel,
@@ -27,18 +26,21 @@ from clone_pipeline.api.service import Caller, NamespaceHeader, Service, Service
 from clone_pipeline.api.shapes import shape
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.documents import RECORDS, Document
+from clone_pipeline.core.catalog.namespace import UNREADABLE
 from clone_pipeline.core.catalog.schema import objects
-from clone_pipeline.core.errors import NotFound
+from clone_pipeline.core.errors import NotFound, UnreadableRecord
+from clone_pipeline.core.kinds import BUCKET, COLLECTION, RETRIEVER, TAXONOMY, ResourceKind
 from clone_pipeline.core.principal import Principal
+from clone_pipeline.core.request import LARGEST_NUMBER
 
 router = APIRouter()
 
 
 def _read(connection: Connection, key: int, kind: str) -> list[Document]:
-    """Every one of a kind; of a taxonomy all versions, the oldest first."""
-    counts = _object_counts(connection, key) if kind == "bucket" else {}
+    """Every one of a kind, in all its versions, the oldest first."""
+    counts = _object_counts(connection, key) if kind == BUCKET.name else {}
     return [
-        shape(kind, document, counts) for document in catalog.read_documents(connection, key, kind)
+        shape(kind, document, counts) for document in catalog.read_listed(connection, key, kind)
     ]
 
 
@@ -57,13 +59,13 @@ def _page(
 ) -> Json:
     window = window.within(body)
     record = RECORDS[kind]
+    wanted = Selection(body, (record.id_field, str(record.name_field), "description"))
     with service.stores.catalog.read() as connection:
         found_in = header_namespace(connection, caller, namespace)
         everything = _read(connection, found_in.key, kind)
-    # Of a taxonomy, the newest version stands for it.
+    # The newest version stands for all of them.
     newest = {document[record.id_field]: document for document in everything}
-    searched = (record.id_field, str(record.name_field), "description")
-    found = select_items(newest.values(), body, searched)
+    found = wanted.of(newest.values())
     return Json(
         {
             "results": found[window.offset : window.offset + window.limit],
@@ -94,6 +96,8 @@ def _one(
             if one[field] == identifier and version in (None, one.get("version"))
         ]
         if matching:
+            if error := matching[-1].get(UNREADABLE):
+                raise UnreadableRecord(kind, identifier, error)
             return Json(matching[-1])
     raise NotFound(
         f"There is no {kind} {identifier!r} in the namespace {found_in.name!r}.",
@@ -103,11 +107,10 @@ def _one(
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """The routes of a kind: their names in the contract, and what they answer."""
+class _Routes:
+    """The routes of a kind: what the contract calls them, and what they answer."""
 
-    kind: str
-    plural: str
+    kind: ResourceKind
     identifier: str  # the path's parameter
     page: type[BaseModel]
     one: type[BaseModel]
@@ -115,37 +118,33 @@ class _Kind:
     about_one: str
 
 
-_KINDS = (
-    _Kind(
-        "bucket",
-        "buckets",
+_ROUTES = (
+    _Routes(
+        BUCKET,
         "bucket_identifier",
         ListBucketsResponse,
         BucketModel,
         "A page of the namespace's buckets.",
         "A bucket, by id or name.",
     ),
-    _Kind(
-        "collection",
-        "collections",
+    _Routes(
+        COLLECTION,
         "collection_identifier",
         ListCollectionsResponse,
         CollectionModel,
         "A page of the namespace's collections.",
         "A collection's configuration, by id or name.",
     ),
-    _Kind(
-        "retriever",
-        "retrievers",
+    _Routes(
+        RETRIEVER,
         "retriever_id",
         ListRetrieversResponse,
         RetrieverModel,
         "A page of the namespace's retrievers.",
         "A retriever, by id or name.",
     ),
-    _Kind(
-        "taxonomy",
-        "taxonomies",
+    _Routes(
+        TAXONOMY,
         "taxonomy_identifier",
         ListTaxonomiesResponse,
         TaxonomyModel,
@@ -155,7 +154,9 @@ _KINDS = (
 )
 
 
-def _add_routes(its: _Kind) -> None:
+def _add_routes(its: _Routes) -> None:
+    plural = its.kind.plural
+
     def list_them(
         window: Windowed,
         service: Services,
@@ -163,7 +164,7 @@ def _add_routes(its: _Kind) -> None:
         namespace: NamespaceHeader,
         body: ListRequest | None = None,
     ) -> Json:
-        return _page(service, caller, namespace, its.kind, body, window)
+        return _page(service, caller, namespace, its.kind.name, body, window)
 
     def get_one(
         identifier: Annotated[str, Path(alias=its.identifier)],
@@ -171,37 +172,38 @@ def _add_routes(its: _Kind) -> None:
         caller: Caller,
         namespace: NamespaceHeader,
     ) -> Json:
-        return _one(service, caller, namespace, its.kind, identifier)
+        return _one(service, caller, namespace, its.kind.name, identifier)
 
     def get_version(
         identifier: Annotated[str, Path(alias=its.identifier)],
         service: Services,
         caller: Caller,
         namespace: NamespaceHeader,
-        version: Annotated[int | None, Query(ge=1)] = None,
+        version: Annotated[int | None, Query(ge=1, le=LARGEST_NUMBER)] = None,
     ) -> Json:
-        return _one(service, caller, namespace, its.kind, identifier, version)
+        return _one(service, caller, namespace, its.kind.name, identifier, version)
 
     def add(
         method: str, path: str, operation_id: str, endpoint: Callable[..., Json], **more: Any
     ) -> None:
         router.add_api_route(
-            f"/v1/{its.plural}{path}",
+            f"/v1/{plural}{path}",
             endpoint,
             methods=[method],
-            tags=[its.plural.title()],
+            tags=[plural.title()],
             operation_id=operation_id,
             responses=documented(),
             **more,
         )
 
-    page = {"response_model": its.page, "description": its.about_page, "name": f"list_{its.plural}"}
-    add("GET", "", f"get_{its.plural}", list_them, **page)
-    add("POST", "/list", f"list_{its.plural}", list_them, **page)
-    one = {"response_model": its.one, "description": its.about_one, "name": f"get_{its.kind}"}
-    get = get_version if its.kind == "taxonomy" else get_one
-    add("GET", f"/{{{its.identifier}}}", f"get_{its.kind}", get, **one)
+    listed = f"list_{plural}"
+    page = {"response_model": its.page, "description": its.about_page, "name": listed}
+    add("GET", "", f"get_{plural}", list_them, **page)
+    add("POST", "/list", listed, list_them, **page)
+    one = {"response_model": its.one, "description": its.about_one, "name": f"get_{its.kind.name}"}
+    get = get_version if its.kind.versioned else get_one
+    add("GET", f"/{{{its.identifier}}}", f"get_{its.kind.name}", get, **one)
 
 
-for _kind in _KINDS:
-    _add_routes(_kind)
+for _routes in _ROUTES:
+    _add_routes(_routes)

@@ -7,17 +7,16 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from clone_pipeline.api.errors import Json, documented
-from clone_pipeline.api.listing import ListRequest, Windowed, select
+from clone_pipeline.api.listing import ListRequest, Selection, Windowed
 from clone_pipeline.api.models import DeleteResponse, ListTasksResponse, TaskResponse
 from clone_pipeline.api.service import Caller, Services
-from clone_pipeline.core import ledger
-from clone_pipeline.core.catalog.namespaces import storable
 from clone_pipeline.core.errors import NotFound
-from clone_pipeline.core.ledger import Clone
-from clone_pipeline.core.principal import Principal
-from clone_pipeline.core.resolve import require_writer
-from clone_pipeline.core.state import list_tasks as read_tasks
-from clone_pipeline.core.state import task_state
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.ledger.state import list_tasks as read_tasks
+from clone_pipeline.core.ledger.state import task_state
+from clone_pipeline.core.principal import Principal, require_writer
+from clone_pipeline.core.text import storable
 
 router = APIRouter(tags=["Tasks"])
 
@@ -79,14 +78,11 @@ def list_tasks(
     """A page of the organization's tasks, newest first."""
     window = window.within(body)
     asked = body or ListTasksRequest()
+    wanted = Selection(asked, ("task_id", "namespace_name", "source_namespace_id"))
     with service.stores.catalog.read() as connection:
         found = [
             row
-            for row in select(
-                read_tasks(connection, caller.organization_id),
-                asked,
-                ("task_id", "namespace_name", "source_namespace_id"),
-            )
+            for row in wanted.of(read_tasks(connection, caller.organization_id))
             if asked.status in (None, row["status"]) and asked.task_type in (None, row["task_type"])
         ]
         part = found[window.offset : window.offset + window.limit]

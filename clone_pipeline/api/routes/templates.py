@@ -9,14 +9,20 @@ from clone_pipeline.api.idempotency import IdempotencyKey, once
 from clone_pipeline.api.models import (
     CreateTemplateRequest,
     CreateTemplateResponse,
+    DeleteResponse,
     InstantiateRequest,
     InstantiateResponse,
     TemplateModel,
 )
 from clone_pipeline.api.routes.clones import start
 from clone_pipeline.api.service import Caller, Services
+from clone_pipeline.core.generations.templates import (
+    create_template,
+    delete_template,
+    list_templates,
+    read_template,
+)
 from clone_pipeline.core.request import IncludeResources, parse_request
-from clone_pipeline.core.templates import create_template, list_templates, read_template
 
 router = APIRouter(tags=["Namespace templates"])
 
@@ -66,6 +72,18 @@ def get_one(template_id: str, service: Services, caller: Caller) -> Json:
         return Json(read_template(connection, caller, template_id))
 
 
+@router.delete(
+    "/v1/templates/namespaces/{template_id}",
+    operation_id="delete_namespace_template",
+    response_model=DeleteResponse,
+    responses=documented(403, 409),
+)
+def delete_one(template_id: str, service: Services, caller: Caller) -> Json:
+    """Delete a template. Namespaces that were made of it stay."""
+    gone = delete_template(service.stores, caller, template_id)
+    return Json({"success": True, "message": f"The template {gone['name']!r} is deleted."})
+
+
 @router.post(
     "/v1/templates/namespaces/{template_id}/instantiate",
     operation_id="instantiate_namespace_template",
@@ -93,7 +111,11 @@ def instantiate(
     )
     given = ["instantiate", request.model_dump()]
     answer = once(
-        service.stores, caller, idempotency_key, given, lambda: start(service, caller, request)
+        service.stores,
+        caller,
+        idempotency_key,
+        given,
+        lambda note: start(service, caller, request, note),
     )
     return Json(
         {

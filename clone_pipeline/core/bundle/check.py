@@ -9,14 +9,17 @@ from typing import Any
 from ..catalog.documents import RECORDS, Document, RecordTable
 from ..catalog.schema import loads, namespaces, organizations
 from ..errors import BundleError
-from ..vectors.port import CollectionConfig
+from ..ledger.meter import Meter
+from ..text import fault
+from ..vectors.point import CollectionConfig
 from .config import EMPTY, VectorShapes, check_config, named_vectors
-from .files import CONFIG, NAMESPACE, POINTS, RECORD_FILES, BundleFiles, Line, Wrong
+from .files import CONFIG, NAMESPACE, POINTS, RECORD_FILES, Files, Line, Wrong
 from .points import parse_point
 from .seen import Seen, open_seen
+from .types import check_types
 
 # Names that the catalog keeps as text of any length are unique, and an index entry of PostgreSQL
-# holds 2,700 bytes.
+# holds a third of a page: some 2,700 bytes (its documentation, "B-Tree Indexes").
 _LONGEST_NAME = 512
 _MAX_VERSION = 2**31 - 1
 # What may not be in the name of a Qdrant collection, which is a folder's name too.
@@ -26,18 +29,20 @@ _NOT_IN_COLLECTION = set('<>:"/\\|?*\0\x1f')
 @dataclass(frozen=True)
 class Bundle:
     """A bundle that was checked. `namespace` is as it will be stored: with the Qdrant collection,
-    without the organization."""
+    without the organization. `points` is how many it has."""
 
-    files: BundleFiles
+    files: Files
     organization_id: str
     namespace: Document
     qdrant_collection: str
     config: CollectionConfig
     shapes: VectorShapes
+    points: int
 
 
-def check(files: BundleFiles) -> Bundle:
-    """Reads the whole bundle once. Raises BundleError on the first mistake."""
+def check(files: Files, meter: Meter) -> Bundle:
+    """Reads the whole bundle once; the meter counts its points. Raises BundleError on the first
+    mistake."""
     namespace = files.document(NAMESPACE)
     if namespace is None:
         raise BundleError("is missing", NAMESPACE)
@@ -55,17 +60,19 @@ def check(files: BundleFiles) -> Bundle:
         for kind, file in RECORD_FILES.items():
             for line in files.lines(file):
                 _check_record(RECORDS[kind], line, seen)
+        meter.begin("Checked", *files.measure(POINTS))
         for line in files.lines(POINTS):
             if given is None:
                 reason = f"is missing, and says what vectors the points in {POINTS} have"
                 raise BundleError(reason, CONFIG)
             _check_point(line, shapes, seen)
-    return Bundle(files, organization_id, namespace, collection, config, shapes)
+            meter.add(1)
+    return Bundle(files, organization_id, namespace, collection, config, shapes, meter.done)
 
 
 def identified(record: RecordTable, document: Document) -> Document:
     """The document with every field that its row needs: a taxonomy's version is 1 by default."""
-    if "version" in record.columns and "version" not in document:
+    if record.versioned and "version" not in document:
         return {"version": 1, **document}
     return document
 
@@ -74,11 +81,8 @@ def _check_namespace(document: Document) -> tuple[str, Document, str]:
     organization_id = _text(document, "organization_id", _length(organizations, "organization_id"))
     for field in ("namespace_id", "namespace_name"):
         _text(document, field, _length(namespaces, field))
-    infrastructure = document.get("infrastructure")
-    if infrastructure is None:
-        infrastructure = {}
-    if not isinstance(infrastructure, dict):
-        raise Wrong("`infrastructure` is not an object")
+    check_types("namespace", document)
+    infrastructure = document.get("infrastructure") or {}
     collection = infrastructure.get("qdrant_collection")
     if collection is None:
         collection = document["namespace_id"]
@@ -102,6 +106,7 @@ def _check_record(record: RecordTable, line: Line, seen: Seen) -> None:
                 _check_version(document[column])
             else:
                 _text(document, column, _length(record.table, column))
+        check_types(record.kind, document)
         if record.kind == "object" and seen.line("bucket_id", document["bucket_id"]) is None:
             bucket = document["bucket_id"]
             raise Wrong(f"`bucket_id` {bucket!r}: {RECORD_FILES['bucket']} has no such bucket")
@@ -115,7 +120,7 @@ def _check_record(record: RecordTable, line: Line, seen: Seen) -> None:
 def _check_new(record: RecordTable, field: str, document: Document, line: Line, seen: Seen) -> None:
     key = document[field]
     what = f"`{field}` {key!r}"
-    if "version" in record.columns:
+    if record.versioned:
         what += f" in version {document['version']}"
         key = f"{document['version']} {key}"
     first = seen.add(field, key, line.number)
@@ -149,12 +154,8 @@ def _text(document: Document, field: str, limit: int) -> str:
         raise Wrong(f"`{field}` is empty")
     if len(value) > limit:
         raise Wrong(f"`{field}` has {len(value)} characters, at most {limit} are allowed")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise Wrong(f"`{field}` holds half a surrogate pair, which is not text") from None
-    if "\0" in value:
-        raise Wrong(f"`{field}` holds the character NUL, which a database cannot keep")
+    if (wrong := fault(value)) is not None:
+        raise Wrong(f"`{field}` {wrong}")
     return value
 
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..vectors.models import index_params
-from ..vectors.port import CollectionConfig
+from ..vectors.point import CollectionConfig
 from .files import Wrong
 
 EMPTY: CollectionConfig = {"vectors": {}, "sparse_vectors": {}, "payload_schema": {}}
 
 _DISTANCES = ("Cosine", "Euclid", "Dot", "Manhattan")
 _INDEX_TYPES = ("keyword", "integer", "float", "bool", "geo", "datetime", "text", "uuid")
+# Qdrant 1.18 has the first four, its client 1.20 all.
+_DATATYPES = ("float32", "float16", "uint8", "turbo4", "turbo8", "turbo16")
 _MAX_SIZE = 65536
 # Settings that we know the type of; others go to the store as they are.
 _OBJECTS = (
@@ -24,12 +26,21 @@ _COUNTS = ("shard_number", "replication_factor", "write_consistency_factor")
 
 
 @dataclass(frozen=True)
-class VectorShapes:
-    """The vectors that a point may have: the sizes of the dense ones and of the rows of the
-    multivectors, and the names of the sparse ones."""
+class Dense:
+    """What a dense vector, or a row of a multivector, has to be like."""
 
-    dense: Mapping[str, int]
-    multi: Mapping[str, int]
+    size: int
+    distance: str
+    datatype: str
+
+
+@dataclass(frozen=True)
+class VectorShapes:
+    """The vectors that a point may have: the dense ones, the multivectors, and the names of the
+    sparse ones."""
+
+    dense: Mapping[str, Dense]
+    multi: Mapping[str, Dense]
     sparse: frozenset[str]
 
     @property
@@ -47,11 +58,11 @@ def named_vectors(config: CollectionConfig) -> CollectionConfig:
 
 def check_config(config: CollectionConfig) -> VectorShapes:
     """The vectors that a configuration names. Raises Wrong on the first mistake in it."""
-    dense: dict[str, int] = {}
-    multi: dict[str, int] = {}
+    dense: dict[str, Dense] = {}
+    multi: dict[str, Dense] = {}
     for name, params in _objects(config, "vectors").items():
-        size = _check_vector(f"vectors[{name!r}]", params)
-        (multi if params.get("multivector_config") else dense)[name] = size
+        shape = _check_vector(f"vectors[{name!r}]", params)
+        (multi if params.get("multivector_config") else dense)[name] = shape
     sparse = frozenset(_objects(config, "sparse_vectors", null_items=True))
     both = sorted(sparse & {*dense, *multi})
     if both:
@@ -68,12 +79,14 @@ def _objects(config: CollectionConfig, key: str, *, null_items: bool = False) ->
     if not isinstance(value, dict):
         raise Wrong(f"`{key}` is not an object")
     for name, item in value.items():
+        if "\0" in name:
+            raise Wrong(f"{key}[{name!r}]: a name cannot hold the character NUL")
         if not isinstance(item, dict) and not (null_items and item is None):
             raise Wrong(f"{key}[{name!r}] is not an object")
     return value
 
 
-def _check_vector(where: str, params: dict[str, Any]) -> int:
+def _check_vector(where: str, params: dict[str, Any]) -> Dense:
     size = params.get("size")
     if type(size) is not int or not 1 <= size <= _MAX_SIZE:
         raise Wrong(f"{where}: `size` is not a whole number from 1 to {_MAX_SIZE}")
@@ -82,9 +95,10 @@ def _check_vector(where: str, params: dict[str, Any]) -> int:
     multi = params.get("multivector_config")
     if multi is not None and multi != {"comparator": "max_sim"}:
         raise Wrong(f'{where}: `multivector_config` is not {{"comparator": "max_sim"}}')
-    if not isinstance(params.get("datatype"), str | None):
-        raise Wrong(f"{where}: `datatype` is not a string")
-    return size
+    datatype = params.get("datatype")
+    if datatype not in (None, *_DATATYPES):
+        raise Wrong(f"{where}: `datatype` is none of {', '.join(_DATATYPES)}")
+    return Dense(size, params["distance"], datatype or "float32")
 
 
 def _check_payload_schema(config: CollectionConfig) -> None:

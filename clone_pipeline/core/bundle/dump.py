@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select
 
 from ..catalog import namespaces
-from ..catalog.documents import RECORDS, assemble
+from ..catalog.documents import RECORDS, Document, assemble
 from ..catalog.engine import Catalog
-from ..catalog.namespaces import Namespace
-from ..vectors.paging import pages
+from ..catalog.namespace import Namespace
 from ..vectors.port import VectorStore
+from ..vectors.side_by_side import pages
 from .files import CONFIG, NAMESPACE, POINTS, RECORD_FILES
 from .load import Progress
 from .output import encode, encode_indented, encode_point, new_folder
@@ -32,7 +32,7 @@ _COUNTS = {
 }
 
 
-class _Counter:
+class Counter:
     """Counts what passes; `progress` hears of it now and then."""
 
     def __init__(self, progress: Progress | None) -> None:
@@ -63,25 +63,27 @@ def dump(
     `folder` exists and is not empty, StorageFailed where it cannot be written, NotFound where the
     namespace's Qdrant collection does not exist.
     """
-    counter = _Counter(on_progress)
+    counter = Counter(on_progress)
     with new_folder(folder) as output:
         with catalog.read() as connection:
             namespace = namespaces.by_key(connection, namespace_key)
             for kind, file in RECORD_FILES.items():
-                output.write(file, _record_lines(connection, namespace_key, kind, counter))
+                documents = record_documents(connection, namespace_key, kind, counter)
+                output.write(file, (encode(document) + b"\n" for document in documents))
                 counter.end(Path(file).stem)
         output.write(POINTS, _point_lines(vectors, namespace.qdrant_collection, counter))
         counter.end("points")
         config = namespace.qdrant_config or vectors.read_config(namespace.qdrant_collection)
         output.write(CONFIG, [encode_indented(config)])
-        document = _namespace_document(namespace, counter.counts)
+        document = namespace_document(namespace, counter.counts)
         output.write(NAMESPACE, [encode_indented(document)])
     return counter.counts
 
 
-def _record_lines(
-    connection: Connection, namespace_key: int, kind: str, counter: _Counter
-) -> Iterator[bytes]:
+def record_documents(
+    connection: Connection, namespace_key: int, kind: str, counter: Counter
+) -> Iterator[Document]:
+    """The raw documents of a namespace, by id; versions of one taxonomy are counted once."""
     record = RECORDS[kind]
     what = Path(RECORD_FILES[kind]).stem
     query = (
@@ -91,12 +93,12 @@ def _record_lines(
         .execution_options(yield_per=_ROWS)
     )
     previous = None
-    for row in connection.execute(query).mappings():
-        # Versions of one taxonomy count once.
-        if row[record.id_field] != previous:
-            previous = row[record.id_field]
-            counter.add(what)
-        yield encode(assemble(row, record.columns)) + b"\n"
+    with connection.execute(query) as found:
+        for row in found.mappings():
+            if row[record.id_field] != previous:
+                previous = row[record.id_field]
+                counter.add(what)
+            yield assemble(row, record)
 
 
 def _order(connection: Connection, kind: str) -> list[ColumnElement[Any]]:
@@ -105,17 +107,17 @@ def _order(connection: Connection, kind: str) -> list[ColumnElement[Any]]:
     identity: ColumnElement[Any] = record.table.c[record.id_field]
     if connection.dialect.name != "sqlite":
         identity = identity.collate("C")
-    return [identity, record.table.c.version] if "version" in record.columns else [identity]
+    return [identity, record.table.c.version] if record.versioned else [identity]
 
 
-def _point_lines(vectors: VectorStore, collection: str, counter: _Counter) -> Iterator[bytes]:
+def _point_lines(vectors: VectorStore, collection: str, counter: Counter) -> Iterator[bytes]:
     for page in pages(vectors, collection, _POINTS):
         for point in page:
             counter.add("points")
             yield encode_point(point) + b"\n"
 
 
-def _namespace_document(namespace: Namespace, counts: dict[str, int]) -> dict[str, Any]:
+def namespace_document(namespace: Namespace, counts: dict[str, int]) -> dict[str, Any]:
     """The raw document, with the counts that it has put right."""
     document = {"organization_id": namespace.organization_id, **namespace.raw}
     actual = {field: counts[what] for what, field in _COUNTS.items() if field in document}

@@ -2,7 +2,7 @@
 
 A line is one JSON object in UTF-8, ended by a line feed. A line of nothing but blanks is skipped,
 and counted. What JSON allows and would be lost on the way is refused: a key that stands twice in
-an object, and a number beyond a double.
+an object, a number beyond a double, and what is nested too deep.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import math
 import os
 import stat
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
-from ..catalog.documents import Document
+from ..catalog.documents import RECORDS, Document
+from ..depth import MAX_DEPTH, is_too_deep, may_be_too_deep
 from ..errors import BundleError
 
 NAMESPACE = "namespace.json"
@@ -25,17 +27,15 @@ CONFIG = "qdrant.json"
 POINTS = "points.jsonl"
 
 # The record files by kind, in the order in which their rows can be written.
-RECORD_FILES = {
-    "bucket": "buckets.jsonl",
-    "object": "objects.jsonl",
-    "collection": "collections.jsonl",
-    "retriever": "retrievers.jsonl",
-    "taxonomy": "taxonomies.jsonl",
-}
+RECORD_FILES = {kind: f"{record.table.name}.jsonl" for kind, record in RECORDS.items()}
 
 MAX_LINE = 64 * 1024 * 1024  # bytes; a line is held in memory whole
 BATCH_LINES = 1000
 BATCH_BYTES = 4 * 1024 * 1024
+
+TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
+
+_BLOCK = 1024 * 1024
 
 _BLANKS = b" \t\r\n"
 
@@ -58,6 +58,30 @@ class Line:
         return BundleError(str(wrong), self.file, self.number)
 
 
+class Files(Protocol):
+    """The files of one bundle. Each may be read several times; raises BundleError for what cannot
+    be read, or is no longer what it was when it was first read."""
+
+    def document(self, file: str) -> Document | None:
+        """The one document of a file; None where there is no such file."""
+        ...
+
+    def lines(self, file: str, *, checked: bool = False) -> Iterator[Line]:
+        """The documents of a file, one at a time; nothing where there is no such file.
+
+        `checked`: the file was read before, and what only the first reading looks for is not there.
+        """
+        ...
+
+    def measure(self, file: str) -> tuple[int, int]:
+        """How many lines it has, and bytes."""
+        ...
+
+    def check_unchanged(self) -> None:
+        """Raises BundleError where a file is no longer what it was when it was first read."""
+        ...
+
+
 class BundleFiles:
     """The files of one bundle folder. Each may be read several times; it must not change then."""
 
@@ -72,7 +96,6 @@ class BundleFiles:
         self._versions: dict[str, _Version | None] = {}
 
     def document(self, file: str) -> Document | None:
-        """The one document of a file; None where there is no such file."""
         opened = self._open(file)
         if opened is None:
             return None
@@ -84,30 +107,31 @@ class BundleFiles:
                 raw = opened.read()
             except OSError as error:
                 raise _unreadable(file, error) from error
-        return _parse(raw, file, None, _exact)
+        return parse(raw, file, None, decoder_of(file))
 
     def lines(self, file: str, *, checked: bool = False) -> Iterator[Line]:
-        """The documents of a file, one at a time; nothing where there is no such file.
-
-        `checked`: the file was read before, and what only the first reading looks for is not there.
-        """
         opened = self._open(file)
         if opened is None:
             return
-        # Every number of a vector is checked later, at once: a call for each would cost as much
-        # as all the rest.
-        decoder = _plain if checked else _unique_keys if file == POINTS else _exact
+        decoder = decoder_of(file, checked=checked)
         with opened:
             for number, raw in enumerate(_read_lines(opened, file), start=1):
                 if raw.strip(_BLANKS):
-                    yield Line(file, number, len(raw), _parse(raw, file, number, decoder))
+                    yield Line(file, number, len(raw), parse(raw, file, number, decoder))
 
-    def batches(self, file: str) -> Iterator[list[Line]]:
-        """The documents of a checked file in batches that are bounded in number and in size."""
-        return _batched(self.lines(file, checked=True))
+    def measure(self, file: str) -> tuple[int, int]:
+        """Only counted, which takes no time to speak of."""
+        opened = self._open(file)
+        if opened is None:
+            return 0, 0
+        with opened:
+            try:
+                blocks = iter(partial(opened.read, _BLOCK), b"")
+                return sum(block.count(b"\n") for block in blocks), opened.tell()
+            except OSError as error:
+                raise _unreadable(file, error) from error
 
     def check_unchanged(self) -> None:
-        """Raises BundleError where a file is no longer what it was when it was first read."""
         for file, version in self._versions.items():
             try:
                 now: _Version | None = _version(os.stat(self._folder / file))
@@ -121,6 +145,7 @@ class BundleFiles:
     def _open(self, file: str) -> BinaryIO | None:
         path = self._folder / file
         try:
+            self._check_link(file)
             # Before opening it: that would wait for ever for a named pipe's writer.
             status = os.stat(path)
             if not stat.S_ISREG(status.st_mode):
@@ -135,6 +160,23 @@ class BundleFiles:
             opened.close()
             raise _changed(file)
         return opened
+
+    def _check_link(self, file: str) -> None:
+        """A link that leads nowhere is no absent file, and one that leads out of the bundle reads
+        what whoever made the bundle may not have meant to give away."""
+        path = self._folder / file
+        if not path.is_symlink():
+            return
+        try:
+            target = path.resolve(strict=True)
+        except (OSError, RuntimeError):  # it leads nowhere, or in a circle
+            raise BundleError(
+                "is a symbolic link that leads nowhere; put the file in its place", file
+            ) from None
+        if not target.is_relative_to(self._folder.resolve()):
+            raise BundleError(
+                "is a symbolic link that leads out of the bundle; put the file in its place", file
+            )
 
 
 def _version(status: os.stat_result) -> _Version:
@@ -164,10 +206,11 @@ def _read_lines(opened: BinaryIO, file: str) -> Iterator[bytes]:
         yield raw
 
 
-def _batched(lines: Iterable[Line]) -> Iterator[list[Line]]:
+def batches(files: Files, file: str) -> Iterator[list[Line]]:
+    """The documents of a checked file in batches that are bounded in number and in size."""
     batch: list[Line] = []
     size = 0
-    for line in lines:
+    for line in files.lines(file, checked=True):
         batch.append(line)
         size += line.size
         if len(batch) == BATCH_LINES or size >= BATCH_BYTES:
@@ -177,7 +220,15 @@ def _batched(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield batch
 
 
-def _parse(raw: bytes, file: str, line: int | None, decoder: json.JSONDecoder) -> Document:
+def decoder_of(file: str, *, checked: bool = False) -> json.JSONDecoder:
+    """What reads the documents of a file."""
+    # Every number of a vector is checked later, at once: a call for each would cost as much as all
+    # the rest.
+    return _plain if checked else _unique_keys if file == POINTS else _exact
+
+
+def parse(raw: bytes, file: str, line: int | None, decoder: json.JSONDecoder) -> Document:
+    """A document. Raises BundleError."""
     try:
         value = decoder.decode(raw.decode())
     except UnicodeDecodeError as error:
@@ -189,11 +240,14 @@ def _parse(raw: bytes, file: str, line: int | None, decoder: json.JSONDecoder) -
         reason = f"is not valid JSON: {what} (column {error.colno})"
         raise BundleError(reason, file, line or error.lineno) from None
     except RecursionError:
-        raise BundleError("is nested too deeply", file, line) from None
+        raise BundleError(TOO_DEEP, file, line) from None
     except ValueError as error:  # our own refusals, and a number of thousands of digits
         raise BundleError(f"is not usable: {error}", file, line) from None
     if not isinstance(value, dict):
         raise BundleError("is not a JSON object", file, line)
+    # Of a point only the payload may be deep, and that is looked at when its text is at hand.
+    if decoder is _exact and may_be_too_deep(raw) and is_too_deep(value):
+        raise BundleError(TOO_DEEP, file, line)
     return value
 
 

@@ -1,4 +1,4 @@
-"""A namespace from a bundle folder: all of it, or nothing."""
+"""A namespace from a bundle: all of it, or nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,13 +16,17 @@ from ..catalog.documents import NAMESPACE_COLUMNS, RECORDS, split
 from ..catalog.engine import Catalog
 from ..catalog.namespaces import count_records
 from ..catalog.schema import namespaces, organizations
-from ..errors import BundleError, InvalidRequest, NotFound
+from ..difference import differing_fields
+from ..errors import BundleError, InvalidRequest, NotFound, VerificationFailed
+from ..ledger.meter import Meter
 from ..principal import LOCAL_OPERATOR, Principal
 from ..vectors.port import VectorStore
 from .check import Bundle, check, identified
-from .files import CONFIG, POINTS, RECORD_FILES, BundleFiles, Wrong
+from .claim import Reservation, discard_dead_loads, refuse_taken, reserve, resume
+from .files import CONFIG, POINTS, RECORD_FILES, BundleFiles, Files, Wrong, batches
+from .kept import Kept
+from .owner import Owner
 from .points import parse_point
-from .reservation import Reservation, discard_dead_loads, refuse_taken, reserve
 
 # What is being written (a key of `LoadReport.counts`), and how many of it are written so far.
 Progress = Callable[[str, int], None]
@@ -34,45 +39,74 @@ def _silent(_what: str, _done: int) -> None:
 @dataclass(frozen=True)
 class LoadReport:
     """`counts`: buckets objects collections retrievers taxonomies points. Versions of one taxonomy
-    count once."""
+    count once. `warnings`: what was loaded otherwise than the bundle has it."""
 
     organization_id: str
     namespace_id: str
     namespace_name: str
     counts: dict[str, int]
+    warnings: list[str]
+
+
+class Proof(Protocol):
+    """Looks at what was written, before it can be seen. Raises VerificationFailed.
+
+    `first_difference` is that of the points, where a store may have its reasons for one.
+    """
+
+    first_difference: str | None
+
+    def find_stored(self, bundle: Bundle, reservation: Reservation, meter: Meter) -> int: ...
+
+    def forget_stored(self) -> None: ...
+
+    def points(self, bundle: Bundle, reservation: Reservation, meter: Meter) -> None: ...
+
+    def records(self, connection: Connection, namespace_key: int) -> None: ...
 
 
 def load(
-    folder: Path,
+    source: Path | Files,
     catalog: Catalog,
     vectors: VectorStore,
     now: datetime,
     on_progress: Progress | None = None,
     principal: Principal = LOCAL_OPERATOR,
+    meter: Meter | None = None,
+    proof: Proof | None = None,
 ) -> LoadReport:
-    """Makes the bundle's namespace, and its organization where that is new.
+    """Makes the bundle's namespace, and its organization where that is new; `source` is its folder,
+    or its files wherever they are.
 
-    Everything is checked before anything is written. Whatever ends a load before its end, also the
-    death of its process, leaves nothing that the next load does not remove.
+    Everything is checked before anything is written; the meter counts the points of both. Whatever
+    ends a load before its end, also the death of its process, leaves nothing that the next load
+    does not remove.
 
     Raises BundleError (file, line, reason), NotFound where the bundle's organization is none that
     `principal` may know of, Conflict where the namespace's id or name or its
     Qdrant collection exists, InProgress where another load is making it, and what the stores raise.
     `now` is the time of what has none in the bundle.
     """
-    discard_dead_loads(catalog, vectors)
-    bundle = check(BundleFiles(folder))
+    meter = meter or Meter(lambda: now)
+    if proof is None:
+        discard_dead_loads(catalog, vectors)
+    bundle = check(BundleFiles(source) if isinstance(source, Path) else source, meter)
     if not principal.may_read(bundle.organization_id):
         raise NotFound(
             f"There is no organization {bundle.organization_id!r} for the bundle to land in; "
             "change `organization_id` in namespace.json."
         )
-    reservation = reserve(catalog, vectors, bundle)
+    reservation = _reserve(catalog, vectors, bundle, may_resume=proof is not None)
     progress = on_progress or _silent
     try:
-        _create(vectors, bundle)
-        points = _write_points(bundle, reservation, progress)
-        counts = _write_catalog(bundle, reservation, now, progress)
+        kept, owner = Kept(bundle.shapes), Owner.of(bundle.namespace)
+        points = _fill(bundle, reservation, kept, owner, meter, proof)
+        warnings = owner.warnings + ([] if vectors.embedded else kept.warnings)
+        if proof is not None:
+            proof.points(bundle, reservation, meter)
+            warnings += _judged(proof, warnings)
+        progress("points", points)
+        counts = _write_catalog(bundle, reservation, now, progress, proof)
     except BaseException:
         reservation.give_up()
         raise
@@ -81,7 +115,65 @@ def load(
         bundle.namespace["namespace_id"],
         bundle.namespace["namespace_name"],
         {**counts, "points": points},
+        warnings,
     )
+
+
+def _judged(proof: Proof, warnings: list[str]) -> list[str]:
+    """What is said of a difference that is told of already. Raises VerificationFailed for any
+    other one."""
+    if proof.first_difference is None:
+        return []
+    if not warnings:
+        raise VerificationFailed(
+            f"What Qdrant gives back differs from what was loaded: {proof.first_difference}; "
+            "nothing was kept."
+        )
+    return [f"So the points are not proven; the first that differs: {proof.first_difference}."]
+
+
+def _reserve(
+    catalog: Catalog, vectors: VectorStore, bundle: Bundle, *, may_resume: bool
+) -> Reservation:
+    if may_resume:
+        discard_dead_loads(catalog, vectors, keep=bundle.qdrant_collection)
+        if (reservation := resume(catalog, vectors, bundle)) is not None:
+            return reservation
+    return reserve(catalog, vectors, bundle)
+
+
+def _fill(
+    bundle: Bundle,
+    reservation: Reservation,
+    kept: Kept,
+    owner: Owner,
+    meter: Meter,
+    proof: Proof | None,
+) -> int:
+    """Makes the collection with its points, or goes on with the one that a killed load made."""
+    begin = ("Loaded", bundle.points, bundle.files.measure(POINTS)[1])
+    meter.begin(*begin)
+    if proof is not None and _is_resumed(bundle, reservation, proof, meter):
+        points = _write_points(bundle, reservation, kept, owner, meter)
+        if reservation.vectors.count(bundle.qdrant_collection) == bundle.points:
+            return points
+        # Something else was loaded there before: it has points that this bundle has not.
+        proof.forget_stored()
+        meter.begin(*begin)
+    _create(reservation.vectors, bundle)
+    return _write_points(bundle, reservation, kept, owner, meter)
+
+
+def _is_resumed(bundle: Bundle, reservation: Reservation, proof: Proof, meter: Meter) -> bool:
+    """Whether the collection of a killed load can be gone on with."""
+    vectors, name = reservation.vectors, bundle.qdrant_collection
+    if not reservation.resumed or not vectors.exists(name):
+        return False
+    asked, there = vectors.kept_config(bundle.config), vectors.read_config(name)
+    # A server tells of settings that nobody asked for.
+    if any(not field.endswith(" is extra") for field in differing_fields(asked, there)):
+        return False
+    return proof.find_stored(bundle, reservation, meter) > 0
 
 
 def _create(vectors: VectorStore, bundle: Bundle) -> None:
@@ -91,24 +183,31 @@ def _create(vectors: VectorStore, bundle: Bundle) -> None:
         raise BundleError(error.message, CONFIG) from error
 
 
-def _write_points(bundle: Bundle, reservation: Reservation, progress: Progress) -> int:
-    done = 0
-    for batch in bundle.files.batches(POINTS):
+def _write_points(
+    bundle: Bundle, reservation: Reservation, kept: Kept, owner: Owner, meter: Meter
+) -> int:
+    for batch in batches(bundle.files, POINTS):
         reservation.heartbeat()
         page = []
         for line in batch:
             try:
-                page.append(parse_point(line.document, bundle.shapes))
+                point = parse_point(line.document, bundle.shapes)
             except Wrong as wrong:  # the file changed under us
                 raise line.error(wrong) from None
+            page.append(point._replace(payload=owner.own(point.payload)))
         reservation.vectors.upsert(bundle.qdrant_collection, page)
-        done += len(page)
-        progress("points", done)
-    return done
+        for point in page:
+            kept.look(point)
+        meter.add(len(page))
+    return meter.done
 
 
 def _write_catalog(
-    bundle: Bundle, reservation: Reservation, now: datetime, progress: Progress
+    bundle: Bundle,
+    reservation: Reservation,
+    now: datetime,
+    progress: Progress,
+    proof: Proof | None,
 ) -> dict[str, int]:
     """The one transaction that makes the namespace exist."""
     catalog = reservation.catalog
@@ -122,6 +221,8 @@ def _write_catalog(
                 for kind, file in RECORD_FILES.items()
             }
             bundle.files.check_unchanged()
+            if proof is not None:
+                proof.records(connection, key)
             return counts
     except IntegrityError:
         # Somebody took the id or the name since we looked, or the files are no longer the ones that
@@ -150,6 +251,7 @@ def _insert_namespace(connection: Connection, bundle: Bundle, now: datetime) -> 
             organization_id=bundle.organization_id,
             role="live",
             generation=1,
+            loaded_at=now,
             qdrant_config=bundle.config,
         )
     )
@@ -169,7 +271,7 @@ def _insert_records(
     record = RECORDS[kind]
     statement = record.table.insert()
     done = 0
-    for batch in bundle.files.batches(file):
+    for batch in batches(bundle.files, file):
         rows = [
             {"namespace_key": key, **split(identified(record, line.document), record.columns, now)}
             for line in batch
@@ -178,4 +280,4 @@ def _insert_records(
         done += len(rows)
         progress(Path(file).stem, done)
     # Versions of one taxonomy count once.
-    return count_records(connection, key, kind) if kind == "taxonomy" else done
+    return count_records(connection, key, kind) if record.versioned else done

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import json
 import os
 import shutil
 import tempfile
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import Conflict, StorageFailed
-from ..vectors.port import Point, Vector
+from ..errors import Conflict, InvalidRequest, StorageFailed
+from ..vectors.models import refuse_no_numbers
+from ..vectors.point import Point, Vector
 
 
 class Output:
@@ -60,16 +64,23 @@ def cannot_write(target: Path, error: OSError) -> StorageFailed:
 def new_folder(folder: Path) -> Iterator[Output]:
     """A folder that takes its name only when the block has ended well.
 
-    Raises Conflict where `folder` exists and is not empty, StorageFailed where it cannot be made.
+    What killed ones have left of the same folder is removed. Raises Conflict where `folder` exists
+    and is not empty, StorageFailed where it cannot be made.
     """
     target = folder.resolve()
     _refuse_occupied(target)
+    prefix = f".{target.name}.unfinished-"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        for left in target.parent.glob(f"{glob.escape(prefix)}*"):
+            _remove_abandoned(left)
+        partial = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+        held = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise cannot_write(target, error) from error
     try:
+        # Whoever dies lets go of it.
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield Output(partial, target)
         try:
             _sync(partial)
@@ -80,6 +91,23 @@ def new_folder(folder: Path) -> Iterator[Output]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    finally:
+        os.close(held)
+
+
+def _remove_abandoned(left: Path) -> None:
+    """Nothing happens to one that is still being written, or that is no folder."""
+    try:
+        held = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(left, ignore_errors=True)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(held)
 
 
 def _refuse_occupied(target: Path) -> None:
@@ -126,14 +154,19 @@ _indented = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2)
 
 
 def encode_point(point: Point) -> bytes:
+    """A line of points.jsonl. Raises InvalidRequest for what no JSON can hold."""
+    refuse_no_numbers(point)
     vectors = b",".join(
         encode(name) + b":" + _encode_vector(vector) for name, vector in point.vectors.items()
     )
-    return b'{"id":%b,"vector":{%b},"payload":%b}' % (
-        encode(point.id),
-        vectors,
-        encode(point.payload),
-    )
+    try:
+        payload = encode(point.payload)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"Point {point.id}: its payload holds NaN or an infinity, which JSON has not; correct "
+            "the point, or delete it."
+        ) from error
+    return b'{"id":%b,"vector":{%b},"payload":%b}' % (encode(point.id), vectors, payload)
 
 
 def _encode_vector(vector: Vector) -> bytes:
@@ -146,8 +179,16 @@ def _encode_vector(vector: Vector) -> bytes:
     return _encode_floats(vector)
 
 
+# JSON's -0 is an integer, which has no sign; and with nine digits the largest 32-bit float is
+# beyond itself.
+_SPELLINGS = (("-0,", "-0.0,"), ("-0]", "-0.0]"), ("3.40282347e+38", "3.4028234663852886e+38"))
+
+
 def _encode_floats(values: Iterable[Any]) -> bytes:
     """Nine digits name every 32-bit float, in half the room that a double takes."""
-    text = "[" + ",".join(["%.9g" % value for value in values]) + "]"  # noqa: UP031
-    # JSON's -0 is an integer, which has no sign.
-    return text.replace("-0,", "-0.0,").replace("-0]", "-0.0]").encode()
+    packed = array("f", values)
+    # One format for all of them takes half the time of one for each.
+    text = "[" + ("%.9g," * len(packed) % tuple(packed))[:-1] + "]"
+    for spelled, meant in _SPELLINGS:
+        text = text.replace(spelled, meant)
+    return text.encode()

@@ -29,7 +29,8 @@ Values = tuple[Any, ...]
 Insert = Callable[[Sequence[Values]], None]
 
 _BATCH = 1000
-_ROWS = 150  # SQLite may be built for as few as 999 parameters
+# SQLite before 3.32 takes 999 parameters (sqlite.org/limits.html, SQLITE_MAX_VARIABLE_NUMBER).
+_ROWS = 150
 
 
 @contextmanager

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    NoSuchModuleError,
-    OperationalError,
-)
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
-from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from ..errors import CloneError, InvalidRequest, StorageFailed, StoreUnavailable
+from ..private import make_database, make_folder
+from . import reading, session
+from .address import parse
 
 # Our own name: the platform may keep an Alembic history of its own in the same database.
 VERSION_TABLE = "clone_pipeline_version"
-HEAD = "0005"
+HEAD = "0010"
 
-_BUSY_SECONDS = 60.0
 # Said in words only: SQLite's result codes do not survive the driver.
 _STORAGE_WORDS = (
     "readonly",
@@ -40,9 +32,11 @@ _STORAGE_WORDS = (
     "unable to open",
     "not a database",
     "disk image is malformed",
-    "permission denied for",
 )
-_BUSY_WORDS = ("database is locked", "table is locked", "could not serialize", "deadlock")
+_BUSY_WORDS = ("database is locked", "table is locked")
+# PostgreSQL says it by a code as well, and its words are in the language of the server.
+_STORAGE_STATES = ("25006", "42501", "53100", "58030")  # read-only, no right, full, broken
+_BUSY_STATES = ("40001", "40P01", "55P03")  # not serializable, deadlock, a lock not got
 
 
 # Built once: json.dumps with options would build one for each document.
@@ -61,17 +55,19 @@ class Catalog:
         )
 
     @classmethod
-    def open(cls, address: str) -> Catalog:
-        """The catalog at an SQLAlchemy URL; its schema is made or brought up to date.
+    def open(cls, address: str | Path) -> Catalog:
+        """The catalog at a URL, or in a SQLite file; its schema is made or brought up to date.
 
-        Raises InvalidRequest for a URL that is none, StoreUnavailable or StorageFailed where the
-        database cannot be used.
+        Raises InvalidRequest for a URL that is none and for a database that is not in UTF-8,
+        StoreUnavailable or StorageFailed where the database cannot be used.
         """
-        url = _parse(address)
+        url = parse(address)
+        engine = _engine(url)
         if url.get_backend_name() == "sqlite":
-            _make_folder(url)
-        catalog = cls(_engine(url))
+            _make_private(Path(url.database or ""))
+        catalog = cls(engine)
         try:
+            catalog._check_encoding()
             catalog._migrate()
         except BaseException:
             catalog.close()
@@ -124,14 +120,26 @@ class Catalog:
         where = self._engine.url.set(query={}).render_as_string(hide_password=True)
         # The driver explains on further lines what the first one says.
         reason = " ".join(str(error.orig).partition("\n")[0].split()).rstrip(".")
-        words = reason.lower()
-        if any(word in words for word in _STORAGE_WORDS):
+        words, state = reason.lower(), getattr(error.orig, "sqlstate", None)
+        if state in _STORAGE_STATES or any(word in words for word in _STORAGE_WORDS):
             return StorageFailed(f"The catalog {where} cannot be used: {reason}.")
         if not isinstance(error, OperationalError) and not error.connection_invalidated:
             return None
-        if any(word in words for word in _BUSY_WORDS):
+        if state in _BUSY_STATES or any(word in words for word in _BUSY_WORDS):
             return StoreUnavailable(f"The catalog {where} is busy with another writer: {reason}.")
         return StoreUnavailable(f"The catalog {where} cannot be reached: {reason}.")
+
+    def _check_encoding(self) -> None:
+        if self.is_sqlite:
+            return
+        with self.read() as connection:
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+        if encoding != "UTF8":
+            raise InvalidRequest(
+                f"The database {self._engine.url.database} is encoded in {encoding}, and a catalog "
+                "needs UTF8; make one with `CREATE DATABASE name ENCODING 'UTF8' TEMPLATE "
+                "template0`."
+            )
 
     def _migrate(self) -> None:
         version = self._version()
@@ -172,79 +180,26 @@ class Catalog:
             return connection.execute(query).scalar()
 
 
-def _parse(address: str) -> URL:
+def _make_private(file: Path) -> None:
     try:
-        url = make_url(address)
-    except (ArgumentError, ValueError):  # a port that is no number is a plain ValueError
-        raise InvalidRequest(
-            "CATALOG_URL is not a database URL; write e.g. postgresql://user@host:5432/name."
-        ) from None
-    if url.drivername in ("postgres", "postgresql"):
-        # SQLAlchemy 2.0 and 2.1 disagree on the driver that a bare scheme means.
-        return url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() not in ("postgresql", "sqlite"):
-        raise InvalidRequest(
-            f"CATALOG_URL names {url.get_backend_name()}; PostgreSQL and SQLite are supported."
-        )
-    if url.get_backend_name() == "sqlite" and (url.database or ":").startswith((":", "file:")):
-        # Every process and every connection must see the same one.
-        raise InvalidRequest("CATALOG_URL must name a SQLite file; write sqlite:////path/to/file.")
-    return url
-
-
-def _make_folder(url: URL) -> None:
-    folder = Path(url.database or "").parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
     except OSError as error:
         raise StorageFailed(
-            f"The data folder {folder} cannot be made: {error.strerror}."
+            f"The data folder {file.parent} cannot be made: {error.strerror}."
         ) from error
+    make_database(file)
 
 
 def _engine(url: URL) -> Engine:
-    # A statement's values hold documents with secrets, and its errors end in logs.
-    options: dict[str, Any] = {"json_serializer": dumps, "hide_parameters": True}
-    if url.get_backend_name() == "sqlite":
-        options["connect_args"] = {"timeout": _BUSY_SECONDS, "isolation_level": None}
-    else:
-        options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
-    try:
-        engine = create_engine(url, **options)
-    except (NoSuchModuleError, ImportError):
-        raise InvalidRequest(
-            f"CATALOG_URL asks for the driver {url.drivername}, which is not installed; "
-            "write postgresql://..."
-        ) from None
-    if url.get_backend_name() == "sqlite":
-        event.listen(engine, "connect", _on_sqlite_connect)
-        event.listen(engine, "begin", _on_sqlite_begin)
+    sqlite = url.get_backend_name() == "sqlite"
+    engine = create_engine(
+        url,
+        connect_args=session.connect_args(url.get_backend_name()),
+        json_serializer=dumps,
+        json_deserializer=reading.loads,
+        # A statement's values hold documents with secrets, and its errors end in logs.
+        hide_parameters=True,
+        **({} if sqlite else {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}),
+    )
+    session.prepare(engine)
     return engine
-
-
-def _is_locked(error: BaseException) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
-
-
-@retry(
-    retry=retry_if_exception(_is_locked),
-    wait=wait_random(0.01, 0.1),
-    stop=stop_after_delay(_BUSY_SECONDS),
-    reraise=True,
-)
-def _write_ahead(connection: Any) -> None:
-    """Of two that open a fresh file at once, one is told that it is locked, without any wait: for
-    this statement SQLite has no patience of its own."""
-    connection.execute("PRAGMA journal_mode = WAL")
-
-
-def _on_sqlite_connect(connection: Any, _record: object) -> None:
-    _write_ahead(connection)
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _on_sqlite_begin(connection: Connection) -> None:
-    # The driver's own BEGIN would come late and would not cover DDL or plain reads.
-    write = connection.get_execution_options().get("clone_pipeline_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

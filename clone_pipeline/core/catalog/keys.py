@@ -13,6 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from ..errors import InvalidRequest, NotFound, Unauthorized
 from ..principal import ROLES, Principal
+from ..text import keepable
+from ..words import Hint
 from .engine import Catalog
 from .schema import api_keys, organizations
 
@@ -42,9 +44,9 @@ def create_key(
     key_id = f"key_{secrets.token_hex(8)}"
     with catalog.write() as connection:
         if organization_id is None:
-            organization_id = _only_organization(connection)
+            organization_id = only_organization(connection)
         else:
-            _ensure_organization(connection, organization_id, now)
+            ensure_organization(connection, organization_id, now)
         connection.execute(
             insert(api_keys).values(
                 key_id=key_id,
@@ -75,6 +77,14 @@ def list_keys(catalog: Catalog, organization_id: str | None = None) -> list[dict
     ]
 
 
+def find_key(catalog: Catalog, key_id: str) -> dict[str, Any]:
+    """One of `list_keys`. Raises NotFound for an id that no key has."""
+    found = next((key for key in list_keys(catalog) if key["key_id"] == key_id), None)
+    if found is None:
+        raise _unknown(key_id)
+    return found
+
+
 def revoke_key(catalog: Catalog, key_id: str, now: datetime) -> None:
     """The key stops working; nothing changes for one that has been revoked before.
 
@@ -82,17 +92,23 @@ def revoke_key(catalog: Catalog, key_id: str, now: datetime) -> None:
     """
     with catalog.write() as connection:
         known = connection.execute(
-            select(api_keys.c.revoked_at).where(api_keys.c.key_id == key_id)
+            select(api_keys.c.revoked_at).where(api_keys.c.key_id == keepable(key_id))
         ).one_or_none()
         if known is None:
-            raise NotFound(
-                f"There is no API key with the id {key_id}; `clone-pipeline keys list` shows all.",
-                key_id=key_id,
-            )
+            raise _unknown(key_id)
         if known.revoked_at is None:
             connection.execute(
                 update(api_keys).where(api_keys.c.key_id == key_id).values(revoked_at=now)
             )
+
+
+def _unknown(key_id: str) -> NotFound:
+    return NotFound(
+        f"There is no API key with the id {key_id}",
+        Hint("; `clone-pipeline keys list` shows all"),
+        ".",
+        key_id=key_id,
+    )
 
 
 def resolve_key(catalog: Catalog, api_key: str, now: datetime) -> Principal:
@@ -116,6 +132,19 @@ def resolve_key(catalog: Catalog, api_key: str, now: datetime) -> Principal:
     return Principal(row.organization_id, row.role, row.key_id)
 
 
+def refuse_invalid(connection: Connection, key_id: str | None, now: datetime) -> None:
+    """Raises Unauthorized for a key that works no more. The local operator has None."""
+    if key_id is None:
+        return
+    query = select(api_keys).where(api_keys.c.key_id == key_id)
+    row = connection.execute(query).one_or_none()
+    if row is None or not _is_valid(row, now):
+        raise Unauthorized(
+            f"The API key {key_id}, which asked for this, has expired or was revoked; ask for it "
+            "again with another one."
+        )
+
+
 def _is_valid(row: Any, now: datetime) -> bool:
     return row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
 
@@ -127,7 +156,8 @@ def _hash(api_key: str) -> str:
     return hashlib.sha256(api_key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _only_organization(connection: Connection) -> str:
+def only_organization(connection: Connection) -> str:
+    """Raises InvalidRequest where there is none, or several."""
     found = connection.execute(
         select(organizations.c.organization_id).order_by(organizations.c.organization_id).limit(11)
     )
@@ -144,7 +174,8 @@ def _only_organization(connection: Connection) -> str:
     return names[0]
 
 
-def _ensure_organization(connection: Connection, organization_id: str, now: datetime) -> None:
+def ensure_organization(connection: Connection, organization_id: str, now: datetime) -> None:
+    """Makes it where it is new. Raises InvalidRequest for an id that cannot be one."""
     usable = organization_id.isprintable() and organization_id == organization_id.strip()
     if not usable or not 1 <= len(organization_id) <= _LONGEST_ORGANIZATION:
         raise InvalidRequest(

@@ -1,127 +1,107 @@
-"""Namespaces: find one by id or name, read one whole, show one as the platform's model."""
+"""Namespaces: find one by id or name, list them, and read what one holds."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, RowMapping, Select, and_, func, select
 
-from ..errors import InvalidRequest, NotFound
+from .. import secrets
+from ..errors import InvalidRequest, NotFound, UnreadableRecord
+from ..text import storable
+from ..words import Hint, Option
 from .documents import RECORDS, Document, assemble
-from .schema import clones, namespaces, objects, organizations, taxonomies
-
-# Fields of a namespace document that tell its clone state or count its records. They belong to
-# one namespace at one time: a clone does not inherit them.
-CLONE_STATE = (
-    "clone_status",
-    "clone_phase",
-    "clone_error",
-    "clone_task_id",
-    "clone_dispatched_at",
-    "source_namespace_id",
-    "namespace_ready",
-    "expires_at",
-    "document_count_complete",
-)
-COUNTS = ("document_count", "bucket_count", "collection_count", "object_count")
-
-_SECRETS = {
-    "api_key",
-    "api_token",
-    "authorization",
-    "password",
-    "qdrant_api_key",
-    "secret",
-    "token",
-    "webhook_secret",
-}
-_SHOWN_OF_CLONE = (
-    "phase",
-    "error",
-    "run_id",
-    "source_namespace_id",
-    "response",
-    "created_at",
-    "reserved_at",
-)
-# A feature URI (mixpeek://extractor@v1/output) looks like one.
-_LOGIN = re.compile(r"^((?!mixpeek:)\w+://)[^/@]*@")
+from .namespace import UNREADABLE, Namespace
+from .schema import clones, namespaces, organizations, templates
 
 
-@dataclass(frozen=True)
-class Namespace:
-    """One generation of a namespace, as its row says. `document` is without identity and name."""
-
-    key: int
-    organization_id: str
-    namespace_id: str
-    name: str
-    role: str
-    generation: int
-    document: Document
-    qdrant_url: str | None
-    qdrant_config: dict[str, Any] | None
-    clone_status: str | None
-    clone_id: str | None
-    created_at: datetime
-    updated_at: datetime
-    expires_at: datetime | None
-    held_at: datetime | None
-
-    @classmethod
-    def of(cls, row: RowMapping) -> Namespace:
-        names = {"namespace_key": "key", "namespace_name": "name"}
-        return cls(**{names.get(key, key): value for key, value in row.items()})
-
-    @property
-    def raw(self) -> Document:
-        """The whole raw document, identity included."""
-        return {
-            "namespace_id": self.namespace_id,
-            "namespace_name": self.name,
-            **self.document,
-        }
-
-    @property
-    def qdrant_collection(self) -> str:
-        infrastructure = self.document.get("infrastructure") or {}
-        return str(infrastructure.get("qdrant_collection") or self.namespace_id)
-
-    @property
-    def qdrant_api_key(self) -> str | None:
-        return (self.document.get("infrastructure") or {}).get("qdrant_api_key")
-
-    @property
-    def is_ready(self) -> bool:
-        return self.clone_status in (None, "ready")
-
-
-def find(
-    connection: Connection, organization_id: str | None, identifier: str, role: str = "live"
+def find_template(
+    connection: Connection, organization_id: str | None, template_id: str
 ) -> Namespace | None:
-    """The namespace with that id, else that name; None for no organization looks in all of them.
+    """The stored source of the template with that id. It is no namespace: it has the id of the one
+    that it was made from, and only a template's id finds it."""
+    if not storable(template_id):
+        return None
+    of_template = select(templates.c.namespace_key).where(templates.c.template_id == template_id)
+    query = _of(organization_id).where(namespaces.c.namespace_key.in_(of_template))
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Namespace.of(row)
+
+
+def id_taken(connection: Connection, organization_id: str, candidate: str) -> bool:
+    """Whether a new namespace of that organization must have another id: one has it already,
+    anywhere, or is called so where it would be looked up."""
+    ids = select(namespaces.c.namespace_id).where(
+        namespaces.c.namespace_id == candidate, namespaces.c.role != "template"
+    )
+    named = select(namespaces.c.namespace_id).where(
+        namespaces.c.organization_id == organization_id, namespaces.c.namespace_name == candidate
+    )
+    return any(connection.execute(query.limit(1)).first() is not None for query in (ids, named))
+
+
+def find_by_id(
+    connection: Connection, organization_id: str | None, namespace_id: str
+) -> Namespace | None:
+    """The live namespace with that id, whatever else is called so."""
+    if not storable(namespace_id):
+        return None
+    query = _of(organization_id).where(
+        namespaces.c.role == "live", namespaces.c.namespace_id == namespace_id
+    )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Namespace.of(row)
+
+
+def find_named(
+    connection: Connection, organization_id: str, name: str, role: str = "live"
+) -> Namespace | None:
+    """The namespace of that name in an organization, whatever else has it for an id."""
+    if not storable(name):
+        return None
+    query = _of(organization_id).where(
+        namespaces.c.role == role, namespaces.c.namespace_name == name
+    )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Namespace.of(row)
+
+
+def find(connection: Connection, organization_id: str | None, identifier: str) -> Namespace | None:
+    """What somebody calls so: the live namespace with that id, else that name; None for no
+    organization looks in all of them.
 
     Raises InvalidRequest when a name stands in several organizations.
     """
-    if not storable(identifier):
+    if not storable(identifier) or not storable(organization_id or ""):
         return None
-    query = _of(organization_id).where(namespaces.c.role == role)
-    by_id = connection.execute(query.where(namespaces.c.namespace_id == identifier)).mappings()
-    if row := by_id.first():
-        return Namespace.of(row)
+    found = find_by_id(connection, organization_id, identifier)
+    if found is not None:
+        return found
+    query = _of(organization_id).where(namespaces.c.role == "live")
     by_name = connection.execute(query.where(namespaces.c.namespace_name == identifier))
     rows = by_name.mappings().all()
     if len(rows) > 1:
         owners = ", ".join(sorted(row["organization_id"] for row in rows))
         raise InvalidRequest(
             f"{identifier!r} is a namespace in several organizations ({owners}); "
-            "use its id, or say which with source_organization_id."
+            "use its id, or say which with ",
+            Option("source_organization_id"),
+            ".",
         )
     return Namespace.of(rows[0]) if rows else None
+
+
+def find_source(
+    connection: Connection, organization_id: str | None, identifier: str
+) -> Namespace | None:
+    """What can be cloned: a template by its own id, else what `find` finds.
+
+    The id of the namespace that a template was made from does not lead to the template: else one
+    that is gone would be cloned all the same, empty. Raises InvalidRequest as `find`.
+    """
+    template = find_template(connection, organization_id, identifier)
+    return template or find(connection, organization_id, identifier)
 
 
 def resolve(connection: Connection, organization_id: str | None, identifier: str) -> Namespace:
@@ -129,7 +109,9 @@ def resolve(connection: Connection, organization_id: str | None, identifier: str
     namespace = find(connection, organization_id, identifier)
     if namespace is None:
         raise NotFound(
-            f"There is no namespace {identifier!r}; `clone-pipeline list` shows the ones there are."
+            f"There is no namespace {identifier!r}",
+            Hint("; `clone-pipeline list` shows the ones there are"),
+            ".",
         )
     return namespace
 
@@ -140,15 +122,17 @@ def by_key(connection: Connection, key: int) -> Namespace:
 
 
 def list_all(connection: Connection, organization_id: str | None) -> list[Namespace]:
-    """The live namespaces, by organization and name."""
+    """The live namespaces, by organization and name, to be shown: of one that cannot be read only
+    what its row says, and under `UNREADABLE` why."""
     query = _of(organization_id).where(namespaces.c.role == "live")
     ordered = query.order_by(namespaces.c.organization_id, namespaces.c.namespace_name)
-    return [Namespace.of(row) for row in connection.execute(ordered).mappings()]
+    return [Namespace.of(row).shown for row in connection.execute(ordered).mappings()]
 
 
 def list_clones(connection: Connection, limit: int) -> list[RowMapping]:
     """The live clones that are ready, newest first: organization, name, id, the source's id, and
-    policy and request, by which backups are known."""
+    policy and its purpose. Of the source, if it is there, the same."""
+    source, its_clone = namespaces.alias("source"), clones.alias("its_clone")
     query = (
         select(
             namespaces.c.organization_id,
@@ -156,11 +140,33 @@ def list_clones(connection: Connection, limit: int) -> list[RowMapping]:
             namespaces.c.namespace_id,
             clones.c.source_namespace_id,
             clones.c.policy,
-            clones.c.request,
+            clones.c.purpose,
+            source.c.organization_id.label("source_organization_id"),
+            source.c.namespace_name.label("source_name"),
+            its_clone.c.policy.label("source_policy"),
+            its_clone.c.purpose.label("source_purpose"),
+            its_clone.c.clone_id.label("source_clone_id"),
         )
         .join(clones, clones.c.clone_id == namespaces.c.clone_id)
+        .outerjoin(
+            source,
+            and_(source.c.namespace_id == clones.c.source_namespace_id, source.c.role == "live"),
+        )
+        .outerjoin(its_clone, its_clone.c.clone_id == source.c.clone_id)
         .where(namespaces.c.role == "live", namespaces.c.clone_status == "ready")
         .order_by(namespaces.c.updated_at.desc(), namespaces.c.namespace_key)
+        .limit(limit)
+    )
+    return list(connection.execute(query).mappings())
+
+
+def list_deleted_clones(connection: Connection, limit: int) -> list[RowMapping]:
+    """The clones that were published and are gone, the last one to go first."""
+    columns = ("organization_id", "namespace_name", "source_namespace_id", "policy", "purpose")
+    query = (
+        select(*(clones.c[name] for name in columns), clones.c.updated_at)
+        .where(clones.c.status == "discarded", clones.c.phase == "published")
+        .order_by(clones.c.updated_at.desc(), clones.c.clone_id)
         .limit(limit)
     )
     return list(connection.execute(query).mappings())
@@ -176,8 +182,19 @@ def generations(connection: Connection, organization_id: str, name: str) -> list
 def name_taken_by_id(connection: Connection, organization_id: str | None, name: str) -> bool:
     """Ids and names share one lookup, so a name must not be some namespace's id: one of that
     organization, or of any."""
-    query = _of(organization_id).where(namespaces.c.namespace_id == name)
-    return connection.execute(query).first() is not None
+    query = _of(organization_id).where(
+        namespaces.c.namespace_id == name, namespaces.c.role != "template"
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def name_is_lost_id(connection: Connection, organization_id: str | None, name: str) -> bool:
+    """Whether something was cloned from a namespace with that id: should it be lost, it may come
+    back with it."""
+    lost = select(clones.c.source_namespace_id).where(clones.c.source_namespace_id == name)
+    if organization_id is not None:
+        lost = lost.where(clones.c.organization_id == organization_id)
+    return connection.execute(lost.limit(1)).first() is not None
 
 
 def has_organization(connection: Connection, organization_id: str) -> bool:
@@ -197,15 +214,39 @@ def read_records(connection: Connection, key: int, kind: str) -> Iterator[RowMap
     """The rows of a small resource type, in a stable order."""
     record = RECORDS[kind]
     order = [record.table.c[record.id_field]]
-    if kind == "taxonomy":
-        order.append(taxonomies.c.version)
+    if record.versioned:
+        order.append(record.table.c.version)
     query = select(record.table).where(record.table.c.namespace_key == key).order_by(*order)
     yield from connection.execute(query).mappings()
 
 
 def read_documents(connection: Connection, key: int, kind: str) -> Iterator[Document]:
     for row in read_records(connection, key, kind):
-        yield assemble(row, RECORDS[kind].columns)
+        yield assemble(row, RECORDS[kind])
+
+
+def read_listed(connection: Connection, key: int, kind: str) -> Iterator[Document]:
+    """As `read_documents`, for a list: of what cannot be read, identity and name, and under
+    `UNREADABLE` why."""
+    record = RECORDS[kind]
+    for row in read_records(connection, key, kind):
+        try:
+            yield assemble(row, record)
+        except UnreadableRecord as error:
+            identity = {column: row[column] for column in record.columns}
+            yield identity | {UNREADABLE: error.details["reason"]}
+
+
+def count_secrets(connection: Connection, namespace: Namespace) -> int:
+    """How many secrets stand in its configuration; objects are data."""
+    documents = (
+        document
+        for kind in RECORDS
+        if kind != "object"
+        for document in read_documents(connection, namespace.key, kind)
+    )
+    stored = (namespace.qdrant_config or {}).get("metadata")
+    return sum(len(secrets.places(document)) for document in (namespace.raw, stored, *documents))
 
 
 def count_records(connection: Connection, key: int, kind: str) -> int:
@@ -216,92 +257,11 @@ def count_records(connection: Connection, key: int, kind: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def model(connection: Connection, namespace: Namespace) -> Document:
-    """The namespace as a `NamespaceModel`: its document, live counts, clone state; no secrets."""
-    document = namespace.raw
-    document["infrastructure"] = without_secrets(document.get("infrastructure"))
-    document |= {
-        "bucket_count": count_records(connection, namespace.key, "bucket"),
-        "collection_count": count_records(connection, namespace.key, "collection"),
-        "object_count": _count_objects(connection, namespace.key),
-    }
-    document.setdefault("namespace_ready", namespace.is_ready)
-    if namespace.clone_status is not None:
-        document |= _clone_state(connection, namespace)
-    return document
-
-
-def _clone_state(connection: Connection, namespace: Namespace) -> Document:
-    # The plan may be large, and is not needed here.
-    columns = [clones.c[name] for name in _SHOWN_OF_CLONE]
-    query = select(*columns).where(clones.c.clone_id == namespace.clone_id)
-    clone = connection.execute(query).mappings().first()
-    state = {
-        "clone_status": namespace.clone_status,
-        "clone_phase": None,
-        "clone_error": None,
-        "clone_task_id": None,
-        "clone_dispatched_at": None,
-        "source_namespace_id": None,
-        "namespace_ready": namespace.is_ready,
-        "expires_at": iso(namespace.expires_at),
-        "created_at": iso(namespace.created_at),
-        "updated_at": iso(namespace.updated_at),
-    }
-    if clone is None:
-        return state
-    waiting = clone["phase"] == "queued"
-    if clone["response"] is not None:
-        state["document_count"] = clone["response"]["cloned_resources"]["points"]
-    return state | {
-        "clone_phase": ("queued" if waiting else "copying")
-        if namespace.clone_status == "cloning"
-        else None,
-        "clone_error": clone["error"] if namespace.clone_status == "failed" else None,
-        "clone_task_id": clone["run_id"],
-        "clone_dispatched_at": iso(clone["reserved_at"] or clone["created_at"]),
-        "source_namespace_id": clone["source_namespace_id"],
-    }
-
-
-def without_secrets(value: Any) -> Any:
-    """Keys and tokens left out, at any depth, unless they are templates; URLs without who logs
-    in."""
-    if isinstance(value, dict):
-        return {
-            key: without_secrets(inner)
-            for key, inner in value.items()
-            if not _is_secret(key, inner)
-        }
-    if isinstance(value, list):
-        return [without_secrets(inner) for inner in value]
-    return _LOGIN.sub(r"\1", value) if isinstance(value, str) else value
-
-
-def _is_secret(key: str, value: Any) -> bool:
-    # What is no text is no secret: a schema may have a property of that name.
-    return isinstance(value, str) and key.lower() in _SECRETS and "{{" not in value
-
-
-def storable(text: str) -> bool:
-    """Whether a database can hold the text at all; what it cannot hold is not there."""
-    return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
-
-
-def iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
-
-
 def _of(organization_id: str | None) -> Select[Any]:
     query = select(namespaces)
     if organization_id is None:
         return query
     return query.where(namespaces.c.organization_id == organization_id)
-
-
-def _count_objects(connection: Connection, key: int) -> int:
-    query = select(func.count()).select_from(objects).where(objects.c.namespace_key == key)
-    return int(connection.execute(query).scalar_one())
 
 
 def taken_ids(connection: Connection, kind: str, ids: list[str], not_under: str | None) -> set[str]:

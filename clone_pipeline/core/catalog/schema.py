@@ -13,7 +13,9 @@ and escapes stay as they were written, so digests over the text are exact.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -36,6 +38,8 @@ from sqlalchemy import (
     text,
 )
 
+from .reading import reading_time
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -50,7 +54,10 @@ _Key = BigInteger().with_variant(Integer, "sqlite")
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """An aware datetime in UTC; SQLite, which keeps no zone, gets and gives UTC too."""
+    """An aware datetime in UTC; SQLite, which keeps no zone, gets and gives UTC too.
+
+    What is no time, which SQLite keeps like anything else, is read as Unreadable.
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -65,6 +72,9 @@ class UtcTime(TypeDecorator[datetime]):
         if value.tzinfo is None:
             return value.replace(tzinfo=timezone.utc)
         return value.astimezone(timezone.utc)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        return reading_time(super().result_processor(dialect, coltype))
 
 
 _Time = UtcTime()
@@ -120,6 +130,14 @@ namespaces = Table(
     Column("expires_at", _Time),
     # Since when policies that refresh it are held, because it was rolled back; NULL: they go on.
     Column("held_at", _Time),
+    # Of a previous one: the how-manieth it was to be replaced under its name. NULL: it never was.
+    Column("turn", Integer),
+    # When `load` made it out of a bundle; NULL: it did not.
+    Column("loaded_at", _Time),
+    # When it was made to stand for a Qdrant collection that is somebody else's; NULL: it does not.
+    Column("adopted_at", _Time),
+    # The Qdrant alias that stands for its collection as long as it is live; NULL: none does.
+    Column("qdrant_alias", Text),
     Index(
         "uq_namespaces_live_name",
         "organization_id",
@@ -236,7 +254,8 @@ clones = Table(
     Column("source_namespace_id", String(128), nullable=False),
     Column("request", JSON, nullable=False),
     Column("principal", JSON, nullable=False),
-    Column("policy", Text),  # the backup policy that asked for it; NULL: none did
+    Column("policy", Text),  # the policy that asked for it; NULL: none did
+    Column("purpose", String(16)),  # what the policy has it for: backup | refresh
     Column("plan", JSON, nullable=False),
     Column("qdrant_collection", Text, nullable=False),  # recorded before it is created
     Column("qdrant_created", Boolean, nullable=False, default=False),
@@ -251,17 +270,28 @@ clones = Table(
     Column("holder_pid", Integer),
     Column("holder_started", Float),  # the process's start time, against reused process ids
     Column("heartbeat_at", _Time),
+    # A heartbeat that was ahead of a reader's clock, and when that reader first saw it.
+    Column("seen_heartbeat_at", _Time),
+    Column("seen_at", _Time),
     # Set while the clone waits for the run that it was reserved for.
     Column("reserved_at", _Time),
     Column("parked", JSON, nullable=False),
     Column("seal", JSON),  # digests of what was published
     Column("restore_test", JSON),  # what the last one said, of a backup
     Column("response", JSON),  # the CloneNamespaceResponse
+    # How many it was published with: an empty backup takes no other one's place.
+    Column("points", BigInteger),
+    Column("objects", BigInteger),
     Column("created_at", _Time, nullable=False),
     Column("updated_at", _Time, nullable=False),
     Column("finished_at", _Time),
+    # How many points the proof has looked at so far, while it is at work; NULL: none yet.
+    Column("points_proven", BigInteger),
     Index(None, "organization_id", "namespace_name"),
     Index(None, "namespace_key"),
+    # Rows are long, because plans are: what looks for a few of many must not read them.
+    Index(None, "status"),
+    Index(None, "organization_id", "policy", "phase", "created_at"),
 )
 
 
@@ -275,7 +305,7 @@ clone_resources = Table(
     "clone_resources",
     metadata,
     _clone_id(),
-    Column("kind", String(16), primary_key=True),  # namespace bucket collection retriever taxonomy
+    Column("kind", String(16), primary_key=True),  # `namespace`, or one of KINDS
     Column("source_id", String(128), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),  # 0 where there are none
     Column("target_id", String(128), nullable=False),
@@ -327,6 +357,8 @@ loads = Table(
     Column("holder_pid", Integer, nullable=False),
     Column("holder_started", Float, nullable=False),
     Column("heartbeat_at", _Time, nullable=False),
+    Column("seen_heartbeat_at", _Time),  # as in `clones`
+    Column("seen_at", _Time),
 )
 
 # ---- what the HTTP API keeps ------------------------------------------------------------------

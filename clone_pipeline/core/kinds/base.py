@@ -1,82 +1,68 @@
-"""The contract of a resource type, and what all of them have in common."""
+"""What is known of a resource type: everything that the rest of the program goes by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Text, cast, func, insert, literal, select
+# What a field of a document has to be, as a sentence says it.
+LIST, OBJECT, TEXT = "a list", "an object", "a string"
+NUMBER, TRUTH, TIME = "a whole number", "true or false", "a time in ISO 8601"
 
-from ..catalog.documents import RECORDS
-from ..catalog.schema import clone_resources
-from ..report import LISTED, StepReport
-from ..request import CloneRequest
-from ..work import Work
+# Fields by what they have to be.
+Fields = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class IdForm:
+    """How the platform writes ids of one kind: documented prefix and number of characters.
+
+    Some people choose ids of their own: then there is no prefix to go by.
+    """
+
+    prefix: str
+    length: int
 
 
 @dataclass(frozen=True)
 class ResourceKind:
-    """`plural` is its name in the request, the summary and the reports.
+    """A resource type that a clone is made of. What follows from its names is a property.
 
-    `step` is the op that clones it, `switch` the field of `include_resources` that asks for it
-    (None: always cloned). `clone` writes it, in one transaction, and reports.
+    `name` has at most 16 characters. `plural` is what it is called in the request, the summary and
+    the reports; so are its table and its file in a bundle. `about` is what an operator reads of its
+    step. `after` says whose step comes before: the plural of a kind that stands before it in
+    `KINDS`, or `namespace`.
+
+    `switch` is the field of `include_resources` that asks for it; None: it always comes along.
+    `versioned`: several rows, told apart by a column `version`, are one resource. `fields` are
+    those that have to have a type, because the platform's client fails on another one; all others
+    may hold anything. `inside`: the same of what stands in lists and objects, by its path.
     """
 
     name: str
     plural: str
-    step: str
-    switch: str | None
-    clone: Callable[[Work, ResourceKind], StepReport]
+    id_form: IdForm
+    about: str
+    after: str
+    switch: str | None = None
+    versioned: bool = False
+    fields: Fields = field(default_factory=dict)
+    inside: Fields = field(default_factory=dict)
 
-    def requested(self, request: CloneRequest) -> bool:
-        return self.switch is None or bool(getattr(request.include_resources, self.switch))
+    @property
+    def id_field(self) -> str:
+        return f"{self.name}_id"
 
+    @property
+    def name_field(self) -> str:
+        return f"{self.name}_name"
 
-def clone_small(work: Work, kind: ResourceKind) -> StepReport:
-    """Writes a resource type of which there are few, as the plan has them, in one transaction."""
-    with work.lease.write() as connection:
-        insert_planned(connection, work, kind)
-        return work.store(connection, small_report(connection, work, kind))
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The document's fields that stand in columns of their own."""
+        return (self.id_field, *["version"] * self.versioned, self.name_field)
 
-
-def insert_planned(connection: Connection, work: Work, kind: ResourceKind) -> None:
-    """The planned documents become rows of the clone's namespace."""
-    record = RECORDS[kind.name]
-    planned = clone_resources.c
-    values: dict[str, Any] = {
-        "namespace_key": literal(work.clone.namespace_key),
-        record.id_field: planned.target_id,
-        str(record.name_field): planned.name,
-        "document": planned.document,
-        "created_at": planned.created_at,
-        "updated_at": planned.updated_at,
-    }
-    if kind.name == "taxonomy":
-        values["version"] = planned.version
-    rows = select(*values.values()).where(
-        planned.clone_id == work.clone.clone_id, planned.kind == kind.name
-    )
-    connection.execute(insert(record.table).from_select(list(values), rows))
-
-
-def small_report(connection: Connection, work: Work, kind: ResourceKind) -> StepReport:
-    """What stands in the target of a kind of which there are few: count, size, names, ids."""
-    planned = clone_resources.c
-    mine = (planned.clone_id == work.clone.clone_id, planned.kind == kind.name)
-    count = select(func.count(planned.source_id.distinct())).where(*mine)
-    listed = (
-        select(planned.name, planned.source_id, planned.target_id)
-        .where(*mine)
-        .distinct()
-        .order_by(planned.name)
-        .limit(LISTED)
-    )
-    size = func.coalesce(func.sum(func.length(cast(planned.document, Text))), 0)
-    return StepReport(
-        clone_id=work.clone.clone_id,
-        step=kind.step,
-        counts={kind.plural: int(connection.execute(count).scalar_one())},
-        bytes=int(connection.execute(select(size).where(*mine)).scalar_one()),
-        resources=[dict(row) for row in connection.execute(listed).mappings()],
-    )
+    @property
+    def step(self) -> str:
+        """The op that clones it."""
+        return f"clone_{self.plural}"

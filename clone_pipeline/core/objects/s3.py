@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -17,23 +18,31 @@ from botocore.exceptions import (
     ClientError,
     ConnectionError,
     CredentialRetrievalError,
+    EndpointConnectionError,
+    EndpointProviderError,
     HTTPClientError,
+    MissingDependencyException,
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
+    UnsupportedOutpostResourceError,
+    UnsupportedS3AccesspointConfigurationError,
+    UnsupportedS3ArnError,
+    UnsupportedS3ConfigurationError,
 )
 
 from ..errors import CloneError, InvalidRequest, StoreUnavailable
+from ..words import Option
 from .heads import Credentials, Heads, NotAnswered, Route
 
 NAMED = 100  # how many missing and how many unreadable files are named; the rest is counted
 
 _MOST_CONCURRENT = 64
 _HANDFUL = 8  # of files that a thread is given at once
-_ATTEMPTS = 4
+ATTEMPTS = 4
 _TIMEOUTS = (5.0, 30.0)
 _PLAIN = (200, 403, 404)  # the answers that need no second look
-_BUSY = (429, 500, 502, 503, 504)
+BUSY = (429, 500, 502, 503, 504)
 
 
 @dataclass
@@ -54,6 +63,23 @@ class ObjectCheck:
     elsewhere: int = 0
     without_bucket: int = 0
 
+
+_ARN = "arn:"
+# `accesspoint/name`, and on an Outpost `outpost/id/accesspoint/name`, with `/` or `:` between.
+_ACCESS_POINT = re.compile(
+    r"arn:[^:/]+:(?:s3|s3-object-lambda|s3-outposts):[^:/]*:[^:/]*:"
+    r"(?:outpost[:/][^:/]+[:/])?accesspoint[:/][^:/]+(?=/|$)"
+)
+# What the client says of an ARN that it cannot use; its host is made of the ARN.
+_OF_ONE_ARN = (
+    EndpointConnectionError,
+    EndpointProviderError,
+    MissingDependencyException,
+    UnsupportedOutpostResourceError,
+    UnsupportedS3AccesspointConfigurationError,
+    UnsupportedS3ArnError,
+    UnsupportedS3ConfigurationError,
+)
 
 _Files = list[tuple[str, str]]
 
@@ -84,6 +110,39 @@ def _location(blob: dict[str, Any]) -> str | None:
     return key if isinstance(key, str) and key else None
 
 
+def bucket_and_key(url: str) -> tuple[str, str]:
+    """The two parts of an s3:// location; the bucket may be the ARN of an access point."""
+    # Keys may hold ?, # and %: an S3 location is no URL to be parsed.
+    place = url.removeprefix("s3://")
+    if place.startswith(_ARN) and (found := _ACCESS_POINT.match(place)):
+        return found[0], place[found.end() :].removeprefix("/")
+    bucket, _, key = place.partition("/")
+    return bucket, key
+
+
+def open_client(endpoint_url: str | None) -> Any:
+    """A boto3 client for the S3 at `endpoint_url` (None: AWS, or what its own variables say), safe
+    to use from several threads. Raises InvalidRequest for settings that cannot be used."""
+    # A fifth of a second to import, and few commands need it.
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        signature_version="s3v4",
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        connect_timeout=_TIMEOUTS[0],
+        read_timeout=_TIMEOUTS[1],
+        max_pool_connections=_MOST_CONCURRENT,
+        # Not every S3 knows the checksums that the client would add by itself.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    try:
+        return boto3.Session().client("s3", endpoint_url=endpoint_url, config=config)
+    except (ValueError, BotoCoreError) as error:
+        raise unusable(error) from error
+
+
 def _now() -> datetime:
     return datetime.now(timezone.utc)
 
@@ -107,21 +166,7 @@ class ObjectStore:
 
         No file is asked for yet. Raises InvalidRequest for settings that cannot be used.
         """
-        # A fifth of a second to import, and only this step needs it.
-        import boto3
-        from botocore.config import Config
-
-        config = Config(
-            signature_version="s3v4",
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-            connect_timeout=_TIMEOUTS[0],
-            read_timeout=_TIMEOUTS[1],
-            max_pool_connections=_MOST_CONCURRENT,
-        )
-        try:
-            return cls(boto3.Session().client("s3", endpoint_url=endpoint_url, config=config))
-        except (ValueError, BotoCoreError) as error:
-            raise _unusable(error) from error
+        return cls(open_client(endpoint_url))
 
     def close(self) -> None:
         self._heads.close()
@@ -144,8 +189,7 @@ class ObjectStore:
         return report
 
     def _head(self, label: str, url: str) -> _Head:
-        # Keys may hold ?, # and %: an S3 location is no URL to be parsed.
-        bucket, _, key = url.removeprefix("s3://").partition("/")
+        bucket, key = bucket_and_key(url)
         status, size = self._ask(bucket, key)
         return _Head(label, url, status, size)
 
@@ -156,7 +200,8 @@ class ObjectStore:
                 if bucket not in self._routes:
                     self._sent.request = None
                     answer = self._ask_client(bucket, key)
-                    self._routes[bucket] = _route(self._sent.request, key)
+                    if self._sent.request is not None:
+                        self._routes[bucket] = _route(self._sent.request, key)
                     return answer
         route = self._routes[bucket]
         if route is not None and key:
@@ -173,18 +218,21 @@ class ObjectStore:
     def _ask_client(self, bucket: str, key: str) -> tuple[int, int]:
         try:
             answer = self._client.head_object(Bucket=bucket, Key=key)
-        except ParamValidationError:
+        except (ParamValidationError, UnicodeEncodeError):
             return 404, 0  # nothing can exist under such a name
         except ClientError as error:
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-            if status in _BUSY:
+            if status in BUSY:
                 raise StoreUnavailable(
                     f"The object store {self._endpoint} is busy: it answered {status} to "
-                    f"{_ATTEMPTS} attempts."
+                    f"{ATTEMPTS} attempts."
                 ) from error
             return status, 0
         except BotoCoreError as error:
-            raise self._translated(error) from error
+            translated = self._translated(error)
+            if bucket.startswith(_ARN) and isinstance(error, _OF_ONE_ARN):
+                return 0, 0  # it says nothing of other buckets
+            raise translated from error
         return 200, int(answer["ContentLength"])
 
     def _credentials(self) -> Credentials:
@@ -197,14 +245,16 @@ class ObjectStore:
     def _translated(self, error: BotoCoreError) -> CloneError:
         if isinstance(error, NoCredentialsError | PartialCredentialsError):
             return InvalidRequest(
-                "verify_objects needs S3 credentials: set AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, or switch it off with `verify_objects: none`."
+                "To look at S3 files needs credentials: set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or switch it off with ",
+                Option("verify_objects", "none"),
+                ".",
             )
         if isinstance(error, ConnectionError | HTTPClientError | CredentialRetrievalError):
             return StoreUnavailable(
-                f"The object store {self._endpoint} cannot be reached: {_sentence(error)}."
+                f"The object store {self._endpoint} cannot be reached: {sentence(error)}."
             )
-        return _unusable(error)
+        return unusable(error)
 
 
 class _Crew:
@@ -278,7 +328,7 @@ def _route(sent: Any, key: str) -> Route | None:
     """What the client has sent, if the rest of the bucket can be asked for in the same way."""
     from botocore.utils import get_environ_proxies
 
-    if sent is None or get_environ_proxies(sent.url):
+    if get_environ_proxies(sent.url):
         return None
     return Route.learned(sent.url, sent.headers, key)
 
@@ -298,9 +348,9 @@ def _tls_context(client: Any) -> ssl.SSLContext | None:
         return None
 
 
-def _unusable(error: Exception) -> InvalidRequest:
+def unusable(error: Exception) -> InvalidRequest:
     return InvalidRequest(
-        f"The S3 settings cannot be used: {_sentence(error)}; S3_ENDPOINT_URL is written "
+        f"The S3 settings cannot be used: {sentence(error)}; S3_ENDPOINT_URL is written "
         "https://s3.example.org, the rest are the usual AWS variables."
     )
 
@@ -329,5 +379,5 @@ def _count(report: ObjectCheck, head: _Head) -> None:
             report.unreadable.append((head.label, head.url))
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".")

@@ -1,21 +1,31 @@
 """References: which places of which documents point at what, and what a clone makes of them."""
 
-from .model import WAS_SET, IdMap, Outcome, Reference, Row
+from .model import ACTS, COPIED, LEFT_BEHIND, WAS_SET, IdMap, Outcome, Reference, Row
 from .records import Found, RecordArray, RecordObject
+from .resolver import is_word
 from .rewriter import Rewriter
-from .table import TABLE
+from .table import PLACED, TABLE
 from .table_records import OBJECT_KEYS
+from .unlisted import Places, SourceIds, folded
 
 __all__ = [
+    "ACTS",
+    "COPIED",
+    "LEFT_BEHIND",
     "OBJECT_KEYS",
+    "PLACED",
     "TABLE",
     "WAS_SET",
     "Found",
     "IdMap",
     "Outcome",
+    "Places",
     "RecordArray",
     "RecordObject",
     "Reference",
     "Rewriter",
     "Row",
+    "SourceIds",
+    "folded",
+    "is_word",
 ]

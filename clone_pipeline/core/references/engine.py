@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .model import LED_NOWHERE, NOTHING, Outcome, Reference, Row
-from .resolver import Resolver, Verdict
+from .model import LED_NOWHERE, NOTHING, OF_ORGANIZATION, Outcome, Reference, Row
+from .resolver import OTHER_NAMESPACE, Resolver, Verdict
 
 
 @dataclass
@@ -131,7 +131,7 @@ class Walk:
 
     def value(self, node: Node, value: Any, path: str) -> Any:
         """The new value of a place, or a Cut."""
-        if node.row is not None and not node.reaches_into(value):
+        if node.row is not None and not (node.reaches_into(value) and self._goes_into(node.row)):
             return self.handlers[node.row.shape](self, node.row, value, path)
         if isinstance(value, dict):
             return self._object(node, value, path)
@@ -142,6 +142,10 @@ class Walk:
         if isinstance(value, str) and self.in_stage:
             return self.handlers["field name"](self, LOOSE, value, path)
         return value
+
+    def _goes_into(self, row: Row) -> bool:
+        """What belongs to the organization does not go to another one in parts."""
+        return self.resolver.same_organization or row.target not in OF_ORGANIZATION
 
     def _object(self, node: Node, value: dict[str, Any], path: str) -> Any:
         before = (self.around, self.in_elsewhere)
@@ -169,7 +173,7 @@ class Walk:
         if isinstance(name, Cut):
             self._remove(name, mark, path, old)
             return
-        if self.in_stage and key == "value" and isinstance(self.around.get("field"), str):
+        if self.in_stage and self._compares(key):
             new = self.handlers["condition"](self, LOOSE, old, path)
         else:
             new = self.value(self._child(node, key), old, path)
@@ -180,6 +184,12 @@ class Walk:
                 self._remove(new, mark, path, old)
             new = None
         result[name] = new
+
+    def _compares(self, key: str) -> bool:
+        """Whether it says what a condition among a stage's own parameters compares its field with:
+        `{field, value}`, or Qdrant's `{key, match}`."""
+        named = "key" if key == "match" else "field"
+        return key in COMPARED and isinstance(self.around.get(named), str)
 
     def _key(self, node: Node, key: str, path: str) -> Any:
         row = node.key_row or (LOOSE if self.in_stage and node.keys.get(key) is None else None)
@@ -207,6 +217,8 @@ class Walk:
             else:
                 dropped.append(new)
                 self._remove(new, mark, place, old)
+        if dropped and not result and all(_is_elsewhere(cut) for cut in dropped):
+            return None  # like the namespace that they stand in; such a list may not be empty
         if dropped and not result and node.row is not None and self._must_stay(node.row):
             del self.references[start:]
             self._unresolved(dropped, "the list may not become empty")
@@ -253,9 +265,7 @@ class Walk:
 
     def outside(self, row: Row, path: str, target: str, old: str, reason: str, value: Any) -> Any:
         """What stays at a place whose target is outside the clone: a Cut, or the value."""
-        if self.probe:
-            return value
-        why_not = self._required(row)
+        why_not = "nothing is removed" if self.probe else self._required(row)
         if why_not is not None:
             self.note(path, target, old, "unresolved", f"{reason}; {why_not}", new=old)
             return value
@@ -288,6 +298,9 @@ class Walk:
             self.references.append(replace(gone, parked=parked, removed=path))
 
 
+# Under which keys a condition has what its field is compared with.
+COMPARED = ("value", "values", "match")
+
 # How strings at no row's place are looked at inside a stage.
 LOOSE = Row("", "taxonomy", "field name")
 
@@ -298,6 +311,10 @@ def _upwards(cuts: list[Cut]) -> Cut | None:
         return None
     levels = max(cut.levels for cut in cuts) - 1
     return Cut(levels, _references(cuts))
+
+
+def _is_elsewhere(cut: Cut) -> bool:
+    return all(gone.reason == OTHER_NAMESPACE for gone in cut.references)
 
 
 def _references(cuts: list[Cut]) -> list[Reference]:

@@ -6,20 +6,38 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-KINDS = ("bucket", "collection", "retriever", "taxonomy")
+from ..kinds import KINDS as RESOURCE_KINDS
+from ..secrets import names_a_secret
+
+KINDS = tuple(kind.name for kind in RESOURCE_KINDS)
 
 # What belongs to the organization, so that all its namespaces share it.
-OF_ORGANIZATION = ("connection", "infrastructure cluster", "organization secret")
+OF_ORGANIZATION = (
+    "connection",
+    "organization secret",
+    "authorization service",
+    "identity provider",
+    "vector bucket",
+)
 
 # The reason of what is no reference: a setting that is cleared whatever else is cloned.
 ACTS = "acts or belongs to the source alone, and never comes over"
+# The reasons of a secret, which is no reference either.
+COPIED = "is a secret, copied within one organization"
+LEFT_BEHIND = "is a secret, which does not go to another organization"
 # The reason of what a restore leaves as it was.
 ACTS_AGAIN = "acts again, as in what was backed up"
 LED_NOWHERE = "and so it was in what was backed up"
+# The reasons of an id that is mentioned: in text, or as data that is right as it is.
+IN_TEXT = "stands literally in text"
+AS_DATA = "is data, which is right as it is"
+# The reasons of an id that stands where the table has no row: what the user stored is the user's.
+UNLISTED = "stands where no reference is known, and stays"
+UNLISTED_DATA = "stands in user data, and stays"
 # All that is kept of a secret.
 WAS_SET = "was set"
 
-Outcome = Literal["rewritten", "kept", "cleared", "unresolved", "mentioned"]
+Outcome = Literal["rewritten", "kept", "cleared", "unresolved", "mentioned", "unlisted"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,9 @@ class IdMap:
     `restored_from` is set where a backup is restored: the namespace that was backed up, which is
     what values that are put back call their own. Then what acts may act again, and a reference
     that led nowhere before stays as it was.
+
+    `foreign_payloads`: the points are of a collection that knows nothing of the platform, so that
+    nothing in their payloads is a reference.
     """
 
     namespace: tuple[str, str]
@@ -41,6 +62,7 @@ class IdMap:
     names: Mapping[str, Collection[str]]
     left_out: Mapping[str, Collection[str]]
     restored_from: str | None = None
+    foreign_payloads: bool = False
 
     @property
     def own_namespaces(self) -> tuple[str, ...]:
@@ -54,7 +76,7 @@ class Reference:
 
     `path` is where it stands in the source's document. `removed` and `parked` are set for a cleared
     reference: the path of what was taken out (the reference or something around it) and its value;
-    of a secret only that it "was set".
+    of a secret only that it "was set". `new` is what stands there now, where that is not nothing.
     """
 
     resource: str
@@ -67,12 +89,15 @@ class Reference:
     reason: str
     parked: Any = None
     removed: str | None = None
-    version: int = 0  # of a taxonomy
+    version: int = 0  # 0 where it has none
 
     @property
     def dangles(self) -> bool:
-        """Whether its target is missing from the clone."""
-        return self.outcome in ("cleared", "unresolved") and self.reason != ACTS
+        """Whether its target is missing from the clone, or may be."""
+        if self.outcome == "unlisted":
+            return self.reason == UNLISTED
+        gone = self.outcome in ("cleared", "unresolved")
+        return gone and self.reason not in (ACTS, LEFT_BEHIND)
 
 
 Shape = Literal[
@@ -115,6 +140,9 @@ class Row:
     target's type is cloned: emptying a list whose `last_stays`, and clearing a value while one of
     `scope_of` stands beside it. `required_unless` (key, value) makes the value required unless the
     object around it has that value.
+
+    Of what acts, `resets` is what it becomes, the platform's default; what is `placed` says where
+    the source's own things are, so that a restore does not put it back either.
     """
 
     path: str
@@ -124,7 +152,8 @@ class Row:
     last_stays: bool = False
     scope_of: tuple[str, ...] = ()
     required_unless: tuple[str, str] | None = None
-    secret: bool = False
+    resets: str | None = None
+    placed: bool = False
     note: str = ""
     beside: Mapping[str, Any] = field(default_factory=dict)
     resource: str = ""
@@ -132,6 +161,10 @@ class Row:
     @property
     def steps(self) -> tuple[str, ...]:
         return steps(self.path)
+
+    @property
+    def secret(self) -> bool:
+        return names_a_secret(self.steps[-1])
 
     @property
     def levels(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from .engine import Node, tree
 from .model import Row
 from .resolver import Resolver
+from .table_records import SIGNED
 
 Count = tuple[str, str]
 
@@ -38,6 +39,13 @@ class RecordObject:
 
     @abstractmethod
     def set(self, key: str, value: str) -> None: ...
+
+    def may_have(self, name: str) -> bool:
+        """False only if no object in it has a key of that name."""
+        return True
+
+    @abstractmethod
+    def remove(self, key: str) -> None: ...
 
     @abstractmethod
     def rename(self, names: Mapping[str, str]) -> None:
@@ -146,13 +154,18 @@ class RecordRewriter:
         self._counts: list[Count] = []
         self._totals: dict[tuple[int, ...], Found] = {}
         self._names: dict[str, str] = {}
-        self._root = self._place(tree(tuple(row for row in rows if row.shape != "verbatim")))
+        looked_at = tuple(row for row in rows if row.shape != "verbatim")
+        self._root = self._place(tree(looked_at))
+        # Of points few are signed, and to go through all that may be takes long.
+        unsigned = tuple(row for row in looked_at if row.shape != "signed url")
+        self._unsigned = self._place(tree(unsigned))
 
     def rewrite(self, record: Json) -> tuple[Json, Found]:
         """The record for the clone and what was found in it. A dictionary that changes is a new
         one; a RecordObject is changed."""
         found: list[int] = []
-        result = self._object(self._root, record, found)
+        signed = not isinstance(record, RecordObject) or record.may_have(SIGNED)
+        result = self._object(self._root if signed else self._unsigned, record, found)
         return result, self._total(tuple(found))
 
     def _total(self, found: tuple[int, ...]) -> Found:
@@ -221,8 +234,8 @@ class RecordRewriter:
                 if inner is not value:
                     new = _set(old, new, key, inner)
         for leaf in place.signed:
-            if leaf.key in values:
-                new = {key: value for key, value in new.items() if key != leaf.key}
+            if values.get(leaf.key) is not None:
+                new = _without(old, new, leaf.key)
                 found.append(leaf.rewritten)
         return self._taxonomy_fields(place, old, new, found) if place.fields else new
 
@@ -250,7 +263,7 @@ class RecordRewriter:
             _note(verdict, leaf, values, lambda path: self._resolver.id_path(path)[0])
         if place.by_type is not None:
             kind = values.get("type")
-            ids = self._ids.get(kind, {}) if type(kind) is str else {}
+            ids = self._ids.get(kind.lower(), {}) if type(kind) is str else {}
             _note(verdict, place.by_type, values, ids.get)
         return verdict
 
@@ -353,6 +366,14 @@ def _set(old: Json, new: Json, key: str | int, value: Any) -> Json:
         new = old.copy()
     new[key] = value
     return new
+
+
+def _without(old: Json, new: Json, key: str) -> Json:
+    """`new` without the key, a copy first where it is still the old object."""
+    if isinstance(old, RecordObject):
+        old.remove(key)
+        return old
+    return {name: value for name, value in new.items() if name != key}
 
 
 def _renamed(record: Json, names: Mapping[str, str]) -> Json:

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from ..kinds import KINDS as RESOURCE_KINDS
 from .model import KINDS, OF_ORGANIZATION, IdMap
 
 PRESERVED = "ids are preserved"
 TEMPLATE = "a template, resolved when it runs"
+OTHER_NAMESPACE = "names another namespace of the source's organization"
 PAYLOAD_FIELD = "names a payload field, which stays as it is"
 
 _NEVER_CLONED = {
@@ -20,7 +22,19 @@ _NEVER_CLONED = {
     "trigger": "triggers are never cloned",
     "weight set": "weight sets are never cloned",
 }
-_ID_PREFIXES = {"bucket": "bkt_", "collection": "col_", "retriever": "ret_", "taxonomy": "tax_"}
+# Without its type's prefix an id cannot be told from a word: the platform lets people choose the
+# ids of some namespaces, and `production` or `s3` mean other things elsewhere.
+_PREFIXES = {
+    "namespace": "ns",
+    **{kind.name: kind.id_form.prefix.rstrip("_") for kind in RESOURCE_KINDS},
+}
+_PLURALS = {kind.name: kind.plural for kind in RESOURCE_KINDS}
+# Schemes that never stand for a namespace, whatever its id is.
+_SCHEMES = frozenset(
+    {"abfs", "az", "data", "file", "ftp", "gcs", "gs", "hdfs", "hf", "http", "https", "mixpeek"}
+    | {"mongodb", "mysql", "postgres", "postgresql", "ray", "redis", "rtsp", "s3", "s3a", "s3n"}
+    | {"sftp", "snowflake", "sqlite", "ssh", "tcp", "urn", "ws", "wss"}
+)
 
 # Documents that are written directly live in a collection of this name; every namespace has it.
 _SYSTEM_COLLECTION = "_direct_upsert"
@@ -30,7 +44,13 @@ _TAXONOMY_FIELD = re.compile(r"(?<![^.\-+])_taxonomy_")
 _PATH_IN_TEXT = re.compile(r"[\w.\-]*_taxonomy_[\w.\-]*")
 _PAYLOAD_PATH = re.compile(r"[-+]?[\w\-\[\]*]+(?:\.[\w\-\[\]*]+)*")
 _FEATURE_URI = re.compile(r"([A-Za-z0-9][\w.+-]*)://([^/{}]+)(/[^{}]*)?")
-_SECRET = re.compile(r"\{\{[^{}]*?\bsecrets?\.([A-Za-z0-9_.-]+)", re.IGNORECASE)
+# What a template puts in place of: nothing outside of it is a reference. One that is never closed
+# is taken to the end, so that each text is looked through once.
+_EXPRESSION = re.compile(r"\{\{.*?(?:\}\}|\Z)", re.DOTALL)
+_FIELD_IN_EXPRESSION = re.compile(r"(?<![A-Za-z0-9_])_taxonomy_")
+_LISTED = re.compile(r"\s*[^\s,{}]+(?:\s*,\s*[^\s,{}]+)+\s*")
+_SEPARATOR = re.compile(r"(\s*,\s*)")
+_SECRET = re.compile(r"\bsecrets?(?:\.|\[\s*[\"'])([A-Za-z0-9_.-]+)", re.IGNORECASE)
 
 
 class Verdict(NamedTuple):
@@ -67,18 +87,19 @@ class Resolver:
         self._odd = re.compile(pattern) if odd else None
 
     def _known_ids(self) -> dict[str, str]:
-        """Id of the source -> its kind. Of what is left out, names are told from ids by prefix."""
+        """Id of the source -> its kind, wherever it may stand: none that may be a word, and so of
+        what is left out no names."""
         known: dict[str, str] = {}
         for kind in KINDS:
             known.update(dict.fromkeys(self.map.ids.get(kind, {}), kind))
             left_out = self._left_out.get(kind, ())
-            prefix = _ID_PREFIXES[kind]
-            known.update({old: kind for old in left_out if old.startswith(prefix)})
-        return known | dict.fromkeys(self.map.own_namespaces, "namespace")
+            known.update(dict.fromkeys(left_out, kind))
+        known |= dict.fromkeys(self.map.own_namespaces, "namespace")
+        return {old: kind for old, kind in known.items() if not is_word(kind, old)}
 
     def is_cloned(self, kind: str) -> bool:
-        """Does the clone have resources of this kind at all?"""
-        return bool(self.map.ids.get(kind))
+        """Are resources of this kind part of the clone, if the source has any?"""
+        return kind in self.map.ids
 
     def decide(self, target: str, value: str) -> Verdict:
         """What becomes of an id, or of a name that stands for one, of that kind."""
@@ -96,7 +117,8 @@ class Resolver:
                 return Verdict("kept", kind, value, "a name, which the clone has too")
         for kind in kinds:
             if value in self._left_out.get(kind, ()):
-                return Verdict("left out", kind, value, f"{plural(kind)} are not part of the clone")
+                reason = f"{_PLURALS[kind]} are not part of the clone"
+                return Verdict("left out", kind, value, reason)
         if "collection" in kinds and value == _SYSTEM_COLLECTION:
             return Verdict("kept", "collection", value, "every namespace has this collection")
         return Verdict("unknown", target, value, f"the source namespace has no such {target}")
@@ -117,6 +139,8 @@ class Resolver:
     def decide_namespace(self, value: str) -> Verdict:
         if value in self.map.own_namespaces:
             return self._cloned("namespace", value, self.map.namespace[1])
+        if not self.same_organization:
+            return Verdict("outside", "namespace", value, OTHER_NAMESPACE)
         return Verdict("kept", "namespace", value, "names another namespace on purpose")
 
     def _cloned(self, kind: str, old: str, new: str) -> Verdict:
@@ -128,10 +152,28 @@ class Resolver:
         """`_taxonomy_<id>_...` wherever a segment of the dotted path begins with it."""
         if "_taxonomy_" not in name:
             return FieldName(name, ())
+        return self._swap_taxonomies(name, _TAXONOMY_FIELD)
+
+    def template(self, text: str) -> FieldName:
+        """The same in what a template puts in: inside `{{...}}`, and nowhere else."""
+        if "{{" not in text or "_taxonomy_" not in text:
+            return FieldName(text, ())
+        found: list[tuple[str, str | None]] = []
+
+        def swap(match: re.Match[str]) -> str:
+            if not match[0].endswith("}}"):
+                return match[0]
+            name, taxonomies = self._swap_taxonomies(match[0], _FIELD_IN_EXPRESSION)
+            found.extend(taxonomies)
+            return name
+
+        return FieldName(_EXPRESSION.sub(swap, text), tuple(found))
+
+    def _swap_taxonomies(self, name: str, beginning: re.Pattern[str]) -> FieldName:
         parts: list[str] = []
         found: list[tuple[str, str | None]] = []
         at = 0
-        for match in _TAXONOMY_FIELD.finditer(name):
+        for match in beginning.finditer(name):
             old = self._taxonomy_at(name, match.end())
             if old is None:
                 continue
@@ -152,8 +194,9 @@ class Resolver:
         """Ids joined by `/`, each known one swapped; and the ones that were."""
         buckets, collections = self.map.ids.get("bucket", {}), self.map.ids.get("collection", {})
         swapped, found = [], []
-        for segment in value.split("/"):
-            new = buckets.get(segment) or collections.get(segment)
+        for place, segment in enumerate(value.split("/")):
+            kinds = (collections, buckets) if place else (buckets, collections)
+            new = kinds[0].get(segment) or kinds[1].get(segment)
             swapped.append(segment if new is None else new)
             if new is not None:
                 found.append(segment)
@@ -162,9 +205,28 @@ class Resolver:
     def feature_uri(self, value: str) -> tuple[str, str, str] | None:
         """`namespace://collection/feature` as its three parts; None for every other text."""
         match = _FEATURE_URI.fullmatch(value)
-        if match is None or match[1] not in ("namespace", *self.map.own_namespaces):
+        if match is None or not self._is_own_scheme(match[1], match[2]):
             return None
         return match[1], match[2], match[3] or ""
+
+    def is_of_another(self, value: str) -> bool:
+        """Whether a text is the URI of something in another namespace, out of reach for the clone
+        because that namespace belongs to the source's organization."""
+        match = None if self.same_organization else _FEATURE_URI.fullmatch(value)
+        if match is None or match[1] in self.map.own_namespaces:
+            return False
+        return match[1].startswith("ns_")
+
+    def _is_own_scheme(self, scheme: str, collection: str) -> bool:
+        """Of an id that may be a word only where a collection of the namespace follows."""
+        if scheme == "namespace":
+            return True
+        if scheme not in self.map.own_namespaces:
+            return False
+        if not is_word("namespace", scheme):
+            return True
+        known = self.decide("collection", collection).state != "unknown"
+        return known and scheme.lower() not in _SCHEMES
 
     def mentions(self, text: str) -> Iterator[tuple[str, str]]:
         """(kind, id) of every known id that stands literally in a text, each once."""
@@ -172,22 +234,36 @@ class Resolver:
         if self._odd is not None:
             found += self._odd.findall(text)
         for path in _PATH_IN_TEXT.findall(text):
-            found += [old for old, _ in self.field_name(path).taxonomies]
+            spelled = [old for old, _ in self.field_name(path).taxonomies]
+            found += [old for old in spelled if old in self._known]
         for old in dict.fromkeys(found):
-            yield self._known.get(old, "taxonomy"), old
+            yield self._known[old], old
+
+
+def is_word(kind: str, value: str) -> bool:
+    """Whether an id may be an ordinary word, which means nothing where no id has to stand."""
+    prefix = _PREFIXES[kind]
+    rest = value[len(prefix) :]
+    return not value.startswith(prefix) or len(rest) < 2 or rest[0].isalnum()
 
 
 def secrets_in(text: str) -> list[str]:
     """Names of the organization secrets that a template asks for, in order, each once."""
-    return list(dict.fromkeys(_SECRET.findall(text)))
+    if "{{" not in text:
+        return []
+    templates = " ".join(_EXPRESSION.findall(text))
+    return list(dict.fromkeys(_SECRET.findall(templates)))
+
+
+def separated(text: str) -> list[str] | None:
+    """What a text lists, `a, b`, and what stands between; None where it is no list of words."""
+    if "," not in text or _LISTED.fullmatch(text) is None:
+        return None
+    return _SEPARATOR.split(text)
 
 
 def is_payload_path(text: str) -> bool:
     return _PAYLOAD_PATH.fullmatch(text) is not None
-
-
-def plural(kind: str) -> str:
-    return "taxonomies" if kind == "taxonomy" else f"{kind}s"
 
 
 def _longest_first(values: set[str] | dict[str, str]) -> list[str]:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
+from .. import secrets
 from . import filters, shapes
 from .engine import Handler, Node, Walk, tree
-from .model import KINDS, IdMap, Reference
+from .model import (
+    COPIED,
+    IN_TEXT,
+    KINDS,
+    LEFT_BEHIND,
+    UNLISTED,
+    UNLISTED_DATA,
+    WAS_SET,
+    IdMap,
+    Reference,
+    Row,
+)
 from .records import Found, RecordObject, RecordRewriter
 from .resolver import Resolver
 from .table import CONFIGURATION, RECORDS
+from .unlisted import SourceIds, folded
 
 _HANDLERS: dict[str, Handler] = {
     "own id": shapes.own_id,
@@ -30,7 +45,10 @@ _HANDLERS: dict[str, Handler] = {
     "ends with own id": shapes.ends_with_own_id,
     "verbatim": shapes.verbatim,
 }
-_TREES: dict[str, Node] = {kind: tree(rows) for kind, rows in CONFIGURATION.items()}
+
+_STEPS = re.compile(r"[.\[\]{}]+")
+# What follows the path of a row in a path below it.
+_BEHIND = ("", ".", "[", "{")
 
 Payload = TypeVar("Payload", bound=dict[str, Any] | RecordObject)
 
@@ -47,16 +65,29 @@ class Rewriter:
         self.ids = ids
         self._resolver = Resolver(ids)
         self._objects = RecordRewriter(self._resolver, RECORDS["object"])
-        self._payloads = RecordRewriter(self._resolver, RECORDS["payload"])
+        self._payloads = RecordRewriter(self._resolver, payload_rows(ids))
 
     def rewrite(
         self, kind: str, document: dict[str, Any]
     ) -> tuple[dict[str, Any], list[Reference]]:
-        """The clone's document of a namespace, bucket, collection, retriever or taxonomy, and every
-        reference found in the source's."""
+        """The clone's document of a namespace or of a resource, and every reference found in the
+        source's."""
         walk = self._walk(kind, document)
-        result = walk.run(_TREES[kind], document)
+        document, left = self._without_secrets(document)
+        result = walk.run(_tree_of(kind), document)
+        shapes.templates(walk, result, "")
+        copied = secrets.places(result) if self._resolver.same_organization else []
+        for path in left:
+            walk.note(path, "secret", "", "cleared", LEFT_BEHIND, parked=WAS_SET, removed=path)
+        for path in copied:
+            walk.note(path, "secret", "", "kept", COPIED)
         return result, walk.references
+
+    def _without_secrets(self, document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """What of a document may go to the clone's organization, and where something may not."""
+        if self._resolver.same_organization:
+            return document, []
+        return secrets.clear(document)
 
     def rewrite_object(self, document: dict[str, Any]) -> tuple[dict[str, Any], Found]:
         """The clone's object and what references were found."""
@@ -73,6 +104,8 @@ class Rewriter:
 
     def rewrite_qdrant_config(self, config: dict[str, Any]) -> dict[str, Any]:
         """A Qdrant collection's configuration: the payload indexes' field names are rewritten."""
+        if isinstance(config.get("metadata"), dict):
+            config = {**config, "metadata": self._without_secrets(config["metadata"])[0]}
         fields = config.get("payload_schema")
         if not isinstance(fields, dict):
             return config
@@ -85,15 +118,42 @@ class Rewriter:
         if kind in RECORDS:
             return self._left_in_record(kind, document)
         walk = self._walk(kind, document, probe=True)
-        walk.run(_TREES[kind], document)
+        walk.run(_tree_of(kind), document)
         left = [
             (found.path, found.old) for found in walk.references if found.outcome == "rewritten"
         ]
         return walk.own_ids + left
 
+    @cached_property
+    def source_ids(self) -> SourceIds:
+        return SourceIds(self.ids)
+
+    def unlisted(self, kind: str, document: dict[str, Any]) -> list[Reference]:
+        """Every id of the source that stands as a whole in the *clone's* document of a namespace or
+        of a resource, where the table has no row for it."""
+        walk = self._walk(kind, document, probe=True)
+        walk.run(_tree_of(kind), document)
+        # Of an address in which an id is a segment, that it is mentioned is not enough.
+        known = [found for found in walk.references if found.reason != IN_TEXT]
+        told = {(found.path, found.old) for found in known} | set(walk.own_ids)
+        return [
+            Reference(*walk.resource, path, target, old, old, "unlisted", reason)
+            for path, old in self.source_ids.in_configuration(document)
+            if (path, old) not in told
+            and (reason := _reason(kind, folded(path, old)))
+            and (target := self.source_ids.known[old])
+        ]
+
+    def unlisted_places(self, kind: str, record: dict[str, Any]) -> Iterator[str]:
+        """The same in the clone's object or payload: the folded paths."""
+        for path, old in self.source_ids.in_record(record):
+            place = folded(path, old)
+            if _reason(kind, place):
+                yield place
+
     def _walk(self, kind: str, document: dict[str, Any], *, probe: bool = False) -> Walk:
         resource = (kind, str(document.get(f"{kind}_id", "")))
-        return Walk(self._resolver, _HANDLERS, _TREES["stage"], resource, probe=probe)
+        return Walk(self._resolver, _HANDLERS, _tree_of("stage"), resource, probe=probe)
 
     def _left_in_record(self, kind: str, record: dict[str, Any]) -> list[tuple[str, str]]:
         """What rewriting would still change in a record of the target."""
@@ -116,6 +176,33 @@ class Rewriter:
         swapped |= {old for old, new in (ids.namespace, ids.organization) if old != new}
         named = [old for old, _ in self._resolver.field_name(value).taxonomies]
         return [part for part in (*value.split("/"), *named) if part in swapped]
+
+
+def payload_rows(ids: IdMap) -> tuple[Row, ...]:
+    """Where references stand in the payloads of this clone."""
+    return () if ids.foreign_payloads else RECORDS["payload"]
+
+
+@cache
+def _tree_of(kind: str) -> Node:
+    return tree(CONFIGURATION[kind])
+
+
+@cache
+def _verbatim(kind: str) -> tuple[Row, ...]:
+    """What is carried over whatever stands there; a name is only a name, also where it looks like
+    an id."""
+    rows = {**CONFIGURATION, **RECORDS}[kind]
+    name = Row(f"{kind}_name", "", "verbatim")
+    return (*(row for row in rows if row.shape == "verbatim"), name)
+
+
+def _reason(kind: str, place: str) -> str:
+    """What is said of an id at a place; "" where the table says that it stands there rightly."""
+    for row in _verbatim(kind):
+        if place.startswith(row.path) and place[len(row.path) : len(row.path) + 1] in _BEHIND:
+            return UNLISTED_DATA if row.target == "user data" else ""
+    return UNLISTED_DATA if "metadata" in _STEPS.split(place) else UNLISTED
 
 
 def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, str]]:

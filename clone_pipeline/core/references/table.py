@@ -32,7 +32,7 @@ def _input_mappings(*prefixes: str) -> tuple[Row, ...]:
     """`InputMapping` of a taxonomy: where the inputs of its retriever come from."""
     rows = (
         Row("input_mappings[].path", "taxonomy", "field name"),
-        Row("input_mappings[].override", "text", "text", note="a literal of the user's"),
+        Row("input_mappings[].override", "any", "constant", note="a literal"),
         Row("input_mappings.*", "taxonomy", "field name", note="older spelling: an object"),
     )
     return tuple(row for prefix in prefixes for row in _under(prefix, *rows))
@@ -51,6 +51,9 @@ _SCHEMAS = (
     Row("feature_extractor.input_mappings.*", "taxonomy", "field name"),
     Row("feature_extractor.input_mappings.*[]", "taxonomy", "field name"),
     Row("feature_extractor.input_mappings[].path", "taxonomy", "field name"),
+    Row("feature_extractor.input_mappings[].override", "any", "constant", note="a literal"),
+    Row("feature_extractor.params", "text", "text", note="prompts among them"),
+    Row("feature_extractor.parameters", "text", "text", note="prompts among them"),
     Row("feature_extractor.field_passthrough[].source_path", "taxonomy", "field name"),
     Row("feature_extractor.field_passthrough[].target_path", "taxonomy", "field name"),
     Row("feature_extractor.feature_extractor_id", "extractor", "verbatim", note="a derived name"),
@@ -73,10 +76,45 @@ NAMESPACE = rows_of(
     Row("namespace_id", "namespace", "own id"),
     Row("internal_id", "organization", "organization"),
     Row("source_namespace_id", "namespace", "verbatim", note="what it was cloned from"),
-    Row("cluster_id", "infrastructure cluster"),
+    Row(
+        "scope",
+        "every organization",
+        "acts",
+        resets="org",
+        note="`system` shows it to every organization",
+    ),
+    Row(
+        "namespace_type",
+        "marketplace",
+        "acts",
+        resets="standard",
+        note="`marketplace` makes it a product that others subscribe to",
+    ),
+    Row(
+        "cluster_id",
+        "infrastructure cluster",
+        "acts",
+        note="would run on the source's dedicated compute and vector cluster",
+    ),
+    Row("pinned", "encoders", "acts", note="keeps encoders running, billed by the hour"),
+    Row("spend_budget", "budget", "acts", note="its own part of the organization's budget"),
+    Row("cost_cap_override", "budget", "acts", note="the older spelling of `spend_budget`"),
+    Row("tiering.exempt", "tiers", "acts", note="would never be demoted, for the source's reason"),
+    Row(
+        "storage",
+        "connection",
+        "acts",
+        placed=True,
+        note="would write vectors into the source's own bucket and prefix",
+    ),
     Row("vector_inference_map", "vector names", "verbatim", note="never contain ids"),
     Row("feature_extractors", "extractors", "verbatim", note="derived names"),
     Row("payload_indexes[].field_name", "taxonomy", "field name"),
+    Row(
+        "trusted_issuers[]",
+        "identity provider",
+        note="their users may call it; goes whole or stays whole",
+    ),
     Row("trusted_issuers[].retrievers[]", "retriever", note="empty admits none"),
     Row("trusted_issuers[].collections[]", "collection", note="empty admits none"),
     Row("trusted_issuers[].owner_writable_collections[]", "collection", note="empty admits none"),
@@ -84,15 +122,38 @@ NAMESPACE = rows_of(
     *_under(
         "infrastructure.",
         Row("qdrant_collection", "Qdrant collection", "verbatim", note="set by the plan"),
-        Row("qdrant_url", "Qdrant", "acts", note="a clone is in the deployment's own Qdrant"),
-        Row("qdrant_api_key", "Qdrant", "acts", secret=True),
-        Row("s3_plugin_prefix", "plugin", "acts", note="contains the namespace id"),
-        Row("ray_cluster_id", "infrastructure cluster"),
-        Row("ray_head_node_url", "infrastructure cluster"),
-        Row("ray_dashboard_url", "infrastructure cluster"),
+        Row(
+            "qdrant_url",
+            "Qdrant",
+            "acts",
+            placed=True,
+            note="a clone is in the deployment's own Qdrant",
+        ),
+        Row("qdrant_api_key", "Qdrant", "acts", placed=True, note="goes with its server"),
+        Row("s3_plugin_prefix", "plugin", "acts", placed=True, note="contains the namespace id"),
+        Row("s3_vector_bucket", "vector bucket", note="its indexes are named by the clone's ids"),
+        Row(
+            "compute_tier",
+            "infrastructure cluster",
+            "acts",
+            resets="shared",
+            note="a dedicated tier has no server without the addresses below",
+        ),
+        Row(
+            "ray_cluster_id",
+            "infrastructure cluster",
+            "acts",
+            note="would run jobs on the source's cluster",
+        ),
+        Row(
+            "ray_head_node_url",
+            "infrastructure cluster",
+            "acts",
+            note="would run jobs on the source's cluster",
+        ),
+        Row("ray_dashboard_url", "infrastructure cluster", "acts", note="goes with its cluster"),
         Row("compute_profiles", "extractors", "verbatim", note="keyed by derived names"),
-        Row("authorization.api_token_secret_ref", "organization secret"),
-        Row("authorization.api_token", "organization secret", secret=True),
+        Row("authorization", "authorization service", note="goes whole or stays whole"),
     ),
 )
 
@@ -106,16 +167,21 @@ BUCKET = rows_of(
         clears="ingest_filter",
         note="required in its object",
     ),
-    Row("destination.connection_id", "connection", clears="destination", note="required there"),
+    Row("destination", "connection", "acts", note="would write into the source's output"),
     *_under(
         "source_adapter.",
         Row("source_collection_id", "collection"),
         Row("source_bucket_ids[]", "bucket"),
         Row("source_filters", "any", "filters"),
         Row("connection_id", "connection"),
-        Row("connection", "connection", secret=True, note="inline credentials"),
-        Row("webhook_url", "acts", "acts", note="the inbound endpoint of the source's bucket"),
-        Row("webhook_secret", "acts", "acts", secret=True),
+        Row("connection", "connection", note="the older spelling, with its credentials"),
+        Row(
+            "webhook_url",
+            "webhook",
+            "acts",
+            note="the inbound endpoint of the source's bucket; without it `enabled` does nothing",
+        ),
+        Row("webhook_secret", "webhook", "acts", note="goes with its endpoint"),
     ),
     Row("metadata", "user data", "verbatim"),
 )
@@ -166,7 +232,8 @@ COLLECTION = rows_of(
         Row("stages", "stages", "stages"),
     ),
     Row("trigger_id", "trigger"),
-    Row("schedule", "acts", "acts"),
+    Row("schedule", "schedule", "acts", note="would process the source's data a second time"),
+    Row("tiering.exempt", "tiers", "acts", note="would never be demoted, for the source's reason"),
     Row(
         "s3_vector_index",
         "collection",
@@ -186,6 +253,7 @@ RETRIEVER = rows_of(
     *_OWNER,
     Row("collection_ids[]", "collection", note="empty searches no collection"),
     Row("collection_identifiers[]", "collection", note="empty searches no collection"),
+    Row("collections[].collection_id", "collection", clears="collections[]"),
     Row("stages", "stages", "stages"),
     Row("input_schema.*", "any", "inputs", note="defaults, examples and enums of references"),
     Row("feature_dependencies", "collection", "field names"),
@@ -202,8 +270,22 @@ RETRIEVER = rows_of(
         Row("external_links", "text", "text"),
         Row("custom_cta", "text", "text"),
     ),
-    Row("marketplace_listing_id", "marketplace listing", "acts"),
-    Row("is_published", "marketplace listing", "acts"),
+    Row("marketplace_listing_id", "marketplace listing", "acts", note="the source's product"),
+    Row("is_published", "marketplace listing", "acts", note="would be public"),
+    Row(
+        "visibility",
+        "everybody",
+        "acts",
+        resets="private",
+        note="`public` opens it to any key, `marketplace` to subscribers",
+    ),
+    Row("requires_subscription", "marketplace listing", "acts", note="the source's product"),
+    Row(
+        "display_config.seo.canonical_url",
+        "public page",
+        "acts",
+        note="would pass its page off as the source's",
+    ),
     Row("version", "itself", "verbatim", note="pinned by ingest filters and transforms"),
     Row("metadata", "user data", "verbatim"),
 )
@@ -262,3 +344,5 @@ RECORDS: dict[str, tuple[Row, ...]] = {"object": OBJECT, "payload": PAYLOAD}
 TABLE: tuple[Row, ...] = tuple(
     row for rows in (*CONFIGURATION.values(), *RECORDS.values()) for row in rows
 )
+# Where a namespace's own things are: what is restored has its own.
+PLACED = frozenset(row.path for row in TABLE if row.placed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .model import NOTHING, Row, rows_of
 
+_WHOLE = "required in its object, which goes whole"
 _FALLS_BACK = "without any it searches the retriever's own collections"
 
 STAGE = rows_of(
@@ -35,9 +36,14 @@ STAGE = rows_of(
     Row("**.connection_id", "connection", clears=NOTHING, note="`sql_lookup` requires it"),
     Row("**.secret_ref", "organization secret"),
     Row("**.evaluation_dataset_id", "evaluation dataset"),
-    Row("**.shipped_weight_set.weight_set_id", "weight set", note="its weights stay"),
-    Row("**.shipped_weight_set.evaluation_id", "evaluation"),
-    Row("**.shipped_weight_set.baseline_evaluation_id", "evaluation"),
+    *(
+        Row(f"**.shipped_weight_set.{key}", target, clears="**.shipped_weight_set", note=_WHOLE)
+        for key, target in (
+            ("weight_set_id", "weight set"),
+            ("evaluation_id", "evaluation"),
+            ("baseline_evaluation_id", "evaluation"),
+        )
+    ),
     Row("**.pre_filters", "any", "filters"),
     Row("**.post_filters", "any", "filters"),
     Row("**.filters", "any", "filters"),
@@ -45,12 +51,17 @@ STAGE = rows_of(
     Row("**.scroll_filters", "any", "filters"),
     Row("**.source_filters", "any", "filters"),
     Row("**.conditions", "any", "filters"),
+    Row("**.must", "any", "filters", note="Qdrant's spelling"),
+    Row("**.must_not", "any", "filters", note="Qdrant's spelling"),
+    Row("**.should", "any", "filters", note="Qdrant's spelling"),
+    Row("**.min_should", "any", "filters", note="Qdrant's spelling"),
     Row("**.when", "any", "filters"),
     Row("**.input_mappings[].source.value", "any", "constant"),
     Row("**.retriever_inputs", "any", "constant"),
     Row("**.parameters.parameters", "any", "constant", note="named parameters of an SQL query"),
     Row("**.input_schema.*", "any", "inputs"),
-    Row("**.body", "text", "text"),
+    Row("**.body", "any", "constant", note="of an API call"),
+    Row("**.override", "any", "constant", note="a literal"),
     Row("**.headers", "text", "text"),
     Row("**.env", "text", "text"),
     Row("**.code", "text", "text"),

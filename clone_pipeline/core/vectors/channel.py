@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import grpc
 from qdrant_client.grpc import (
+    GetPoints,
     HealthCheckReply,
     HealthCheckRequest,
     ScrollPoints,
@@ -19,7 +21,7 @@ from qdrant_client.grpc import (
 
 from ..errors import WorkError
 from .faults import translated
-from .port import PointId
+from .point import PointId
 from .values import varint
 
 _POINT = b"\x1a"  # the tag of a point in `UpsertPoints`
@@ -27,7 +29,7 @@ _MAX_RECEIVED = 64 * 1024 * 1024
 
 _OPTIONS = [
     # A client that says that it understands gzip is sent gzip, which costs the server ten times as
-    # much as everything else it does for a page.
+    # much as everything else it does for a page (measured, 1.18; Python's says so by itself).
     ("grpc.compression_enabled_algorithms_bitset", 1),
     ("grpc.max_receive_message_length", _MAX_RECEIVED),
     ("grpc.max_send_message_length", -1),
@@ -69,6 +71,7 @@ class Channel:
         self._scroll = self._channel.unary_unary(
             "/qdrant.Points/Scroll", ScrollPoints.SerializeToString
         )
+        self._get = self._channel.unary_unary("/qdrant.Points/Get", GetPoints.SerializeToString)
         self._upsert = self._channel.unary_unary("/qdrant.Points/Upsert")
 
     def close(self) -> None:
@@ -92,23 +95,32 @@ class Channel:
         request = ScrollPoints(
             collection_name=collection,
             limit=limit,
-            offset=_point_id(offset),
+            offset=None if offset is None else _point_id(offset),
             with_payload=WithPayloadSelector(enable=True),
             with_vectors=WithVectorsSelector(enable=True),
         )
+        return self._ask(self._scroll, request, f"{limit} points of {collection}")
+
+    def retrieve(self, collection: str, ids: Sequence[PointId]) -> bytes:
+        """A `GetResponse`; raises as `scroll` does."""
+        request = GetPoints(
+            collection_name=collection,
+            ids=[_point_id(one) for one in ids],
+            with_payload=WithPayloadSelector(enable=True),
+            with_vectors=WithVectorsSelector(enable=True),
+        )
+        return self._ask(self._get, request, f"{len(ids)} points of {collection}")
+
+    def _ask(self, call: Callable[..., bytes], request: Any, what: str) -> bytes:
         with translated(self._where):
             try:
-                answer: bytes = self._scroll(
-                    request, timeout=self._timeout, metadata=self._metadata
-                )
+                return call(request, timeout=self._timeout, metadata=self._metadata)
             except grpc.RpcError as error:
                 if "message larger than max" in (error.details() or ""):
                     raise TooLarge(
-                        f"{self._where} sent more than {_MAX_RECEIVED} bytes for {limit} points of "
-                        f"{collection}."
+                        f"{self._where} sent more than {_MAX_RECEIVED} bytes for {what}."
                     ) from error
                 raise
-            return answer
 
     def upsert(self, collection: str, points: Sequence[bytes]) -> None:
         """Writes `PointStruct`s; they are durable when it returns."""
@@ -121,9 +133,7 @@ class Channel:
             self._upsert(request, timeout=self._timeout, metadata=self._metadata)
 
 
-def _point_id(point_id: PointId | None) -> QdrantPointId | None:
-    if point_id is None:
-        return None
+def _point_id(point_id: PointId) -> QdrantPointId:
     if isinstance(point_id, int):
         return QdrantPointId(num=point_id)
     return QdrantPointId(uuid=point_id)

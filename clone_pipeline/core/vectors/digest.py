@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .port import Vector
+from .point import Vector
 
 _MODULUS = 2**128
 

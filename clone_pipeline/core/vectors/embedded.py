@@ -27,19 +27,14 @@ from qdrant_client.local.qdrant_local import QdrantLocal
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from ..errors import CloneError, NotFound, StoreUnavailable, WorkError
+from ..private import make_folder
 from .encoded import EncodedPage, EncodedPoint
 from .faults import one_line, translated
 from .ids import canonical_id
 from .lock import FolderLock
-from .models import (
-    checked,
-    plain_point,
-    point_struct,
-    sparse_models,
-    text_indexes,
-    vectors_models,
-)
-from .port import Attempt, CollectionConfig, Page, Point, PointId, once
+from .models import checked, plain_point, point_struct, sparse_models, text_indexes, vectors_models
+from .point import CollectionConfig, Page, Point, PointId
+from .port import Attempt, once
 
 
 class EmbeddedStore:
@@ -47,6 +42,7 @@ class EmbeddedStore:
 
     embedded = True
     transport = "in this process"
+    native = None
 
     def __init__(self, folder: Path, lock: FolderLock, client: QdrantLocal) -> None:
         self._folder = folder
@@ -71,7 +67,7 @@ class EmbeddedStore:
         folder cannot be made or written, WorkError where what is in it cannot be read.
         """
         with translated(f"The embedded Qdrant in {folder}"):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             lock = FolderLock(folder)
             lock.acquire(wait_seconds, on_wait)
             try:
@@ -101,6 +97,9 @@ class EmbeddedStore:
 
     def aliases(self, collection: str) -> list[str]:
         return []
+
+    def move_alias(self, alias: str, collection: str, stale: Sequence[str] = ()) -> None:
+        raise WorkError("An alias needs a Qdrant server.")
 
     def read_config(self, collection: str) -> CollectionConfig:
         with self._operation(collection):

@@ -7,13 +7,15 @@ from typing import Any, NoReturn
 
 from ..errors import WorkError
 from .encoded import EncodedPage, EncodedPoint
-from .port import Attempt, CollectionConfig, Page, Point, PointId, once
+from .point import CollectionConfig, Page, Point, PointId
+from .port import Attempt, once
 
 
 class EmptyStore:
     """To read from only: every collection in it is empty and has the one configuration."""
 
     transport = "no points"
+    native = None
 
     def __init__(self, config: CollectionConfig, *, embedded: bool) -> None:
         self._config = config
@@ -31,6 +33,9 @@ class EmptyStore:
 
     def aliases(self, collection: str) -> list[str]:
         return []
+
+    def move_alias(self, alias: str, collection: str, stale: Sequence[str] = ()) -> None:
+        raise WorkError("A template has no Qdrant collection for an alias.")
 
     def read_config(self, collection: str) -> CollectionConfig:
         return self._config

@@ -6,7 +6,7 @@ server over gRPC does so without ever turning a vector into numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from ..depth import MAX_DEPTH, is_too_deep
 from ..errors import InvalidRequest
 from ..references import Found, Rewriter
 from . import wire
 from .digest import float32_bytes
 from .payload import PAYLOAD, PROTOBUF_SORTS, Payload, value_at
-from .port import Point, PointId, Vector
+from .point import Point, PointId, Vector
+from .settle import settle_entries
 from .values import (
     encode_entries,
     fields_of,
@@ -38,10 +40,12 @@ _PAYLOAD_TAG, _POINT_TAG = bytes((PAYLOAD,)), b"\x1a"
 # Of what is in vectors: one without a name, or those that have one.
 _UNNAMED, _NAMED = 0x0A, 0x12
 _ENTRY = 0x0A
-# Of what is in a page; the low bits say how long it is.
+# Of what is in a page, and in an answer to ids; the low bits say how long it is.
 _NEXT, _RESULT = 0x0A, 0x12
+_GOT = 0x0A
 _FIXED64, _SIZED = 1, 2
 
+_DECODED_AT_ONCE = 32
 # Hashing more at once hands the interpreter to another thread and has to get it back.
 _HASHED_AT_ONCE = 2047
 
@@ -70,11 +74,15 @@ class EncodedPoint:
 
     @classmethod
     def of(cls, point: Point) -> EncodedPoint:
+        """Raises InvalidRequest for a payload that is deeper than any of ours may be."""
+        only_json = needs_json(point.payload, -1)
+        if only_json and is_too_deep(point.payload):
+            raise InvalidRequest(
+                f"The payload of point {point.id} is nested more than {MAX_DEPTH} deep; correct it "
+                "in the source."
+            )
         return cls(
-            encode_id(point.id),
-            point.payload,
-            _encode_vectors(point.vectors),
-            only_json=needs_json(point.payload, -1),
+            encode_id(point.id), point.payload, _encode_vectors(point.vectors), only_json=only_json
         )
 
     @property
@@ -102,6 +110,17 @@ class EncodedPoint:
                 self._payload = None
         return self._encoded
 
+    @property
+    def payload_end(self) -> int:
+        """Where in `encoded` the payload ends."""
+        size = len(self._vectors)
+        return len(self.encoded) - 1 - len(varint(size)) - size
+
+    def plain_payload(self) -> dict[str, Any]:
+        """The payload as values of Python."""
+        payload = self.payload
+        return payload.plain() if isinstance(payload, Payload) else payload
+
     def _encode_payload(self) -> bytes:
         payload = self.payload
         if isinstance(payload, Payload):
@@ -113,6 +132,11 @@ class EncodedPoint:
                 f"The payload of point {self.id} holds half a surrogate pair, which is no text; "
                 "correct it in the source."
             ) from None
+
+    def with_payload(self, payload: dict[str, Any]) -> EncodedPoint:
+        """The same id and vectors with another payload."""
+        only_json = needs_json(payload, -1)
+        return EncodedPoint(self._id, payload, self._vectors, only_json=only_json)
 
     @property
     def collection(self) -> str:
@@ -139,22 +163,25 @@ class EncodedPoint:
             payload = payload.copy()
         return rewriter.rewrite_payload(payload)[1]
 
-    def digest(self, *, vectors: bool = True) -> int:
-        """128 bits over id, payload and, if wanted, every vector."""
-        encoded = memoryview(self.encoded)
-        if not vectors:
-            behind = 1 + len(varint(len(self._vectors))) + len(self._vectors)
-            encoded = encoded[:-behind]
+    def digest(self, *, settled: bool = False) -> int:
+        """128 bits over id, payload and every vector. `settled`: with the floats of the payload as
+        a server keeps them in the end."""
+        encoded = memoryview(self._settled() if settled else self.encoded)
         hasher = blake2b(encoded[:_HASHED_AT_ONCE], digest_size=16)
         for at in range(_HASHED_AT_ONCE, len(encoded), _HASHED_AT_ONCE):
             hasher.update(encoded[at : at + _HASHED_AT_ONCE])
         return int.from_bytes(hasher.digest(), "little")
 
+    def _settled(self) -> bytes:
+        whole, start, end = self.encoded, 2 + len(self._id), self.payload_end
+        entries = whole[start:end]
+        kept = settle_entries(entries)
+        return whole if kept is entries else b"".join((whole[:start], kept, whole[end:]))
+
     def plain(self) -> Point:
         """The point as values of Python, which takes far longer than all of the above."""
         vectors = {name: _plain_vector(raw) for name, raw in _vectors_of(self._vectors).items()}
-        payload = self.payload
-        return Point(self.id, vectors, payload.plain() if isinstance(payload, Payload) else payload)
+        return Point(self.id, vectors, self.plain_payload())
 
 
 @dataclass(frozen=True)
@@ -176,25 +203,35 @@ def split_page(answer: bytes) -> tuple[list[bytes], PointId | None]:
     """A `ScrollResponse`: its points, as `received` takes them, and the id that comes next."""
     points = []
     following = None
-    at, end = 0, len(answer)
-    while at < end:
-        tag, start = answer[at], at
-        size, at = read_varint(answer, at + 1)
+    for tag, field, contents in _fields(answer):
         if tag == _RESULT:
-            at += size
-            points.append(answer[start:at])
+            points.append(field)
         elif tag == _NEXT:
-            following = decode_id(answer[at : at + size])
-            at += size
-        elif tag & 7 == _FIXED64:
-            at = start + 9
-        elif tag & 7 == _SIZED:
-            at += size
+            following = decode_id(contents)
     return points, following
 
 
+def split_points(answer: bytes) -> list[bytes]:
+    """A `GetResponse`: its points, as `received` takes them."""
+    return [field for tag, field, _ in _fields(answer) if tag == _GOT]
+
+
+def _fields(answer: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Tag, the whole field, and its contents, of every field that has a length."""
+    at, end = 0, len(answer)
+    while at < end:
+        tag, start = answer[at], at
+        if tag & 7 == _FIXED64:
+            at += 9
+            continue
+        size, at = read_varint(answer, at + 1)
+        if tag & 7 == _SIZED:
+            at += size
+            yield tag, answer[start:at], answer[at - size : at]
+
+
 def received(result: bytes) -> EncodedPoint:
-    """One result of a `ScrollResponse`, in its one spelling.
+    """One result of a `ScrollResponse` or a `GetResponse`, in its one spelling.
 
     `only_json`: it has to be read again as JSON, because it may hold an integer that the server has
     given out as a float, or is nested too deep for protobuf.
@@ -222,7 +259,23 @@ def received(result: bytes) -> EncodedPoint:
         message = wire.UpsertPoints.FromString(upsert).point
     except DecodeError:
         return EncodedPoint(id, {}, vectors, only_json=True)
-    return EncodedPoint(id, Payload(message), vectors, only_json=may_be_large(entries))
+    return EncodedPoint(id, Payload(message, entries), vectors, only_json=may_be_large(entries))
+
+
+def decoded(
+    results: Sequence[bytes], read_json: Callable[[list[PointId]], dict[PointId, Point]]
+) -> Iterator[EncodedPoint]:
+    """Results as points, a few at a time; the payloads of those that are `only_json` as `read_json`
+    has them. What it does not find was deleted since, and is left out."""
+    for start in range(0, len(results), _DECODED_AT_ONCE):
+        points = [received(result) for result in results[start : start + _DECODED_AT_ONCE]]
+        uncertain = [point.id for point in points if point.only_json]
+        exact = read_json(uncertain) if uncertain else {}
+        for point in points:
+            if not point.only_json:
+                yield point
+            elif point.id in exact:
+                yield point.with_payload(exact[point.id].payload)
 
 
 def _one_spelling(vectors: bytes) -> bytes:

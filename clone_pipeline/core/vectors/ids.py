@@ -6,7 +6,7 @@ import re
 from uuid import UUID
 
 from ..errors import InvalidRequest
-from .port import PointId
+from .point import PointId
 
 _MAX_INTEGER = 2**64 - 1
 _HYPHENATED = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"

@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from ..errors import InvalidRequest
 from .ids import canonical_id
-from .port import CollectionConfig, Point, Vector
+from .point import CollectionConfig, Point, Vector
 
 # What a request to create a collection takes besides vectors; a server reports some elsewhere.
 _PARAMS = (
@@ -93,6 +93,29 @@ def _plain_vector(value: Any) -> Vector:
     return plain
 
 
+def refuse_no_numbers(point: Point) -> None:
+    """Raises InvalidRequest, naming the point, where a vector holds NaN or an infinity, or null,
+    which a server writes for these: no JSON can hold them."""
+    for name, vector in point.vectors.items():
+        if not all(map(_all_numbers, _parts(vector))):
+            raise InvalidRequest(
+                f"Point {point.id}: vector `{name}` holds NaN or an infinity, which JSON has not; "
+                "correct the point, or delete it. (A clone copies it as it is, where the server "
+                "is reached over gRPC.)"
+            )
+
+
+def _parts(vector: Vector) -> list[list[Any]]:
+    if isinstance(vector, dict):
+        return [vector["values"]]
+    rows: Any = vector
+    return rows if rows and isinstance(rows[0], list) else [rows]
+
+
+def _all_numbers(values: list[Any]) -> bool:
+    return None not in values and math.isfinite(sum(values))
+
+
 # ---- configuration ---------------------------------------------------------------------------
 
 
@@ -159,6 +182,9 @@ def create_body(config: CollectionConfig) -> dict[str, Any]:
     body = {key: value for key, value in config.items() if key != "payload_schema"}
     vectors = body.get("vectors") or {}
     body["vectors"] = vectors[""] if vectors.keys() == {""} else vectors
+    if not body.get("sparse_vectors"):
+        # Else the server reports an empty object, which what is copied does not have.
+        body.pop("sparse_vectors", None)
     return {key: value for key, value in body.items() if value is not None}
 
 

@@ -17,19 +17,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
 import httpx
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from ..errors import Conflict, NotFound, StorageFailed, StoreUnavailable, WorkError
+from ..words import Option
 from .faults import translated
-from .port import CollectionConfig
-from .server import ServerStore
+from .point import CollectionConfig
 
 _QUICK_SECONDS = 60.0
-# The server gives a reader that does not read five minutes, so we give it as long.
+# The server gives a reader that does not read five minutes, so we give it as long (Qdrant 1.18:
+# SNAPSHOT_STREAM_WRITE_IDLE_TIMEOUT).
 _STREAM_SECONDS = 300.0
 # What it waits for whoever still works on a collection that is deleted, and a minute more.
 _DELETE_SECONDS = 660.0
@@ -75,86 +76,105 @@ class Layout:
         return not (self.several_nodes or self.custom_sharding or self.unsettled)
 
 
-def read_layout(server: ServerStore, collection: str) -> Layout:
-    """Raises NotFound, StoreUnavailable, WorkError where the key may not see it."""
-    with _Link.open(server) as link:
-        peers = link.get("/cluster").get("peers") or {}
-        info = link.get(f"{_path(collection)}/cluster")
-        params = link.get(_path(collection))["config"]["params"]
-        version = str(link.get("/", whole=True)["version"])
-    local, remote = info["local_shards"], info["remote_shards"]
-    return Layout(
-        shards={shard["shard_id"]: shard["points_count"] for shard in local},
-        several_nodes=len(peers) > 1 or bool(remote),
-        custom_sharding=params.get("sharding_method") == "custom"
-        or any("shard_key" in shard for shard in local),
-        unsettled=bool(info.get("shard_transfers") or info.get("resharding_operations"))
-        or any(shard["state"] != "Active" for shard in local),
-        outdated=_numbers(version) < _STREAMED_SINCE,
-    )
+class Server(Protocol):
+    """What is needed of a server's store."""
+
+    @property
+    def where(self) -> str: ...
+
+    def address(self) -> tuple[str, str | None]: ...
+
+    def exists(self, collection: str) -> bool: ...
+
+    def create(self, collection: str, config: CollectionConfig) -> None: ...
 
 
-def count_where(server: ServerStore, collection: str, condition: dict[str, Any]) -> int:
-    """How many points a filter fits, exactly. Raises WorkError where strict mode forbids it."""
-    with _Link.open(server) as link:
-        body = {"filter": condition, "exact": True}
-        return int(link.ask("POST", f"{_path(collection)}/points/count", json=body)["count"])
+@dataclass(frozen=True)
+class NativeLane:
+    """What a Qdrant server can do by itself."""
 
+    server: Server
 
-def copy_collection(
-    server: ServerStore,
-    source: str,
-    target: str,
-    config: CollectionConfig,
-    *,
-    sleep: Callable[[float], None],
-    check: Callable[[], None] = lambda: None,
-) -> Copied:
-    """Makes `target` with `config`, which has to be the source's, and fills it with its points.
-
-    `target` is a name that no attempt has used. `check` is called before every write, also in other
-    threads; what it raises ends the copy. After a failure the target is incomplete: remove it with
-    `remove_collection`.
-
-    Raises Conflict where the target exists or the shards do not allow it; StorageFailed for a full
-    disk; StoreUnavailable, also where a restart of the server or a lost answer leaves it unknown
-    whether a shard was filled; WorkError for everything that the server refuses.
-    """
-    if server.exists(target):
-        raise Conflict(
-            f"{server.where} has a collection {target} already; a native copy needs a new name."
+    def layout(self, collection: str) -> Layout:
+        """Raises NotFound, StoreUnavailable, WorkError where the key may not see it."""
+        with _Link.open(self.server) as link:
+            peers = link.get("/cluster").get("peers") or {}
+            info = link.get(f"{_path(collection)}/cluster")
+            params = link.get(_path(collection))["config"]["params"]
+            version = str(link.get("/", whole=True)["version"])
+        local, remote = info["local_shards"], info["remote_shards"]
+        return Layout(
+            shards={shard["shard_id"]: shard["points_count"] for shard in local},
+            several_nodes=len(peers) > 1 or bool(remote),
+            custom_sharding=params.get("sharding_method") == "custom"
+            or any("shard_key" in shard for shard in local),
+            unsettled=bool(info.get("shard_transfers") or info.get("resharding_operations"))
+            or any(shard["state"] != "Active" for shard in local),
+            outdated=_numbers(version) < _STREAMED_SINCE,
         )
-    layout = read_layout(server, source)
-    check()
-    server.create(target, config)
-    made = read_layout(server, target)
-    shards = layout.shards
-    if not layout.plain or shards.keys() != made.shards.keys():
-        raise Conflict(
-            f"{server.where} has other shards for {target} than for {source}, or is moving shards; "
-            "use lane: `stream`."
-        )
-    with _Link.open(server, patient=True) as link:
-        copy = _Copy(link, source, target, sleep, check)
-        first, *rest = sorted(shards)
-        # The first one tells whether the server can pull. A server streams a shard with one core.
-        copy.shard(first, shards[first])
-        with ThreadPoolExecutor(_SHARDS_AT_ONCE) as pool:
-            for done in [pool.submit(copy.shard, shard, shards[shard]) for shard in rest]:
-                done.result()
-    return Copied(len(shards), copy.how, copy.reason)
 
+    def count_where(self, collection: str, condition: dict[str, Any]) -> int:
+        """How many points a filter fits, exactly. Raises WorkError where strict mode forbids it."""
+        with _Link.open(self.server) as link:
+            body = {"filter": condition, "exact": True}
+            return int(link.ask("POST", f"{_path(collection)}/points/count", json=body)["count"])
 
-def remove_collection(server: ServerStore, collection: str) -> None:
-    """Deletes what an attempt left behind, whatever its state; nothing happens if there is none.
+    def copy(
+        self,
+        source: str,
+        target: str,
+        config: CollectionConfig,
+        *,
+        sleep: Callable[[float], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> Copied:
+        """Makes `target` with `config`, which has to be the source's, and fills it with its points.
 
-    A server that still fills it lets that end first, for up to ten minutes.
-    """
-    with _Link.open(server, patient=True) as link:
-        try:
-            link.ask("DELETE", _path(collection), timeout=_DELETE_SECONDS)
-        except NotFound:
-            return
+        `target` is a name that no attempt has used. `check` is called before every write, also in
+        other threads; what it raises ends the copy. After a failure the target is incomplete:
+        `remove` it.
+
+        Raises Conflict where the target exists or the shards do not allow it; StorageFailed for a
+        full disk; StoreUnavailable, also where a restart of the server or a lost answer leaves it
+        unknown whether a shard was filled; WorkError for everything that the server refuses.
+        """
+        if self.server.exists(target):
+            raise Conflict(
+                f"{self.server.where} has a collection {target} already; a native copy needs a new "
+                "name."
+            )
+        layout = self.layout(source)
+        check()
+        self.server.create(target, config)
+        made = self.layout(target)
+        shards = layout.shards
+        if not layout.plain or shards.keys() != made.shards.keys():
+            raise Conflict(
+                f"{self.server.where} has other shards for {target} than for {source}, or is "
+                "moving shards; use ",
+                Option("lane", "stream"),
+                ".",
+            )
+        with _Link.open(self.server, patient=True) as link:
+            copy = _Copy(link, source, target, sleep, check)
+            first, *rest = sorted(shards)
+            # The first one tells whether the server can pull. It streams a shard with one core.
+            copy.shard(first, shards[first])
+            with ThreadPoolExecutor(_SHARDS_AT_ONCE) as pool:
+                for done in [pool.submit(copy.shard, shard, shards[shard]) for shard in rest]:
+                    done.result()
+        return Copied(len(shards), copy.how, copy.reason)
+
+    def remove(self, collection: str) -> None:
+        """Deletes what an attempt left behind, whatever its state; nothing happens without any.
+
+        A server that still fills it lets that end first, for up to ten minutes.
+        """
+        with _Link.open(self.server, patient=True) as link:
+            try:
+                link.ask("DELETE", _path(collection), timeout=_DELETE_SECONDS)
+            except NotFound:
+                return
 
 
 class _AnswerLost(Exception):
@@ -176,7 +196,7 @@ class _Link:
 
     @classmethod
     @contextmanager
-    def open(cls, server: ServerStore, *, patient: bool = False) -> Iterator[_Link]:
+    def open(cls, server: Server, *, patient: bool = False) -> Iterator[_Link]:
         """`patient`: for answers that take longer than a router remembers a silent connection."""
         url, key = server.address()
         transport = httpx.HTTPTransport(socket_options=_KEEP_ALIVE) if patient else None
@@ -282,7 +302,7 @@ class _Copy:
 
     @contextmanager
     def _snapshot(self, shard: int) -> Iterator[httpx.Response]:
-        # It would be packed for us, at the cost of the server's processors.
+        # It would be packed for us, at the cost of the server's processors (measured, 1.18).
         plain = {"Accept-Encoding": "identity"}
         path = f"{self.link.url}{_path(self.source)}/shards/{shard}/snapshot"
         patience = httpx.Timeout(_STREAM_SECONDS)

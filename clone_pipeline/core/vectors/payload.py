@@ -38,6 +38,9 @@ class Struct(RecordObject):
     def set(self, key: str, value: str) -> None:
         self._fields[key].string_value = value
 
+    def remove(self, key: str) -> None:
+        del self._fields[key]
+
     def rename(self, names: Mapping[str, str]) -> None:
         fields = self._fields
         moved = {}
@@ -72,13 +75,17 @@ class Array(RecordArray):
 
 
 class Payload(Struct):
-    """The payload of a point: over a `PointStruct` that has nothing else."""
+    """The payload of a point: over a `PointStruct` that has nothing else.
 
-    __slots__ = ("_message",)
+    `encoded` is any encoding of it, to look for keys in.
+    """
 
-    def __init__(self, message: Any) -> None:
+    __slots__ = ("_encoded", "_message")
+
+    def __init__(self, message: Any, encoded: bytes) -> None:
         super().__init__(message.payload)
         self._message = message
+        self._encoded = encoded
 
     @classmethod
     def of(cls, point: bytes) -> Payload:
@@ -86,12 +93,15 @@ class Payload(Struct):
         message = wire.PointStruct.FromString(point)
         message.ClearField("id")
         message.ClearField("vectors")
-        return cls(message)
+        return cls(message, point)
+
+    def may_have(self, name: str) -> bool:
+        return name.encode() in self._encoded
 
     def copy(self) -> Payload:
         message = wire.PointStruct()
         message.CopyFrom(self._message)
-        return Payload(message)
+        return Payload(message, self._encoded)
 
     def encode(self) -> bytes:
         """As it stands in a `PointStruct`, in its one spelling."""

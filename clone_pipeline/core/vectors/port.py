@@ -14,30 +14,15 @@ where set, `hnsw_config`, `quantization_config`, `optimizers_config`, `on_disk_p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from .point import CollectionConfig, Page, Point, PointId
 
 if TYPE_CHECKING:
     from .encoded import EncodedPage, EncodedPoint
+    from .native import NativeLane
 
-PointId = int | str  # an unsigned 64-bit integer, or a UUID in its canonical lower-case form
-Vector = list[float] | list[list[float]] | dict[str, list[Any]]
-CollectionConfig = dict[str, Any]
 T = TypeVar("T")
-
-
-class Point(NamedTuple):
-    id: PointId
-    vectors: dict[str, Vector]
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Page:
-    """Points in the store's id order (integers ascending, then UUIDs); `next` continues."""
-
-    points: list[Point]
-    next: PointId | None
 
 
 class Attempt(Protocol):
@@ -66,6 +51,11 @@ class VectorStore(Protocol):
         """How points travel, for people: `gRPC`, or what stands in for it and why."""
         ...
 
+    @property
+    def native(self) -> NativeLane | None:
+        """What copies a collection inside the store, index and all; None where it cannot."""
+        ...
+
     def close(self) -> None: ...
 
     def exists(self, collection: str) -> bool: ...
@@ -76,6 +66,11 @@ class VectorStore(Protocol):
 
     def aliases(self, collection: str) -> list[str]:
         """The aliases that stand for a collection."""
+        ...
+
+    def move_alias(self, alias: str, collection: str, stale: Sequence[str] = ()) -> None:
+        """Lets an alias stand for a collection, whatever it stood for before; the `stale`
+        ones go. All of it in one request, and none where it is so already."""
         ...
 
     def read_config(self, collection: str) -> CollectionConfig:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from .models import checked, point_json
-from .port import Point
+from .point import Point
+from .port import T
 
 _MOST_OVERHEAD = 512  # of a request, of a point in it
 
@@ -51,3 +53,10 @@ def encoded_json(value: Any) -> bytes:
     """Raises ValueError for NaN and infinities, which JSON has not."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode()
+
+
+def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """At most `size` at once."""
+    rest = iter(values)
+    while some := list(islice(rest, size)):
+        yield some

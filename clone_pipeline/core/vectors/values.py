@@ -92,6 +92,41 @@ def fields_of(message: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
+def find_doubles(entries: bytes) -> list[int]:
+    """Where the floats begin in the encoded entries of a map, at any depth."""
+    found: list[int] = []
+    _find_in_entries(entries, 0, len(entries), found)
+    return found
+
+
+def _find_in_entries(encoded: bytes, at: int, end: int, found: list[int]) -> None:
+    while at < end:
+        size, at = read_varint(encoded, at + 1)
+        stop = at + size
+        while at < stop:
+            tag = encoded[at]
+            size, at = read_varint(encoded, at + 1)
+            if tag == _SECOND:
+                _find_in_value(encoded, at, at + size, found)
+            at += size
+
+
+def _find_in_value(encoded: bytes, at: int, end: int, found: list[int]) -> None:
+    if at == end:
+        return
+    tag = encoded[at]
+    if tag == _DOUBLE:
+        found.append(at + 1)
+    elif tag in (_STRUCT, _LIST):
+        size, at = read_varint(encoded, at + 1)
+        if tag == _STRUCT:
+            _find_in_entries(encoded, at, end, found)
+        while tag == _LIST and at < end:
+            size, at = read_varint(encoded, at + 1)
+            _find_in_value(encoded, at, at + size, found)
+            at += size
+
+
 def may_be_large(encoded: bytes) -> bool:
     """Whether it may hold an integer that this encoding cannot tell from a float."""
     return _MAY_BE_LARGE.search(encoded) is not None

@@ -1,7 +1,7 @@
 """The proof: that a clone equals what was read, rewritten; and, later, that it still does."""
 
 from ..difference import Difference
-from .clone import verify_clone
-from .later import Verdict, verify_pair, verify_sealed
+from .again import Verdict, verify_pair, verify_sealed
+from .step import verify_clone
 
 __all__ = ["Difference", "Verdict", "verify_clone", "verify_pair", "verify_sealed"]

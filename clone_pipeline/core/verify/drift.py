@@ -7,14 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from ..catalog.documents import RECORDS
 from ..catalog.schema import objects
 from ..difference import Differences
 from ..kinds import KINDS, ResourceKind
-from ..kinds.buckets import digest_source
+from ..ledger.work import Work
+from ..records.objects import digest_source
 from ..vectors.digest import Digest
-from ..vectors.port import CollectionConfig
-from ..work import Work
+from ..vectors.point import CollectionConfig
 from . import records
 
 
@@ -51,7 +50,7 @@ def find_drift(connection: Connection, work: Work, was: WasRead, now: SourceNow)
     moved = {
         kind.plural: _count_changed(connection, work, kind)
         for kind in KINDS
-        if kind.requested(work.request)
+        if work.request.includes(kind)
     }
     moved["objects"] = _count_objects(connection, work, was.objects)
     if work.request.include_resources.collections:
@@ -70,11 +69,9 @@ def _count_points(now: SourceNow, *, configured: bool) -> int:
 
 def _count_changed(connection: Connection, work: Work, kind: ResourceKind) -> int:
     expected = records.read_planned(connection, work.clone.clone_id, kind.name)
-    source = records.read_actual(connection, work.clone.source_namespace_key, kind.name)
-    now = {}
-    for key, document in source.items():
-        rewritten, _ = work.rewriter.rewrite(kind.name, document)
-        now[rewritten[RECORDS[kind.name].id_field], key[1]] = rewritten
+    put_back = work.clone.plan.get("put_back", [])
+    source_key = work.clone.source_namespace_key
+    now = records.read_expected(connection, source_key, kind.name, work.rewriter, put_back)
     return len(records.compare_documents(kind.name, expected, now, Differences()))
 
 

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Lock
 
 from sqlalchemy import RowMapping
 
 from ..difference import Differences
-from ..vectors.compare import (
-    Pair,
-    Sides,
-    compare,
-    look_for_source_ids,
-    note,
-    repair,
-    retrieve,
-    rewritten,
-)
+from ..ledger.work import Work
+from ..points.compare import Pair, compare, look_for_source_ids, note, repair, retrieve, rewritten
+from ..points.pages import CONCURRENT, for_each, read_slice
+from ..points.progress import Progress
+from ..points.retry import Retry
+from ..points.sides import Sides
+from ..points.stream import per_slice, slice_of, store_slice
+from ..references import Places
 from ..vectors.digest import Digest
-from ..vectors.patience import Patience
-from ..vectors.port import PointId, VectorStore
-from ..vectors.progress import Progress
-from ..vectors.slices import CONCURRENT, Slice, for_each, read_slice
-from ..vectors.stream import per_slice, slice_of, store_slice
-from ..work import Work
+from ..vectors.point import PointId
+from ..vectors.port import VectorStore
+from ..vectors.slices import Slice
 
 
 @dataclass
@@ -39,13 +34,14 @@ class PointsFound:
     repaired: int = 0
     seal: list[Digest] | None = None
     source_count: int = 0
+    unlisted: Places = field(default_factory=Places)
     found: Differences = field(default_factory=Differences)
     left: Differences = field(default_factory=Differences)
 
 
 def check_full(work: Work, sides: Sides) -> PointsFound:
     """Every point. Each slice of the target is digested; where that is not the digest of what was
-    copied, or where vectors have no one spelling, it is compared with the source point by point.
+    copied, it is compared with the source point by point.
 
     What differs is written again once, as the source has it now; `left` is what differs still.
     """
@@ -58,10 +54,12 @@ def check_full(work: Work, sides: Sides) -> PointsFound:
             sealed[row["slice"]] = digest
             result.compared += found.compared
             result.repaired += found.repaired
+            result.unlisted.merge(found.unlisted)
             result.found.extend(found.found)
             result.left.extend(found.left)
 
-    per_slice(work, sides.target, sides.patience, one)
+    work.begin_points("Proved")
+    per_slice(work, sides.target, sides.retry, one)
     result.seal = [sealed[index] for index in sorted(sealed)]
     result.count = sum(digest.count for digest in result.seal)
     result.source_count = _count(sides, sides.source, sides.source_name)
@@ -70,24 +68,24 @@ def check_full(work: Work, sides: Sides) -> PointsFound:
 
 def _check_slice(work: Work, sides: Sides, row: RowMapping) -> tuple[PointsFound, Digest]:
     part, copied = slice_of(row), Progress.from_json(row["progress"])
-    mine = replace(sides, rewriter=work.new_rewriter())  # it is not safe for threads
-    result = PointsFound()
-    if mine.rule.exact:
-        digest = digest_slice(mine, part, result.left)
-        if digest == copied.digest:
-            result.compared = digest.count
-            return result, digest
-        result.left = Differences()
+    mine = sides.for_thread(work.new_rewriter())
+    result = PointsFound(unlisted=mine.unlisted)
+    digest = digest_slice(mine, part, result.left)
+    if digest == copied.digest:
+        result.compared = digest.count
+        return result, digest
+    result.left = Differences()
+    mine.unlisted.clear()
     sampled = work.request.verify == "sample"
     compared = compare(mine, part, result.found, result.left, work, sampled=sampled)
     result.compared, result.repaired = compared.compared, compared.repaired
     digest = compared.sealed
     if compared.repaired or compared.progress.digest != copied.digest:
-        store_slice(work, mine.patience, part, compared.progress, None)
+        store_slice(work, mine.retry, part, compared.progress, None)
     if compared.repaired:
         # Nothing is sealed that was not read.
-        digest = digest_slice(mine, part, Differences())
-        if mine.rule.exact and digest != compared.progress.digest and not result.left:
+        digest = digest_slice(mine, part, None)
+        if digest != compared.sealed and not result.left:
             result.left.add("point", part, "another writer is at work in the clone")
     return result, digest
 
@@ -98,8 +96,10 @@ def check_sample(work: Work, sides: Sides, copied: Progress) -> PointsFound:
     What differs is written again once, as in `check_full`.
     """
     result = PointsFound()
+    work.begin_points("Proved", total=copied.sampled)
     for lowest in copied.sample.values():
         _check_ids(work, sides, [point_id for _, point_id in lowest], result)
+        work.meter.add(len(lowest))
     return _counted(sides, copied, result)
 
 
@@ -114,8 +114,9 @@ def _check_ids(work: Work, sides: Sides, ids: Sequence[PointId], result: PointsF
         if note(before, after, sides.rule, result.found):
             batch.append((before, after))
         elif after is not None:
-            look_for_source_ids(sides.rewriter, after, result.left)
-    result.repaired += repair(work, sides, batch, result.left)
+            look_for_source_ids(sides, after, result.left)
+    repair(work, sides, batch, result.left)
+    result.repaired += len(batch)
 
 
 def check_count(sides: Sides, copied: Progress) -> PointsFound:
@@ -132,29 +133,32 @@ def _counted(sides: Sides, copied: Progress, result: PointsFound) -> PointsFound
 
 
 def _count(sides: Sides, store: VectorStore, name: str) -> int:
-    return sides.patience(lambda: store.count(name))
+    return sides.retry(lambda: store.count(name))
 
 
-def digest_slice(sides: Sides, part: Slice, left: Differences) -> Digest:
-    """The target's points as they are, vectors included; ids of the source are named in `left`."""
+def digest_slice(sides: Sides, part: Slice, left: Differences | None) -> Digest:
+    """The target's points as they are, vectors included; with `left`, ids of the source are looked
+    for."""
     digest = Digest()
-    for page in read_slice(sides.target, sides.target_name, part, sides.patience):
+    for page in read_slice(sides.target, sides.target_name, part, sides.retry):
         for point in page.points:
-            digest.add(point.digest())
-            look_for_source_ids(sides.rewriter, point, left)
+            digest.add(point.digest(settled=sides.rule.settled))
+            if left is not None:
+                look_for_source_ids(sides, point, left)
+        sides.meter.add(page.count)
     return digest
 
 
 def digest_all(
-    store: VectorStore, collection: str, parts: Sequence[Slice], patience: Patience
+    store: VectorStore, collection: str, parts: Sequence[Slice], retry: Retry
 ) -> list[Digest]:
     """The digest of every part of a collection as it is now, vectors included."""
     digests = {part.index: Digest() for part in parts}
 
     def one(part: Slice) -> None:
-        for page in read_slice(store, collection, part, patience):
+        for page in read_slice(store, collection, part, retry):
             for point in page.points:
-                digests[part.index].add(point.digest())
+                digests[part.index].add(point.digest(settled=not store.embedded))
 
-    for_each(parts, one, 1 if store.embedded else CONCURRENT, patience)
+    for_each(parts, one, 1 if store.embedded else CONCURRENT, retry)
     return list(digests.values())

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from ..catalog import namespaces as catalog
-from ..catalog.documents import RECORDS, Document, RecordTable, assemble
-from ..catalog.namespaces import Namespace
+from ..catalog.documents import RECORDS, Document, RecordTable, assemble, read_object
+from ..catalog.namespace import Namespace
+from ..catalog.reading import loads
 from ..catalog.schema import clone_resources, objects
-from ..difference import Differences, differing_fields
+from ..difference import Differences, differing_fields, merged
 from ..kinds import KINDS, ResourceKind
-from ..kinds.buckets import (
+from ..ledger.work import Work
+from ..plan.restore import Parked, of_document, restore_document
+from ..records.objects import (
     ObjectRow,
     copying,
     digest_of,
@@ -28,9 +31,8 @@ from ..kinds.buckets import (
     read_target,
     read_touched,
 )
-from ..references import Rewriter
+from ..references import Places, Rewriter, folded
 from ..vectors.digest import Digest, canonical
-from ..work import Work
 
 Key = tuple[str, int]
 
@@ -58,7 +60,7 @@ def read_planned(connection: Connection, clone_id: str, kind: str) -> dict[Key, 
             "version": row["version"],
             "document": row["document"],
         }
-        found[row["target_id"], row["version"]] = assemble(values, record.columns)
+        found[row["target_id"], row["version"]] = assemble(values, record)
     return found
 
 
@@ -66,12 +68,24 @@ def read_actual(connection: Connection, namespace_key: int, kind: str) -> dict[K
     """The raw documents of a namespace, by id and version."""
     record = RECORDS[kind]
     rows = catalog.read_records(connection, namespace_key, kind)
-    return {
-        (row[record.id_field], row["version"] if kind == "taxonomy" else 0): assemble(
-            row, record.columns
-        )
-        for row in rows
-    }
+    return {(row[record.id_field], record.version_of(row)): assemble(row, record) for row in rows}
+
+
+def read_expected(
+    connection: Connection,
+    namespace_key: int,
+    kind: str,
+    rewriter: Rewriter,
+    put_back: Sequence[Parked],
+) -> dict[Key, Document]:
+    """The raw documents of a source as a clone of it must have them now, by new id and version;
+    `put_back` is what a restore has put back in them."""
+    found = {}
+    for key, document in read_actual(connection, namespace_key, kind).items():
+        raw, _ = restore_document(document, of_document(put_back, kind, *key))
+        rewritten, _ = rewriter.rewrite(kind, raw)
+        found[rewritten[RECORDS[kind].id_field], key[1]] = rewritten
+    return found
 
 
 def compare_documents(
@@ -143,7 +157,7 @@ def _place(work: Work, record: RecordTable, key: Key) -> list[ColumnElement[bool
         record.table.c.namespace_key == work.clone.namespace_key,
         record.table.c[record.id_field] == key[0],
     ]
-    return [*place, record.table.c.version == key[1]] if "version" in record.columns else place
+    return [*place, record.table.c.version == key[1]] if record.versioned else place
 
 
 def _planned_values(
@@ -158,7 +172,7 @@ def _planned_values(
     )
     row = connection.execute(query).mappings().one()
     identity = {record.id_field: key[0], str(record.name_field): row["name"]}
-    if "version" in record.columns:
+    if record.versioned:
         identity["version"] = key[1]
     copied = {name: row[name] for name in ("document", "created_at", "updated_at")}
     return identity | copied
@@ -210,12 +224,16 @@ def same_object(
         return False
     if actual == expected[:3]:
         return True
-    before, after = (
-        {"bucket_id": bucket_id, **json.loads(text)}
-        for _, bucket_id, text in (expected[:3], actual)
-    )
-    fields = list(differing_fields(before, after))
-    found.add("object", expected[0], *(fields or ["differs in how its JSON is written"]))
+    before, after = (loads(text) for _, _, text in (expected[:3], actual))
+    if isinstance(before, dict) and isinstance(after, dict):
+        fields = list(
+            differing_fields(
+                {"bucket_id": expected[1], **before}, {"bucket_id": actual[1], **after}
+            )
+        )
+        found.add("object", expected[0], *(fields or ["differs in how its JSON is written"]))
+    else:
+        found.add("object", expected[0], "is not the same, and not a JSON object")
     return False
 
 
@@ -223,17 +241,7 @@ def merge_objects(
     source: Iterator[ObjectRow], target: Iterator[tuple[str, str, str]]
 ) -> Iterator[tuple[ObjectRow | None, tuple[str, str, str] | None]]:
     """Pairs of the same object id; both sides come by object id."""
-    left, right = next(source, None), next(target, None)
-    while left is not None or right is not None:
-        if right is None or (left is not None and left[0] < right[0]):
-            yield left, None
-            left = next(source, None)
-        elif left is None or right[0] < left[0]:
-            yield None, right
-            right = next(target, None)
-        else:
-            yield left, right
-            left, right = next(source, None), next(target, None)
+    return merged(source, target, itemgetter(0))
 
 
 def _repair_objects(work: Work, differing: Mapping[str, ObjectRow | None]) -> None:
@@ -247,19 +255,35 @@ def _repair_objects(work: Work, differing: Mapping[str, ObjectRow | None]) -> No
         insert_objects(connection, key, [row for row in differing.values() if row is not None])
 
 
-def source_ids_left(work: Work, found: Differences) -> None:
-    """Names every id of the source that still stands at a mapped place of the clone's records."""
-    rewriter = work.rewriter
+def source_ids_left(work: Work, found: Differences) -> Places:
+    """Names every id of the source that still stands at a mapped place of the clone's records.
+
+    Returns where else one stands, as a whole; among objects only for `verify: full`.
+    """
+    rewriter, key = work.rewriter, work.clone.namespace_key
+    unlisted = Places()
     with work.stores.catalog.read() as connection:
-        namespace = catalog.by_key(connection, work.clone.namespace_key)
-        _left(rewriter, "namespace", namespace.namespace_id, namespace.raw, found)
+        namespace = catalog.by_key(connection, key)
+        documents = [("namespace", namespace.namespace_id, namespace.raw)]
         for kind in KINDS:
-            actual = read_actual(connection, work.clone.namespace_key, kind.name)
-            for key, document in actual.items():
-                _left(rewriter, kind.name, key[0], document, found)
-        for object_id, bucket_id, text in read_touched(connection, work.clone.namespace_key):
-            document = {"object_id": object_id, "bucket_id": bucket_id, **json.loads(text)}
+            actual = read_actual(connection, key, kind.name)
+            documents += [(kind.name, id, document) for (id, _), document in actual.items()]
+        for kind_name, id, document in documents:
+            _left(rewriter, kind_name, id, document, found)
+            for one in rewriter.unlisted(kind_name, document):
+                unlisted.add(kind_name, folded(one.path, one.old))
+        looked_for = rewriter.source_ids if work.request.verify == "full" else None
+        for object_id, bucket_id, text in read_touched(connection, key, looked_for):
+            document = {
+                "object_id": object_id,
+                "bucket_id": bucket_id,
+                **read_object(object_id, text),
+            }
             _left(rewriter, "object", object_id, document, found)
+            if looked_for is not None:
+                for place in rewriter.unlisted_places("object", document):
+                    unlisted.add("object", place)
+    return unlisted
 
 
 def _left(rewriter: Rewriter, kind: str, id: str, document: Document, found: Differences) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from clone_pipeline.core.bundle import load
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
-from clone_pipeline.core.vectors.port import CollectionConfig, Point
+from clone_pipeline.core.vectors.point import CollectionConfig, Point
 
 from .samples import NOW
 

@@ -1,4 +1,4 @@
-"""A small bundle with a bit of everything, and what is needed to write and read one."""
+"""A small bundle with a bit of everything, and what is needed to read one."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from sqlalchemy import func, select
 
 from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.engine import Catalog
+from clone_pipeline_tests.sources import Files, source
 
 NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
 UUID = "3f333df6-90a4-4fda-8dd3-9485d27cee36"
 
-Files = dict[str, Any]
-
 
 def sample() -> Files:
-    """Documents by file; a `.jsonl` file is a list of them."""
-    return {
-        "namespace.json": {
+    """Values that a format might spoil, at every kind of place."""
+    return source(
+        namespace={
             "organization_id": "org_acme",
             "namespace_id": "ns_prod000001",
             "namespace_name": "prod",
@@ -32,11 +31,11 @@ def sample() -> Files:
             "object_count": 3,
             "unknown_field": {"kept": [1, 1.0, None, "\u0000", 2**80, -0.0]},
         },
-        "buckets.jsonl": [
+        buckets=[
             {"bucket_id": "bkt_a", "bucket_name": "Videos \u2028 naïve 🎬", "description": None},
             {"bucket_id": "bkt_b", "bucket_name": "texts", "created_at": "2026-01-02T03:04:05Z"},
         ],
-        "objects.jsonl": [
+        objects=[
             {"object_id": "obj_1", "bucket_id": "bkt_a", "metadata": {"nul": "a\u0000b"}},
             {
                 "object_id": "obj_2",
@@ -45,7 +44,7 @@ def sample() -> Files:
             },
             {"object_id": "obj_é", "bucket_id": "bkt_b", "price": 1.0, "count": 1, "big": 10**30},
         ],
-        "collections.jsonl": [
+        collections=[
             {
                 "collection_id": "col_1",
                 "collection_name": "scenes",
@@ -53,15 +52,15 @@ def sample() -> Files:
                 "x": "\ud800",
             },
         ],
-        "retrievers.jsonl": [
+        retrievers=[
             {"retriever_id": "ret_1", "retriever_name": "search", "stages": [{"a": 1e-300}]},
         ],
-        "taxonomies.jsonl": [
+        taxonomies=[
             {"taxonomy_id": "tax_1", "version": 1, "taxonomy_name": "kinds", "config": {"v": 1}},
             {"taxonomy_id": "tax_1", "version": 2, "taxonomy_name": "kinds", "config": {"v": 2}},
             {"taxonomy_id": "tax_2", "version": 1, "taxonomy_name": "other", "config": {}},
         ],
-        "qdrant.json": {
+        config={
             "vectors": {
                 "text": {"size": 3, "distance": "Dot"},
                 "late": {
@@ -75,7 +74,7 @@ def sample() -> Files:
             "hnsw_config": {"m": 8},
             "metadata": {"made": "by hand"},
         },
-        "points.jsonl": [
+        points=[
             {"id": 0, "vector": {"text": [0.1, -2.5e-7, 1]}, "payload": {"collection_id": "none"}},
             {"id": 7, "vector": {}, "payload": {}},
             {
@@ -89,25 +88,7 @@ def sample() -> Files:
                 "payload": {"big": 2**62},
             },
         ],
-    }
-
-
-def write_bundle(folder: Path, files: Files) -> Path:
-    """Texts and bytes are written as they are, None is no file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        if content is None:
-            continue
-        if isinstance(content, bytes):
-            (folder / name).write_bytes(content)
-        elif isinstance(content, str):
-            (folder / name).write_text(content, encoding="utf-8")
-        elif name.endswith(".jsonl"):
-            lines = [json.dumps(document) for document in content]
-            (folder / name).write_text("".join(f"{line}\n" for line in lines))
-        else:
-            (folder / name).write_text(json.dumps(content))
-    return folder
+    )
 
 
 def read_bundle(folder: Path) -> Files:

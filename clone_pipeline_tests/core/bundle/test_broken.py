@@ -14,8 +14,9 @@ from clone_pipeline.core.bundle import files, load
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.errors import BundleError
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline_tests.sources import write_bundle
 
-from .samples import NOW, UUID, rows, sample, write_bundle
+from .samples import NOW, UUID, rows, sample
 
 
 class Stores(NamedTuple):
@@ -42,6 +43,14 @@ def refused(stores: Stores, folder: Path) -> BundleError:
     left = stores.folder / "qdrant" / "collection"
     assert not left.exists() or not list(left.iterdir())
     return caught.value
+
+
+def nested(depth: int) -> Any:
+    """Objects within objects."""
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": value}
+    return value
 
 
 NAMESPACE = sample()["namespace.json"]
@@ -85,6 +94,7 @@ NAMESPACES = [
     (NAMESPACE | {"infrastructure": {"qdrant_collection": 1}}, None, "not a string"),
     (NAMESPACE | {"infrastructure": {"qdrant_collection": "../x"}}, None, "cannot be the name"),
     (without(NAMESPACE, "infrastructure") | {"namespace_id": ".."}, None, "cannot be the name"),
+    (NAMESPACE | {"x": nested(100)}, None, "is nested more than 100 deep"),
     (b'{"a": "\xff"}', 1, "not UTF-8: byte 8 is 0xff"),
 ]
 
@@ -95,7 +105,10 @@ LINES = [
     ("buckets.jsonl", '{"x": 1e999}', 1, "beyond what a double"),
     ("buckets.jsonl", '{"x": {"y": 1, "y": 2}}', 1, "'y' stands twice"),
     ("buckets.jsonl", '{"x": ' + "9" * 5000 + "}", 1, "not usable"),
-    ("buckets.jsonl", '{"x": ' + "[" * 200_000 + "]" * 200_000 + "}", 1, "nested too deeply"),
+    ("buckets.jsonl", '{"x": ' + "[" * 200_000 + "]" * 200_000 + "}", 1, "nested more than 100"),
+    ("buckets.jsonl", '{"x": ' + "[" * 100 + "]" * 100 + "}", 1, "is nested more than 100 deep"),
+    ("objects.jsonl", [OBJECT, OBJECT | {"x": nested(100)}], 2, "is nested more than 100 deep"),
+    ("retrievers.jsonl", '{"x": ' + '{"y": [' * 60 + "]}" * 60 + "}", 1, "nested more than 100"),
     ("buckets.jsonl", '"text"\n', 1, "not a JSON object"),
     ("buckets.jsonl", b'{}\n{"x": "\xc3"}\n'[3:], 1, "not UTF-8"),
     ("buckets.jsonl", "\ufeff{}", 1, "byte order mark"),
@@ -132,6 +145,64 @@ LINES = [
 ]
 
 
+# Of a document of each kind that is good: a field, its value, words of the reason.
+WRONG_TYPES = [
+    ("namespace.json", "payload_indexes", 5, "`payload_indexes` is not a list"),
+    ("namespace.json", "payload_indexes", [5], "`payload_indexes[]` is not an object"),
+    ("namespace.json", "feature_extractors", {}, "`feature_extractors` is not a list"),
+    ("namespace.json", "description", 5, "`description` is not a string"),
+    ("namespace.json", "document_count", "5", "`document_count` is not a whole number"),
+    ("namespace.json", "document_count", True, "`document_count` is not a whole number"),
+    ("namespace.json", "auto_create_indexes", 1, "`auto_create_indexes` is not true or false"),
+    ("namespace.json", "created_at", "yesterday", "`created_at` is not a time"),
+    ("namespace.json", "updated_at", 1764072836, "`updated_at` is not a time"),
+    ("buckets.jsonl", "bucket_schema", [], "`bucket_schema` is not an object"),
+    ("objects.jsonl", "blobs", {}, "`blobs` is not a list"),
+    ("objects.jsonl", "blobs", [7], "`blobs[]` is not an object"),
+    ("objects.jsonl", "source_details", 5, "`source_details` is not a list"),
+    ("collections.jsonl", "source", "bkt_a", "`source` is not an object"),
+    ("collections.jsonl", "taxonomy_applications", 5, "`taxonomy_applications` is not a list"),
+    ("collections.jsonl", "taxonomy_applications", [5], "`taxonomy_applications[]` is not an"),
+    ("collections.jsonl", "enabled", "yes", "`enabled` is not true or false"),
+    ("retrievers.jsonl", "stages", 5, "`stages` is not a list"),
+    ("taxonomies.jsonl", "config", [], "`config` is not an object"),
+    ("namespace.json", "payload_indexes", [{"field_name": 5}], "`payload_indexes[].field_name` is"),
+    (
+        "namespace.json",
+        "vector_inference_map",
+        {"a": 5},
+        "`vector_inference_map.*` is not a string",
+    ),
+    ("namespace.json", "infrastructure", {"min_workers": "x"}, "`infrastructure.min_workers` is"),
+    ("buckets.jsonl", "bucket_schema", {"properties": 5}, "`bucket_schema.properties` is not an"),
+    ("collections.jsonl", "input_schema", {"properties": 5}, "`input_schema.properties` is not an"),
+    (
+        "collections.jsonl",
+        "feature_extractor",
+        {"version": 1},
+        "`feature_extractor.version` is not",
+    ),
+    ("retrievers.jsonl", "stages", [5], "`stages[]` is not an object"),
+    ("retrievers.jsonl", "input_schema", {"a": 5}, "`input_schema.*` is not an object"),
+    ("retrievers.jsonl", "tags", [5], "`tags[]` is not a string"),
+]
+
+
+@pytest.mark.parametrize(("file", "field", "value", "words"), WRONG_TYPES)
+def test_a_field_of_a_wrong_type_is_named(
+    stores: Stores, tmp_path: Path, file: str, field: str, value: Any, words: str
+) -> None:
+    files = sample()
+    if file == "namespace.json":
+        files[file][field] = value
+    else:
+        files[file][-1][field] = value
+    error = refused(stores, write_bundle(tmp_path, files))
+    line = None if file == "namespace.json" else len(files[file])
+    assert (error.details["file"], error.details["line"]) == (file, line)
+    assert words in error.details["reason"]
+
+
 def taxonomy(identity: str, name: str, version: object) -> dict[str, Any]:
     return {"taxonomy_id": identity, "taxonomy_name": name, "version": version}
 
@@ -158,6 +229,9 @@ POINTS = [
     (point(id=UUID.replace("-", "_")), "neither"),
     (point(payload=None), "`payload` is not an object"),
     (point(payload=[1]), "`payload` is not an object"),
+    (point(payload=nested(101)), "`payload` is nested more than 100 deep"),
+    (point(payload=nested(330)), "`payload` is nested more than 100 deep"),
+    (point(payload=nested(900)), "`payload` is nested more than 100 deep"),
     (point(payload={"a": ["\ud800"]}), "surrogate"),
     ('{"id": 1, "vector": {}, "payload": {"a": 1e999}}', "`payload` holds a number"),
     ('{"id": 1, "vector": {}, "payload": {"a": NaN}}', "NaN"),
@@ -198,13 +272,15 @@ CONFIGS = [
     (None, None, "is missing, and says what vectors the points"),
     (config(vectors=[]), None, "`vectors` is not an object"),
     (config(vectors={"text": 3}), None, "vectors['text'] is not an object"),
+    (config(vectors={"te\0xt": {}}), None, "a name cannot hold the character NUL"),
+    (config(sparse_vectors={"te\0xt": None}), None, "a name cannot hold the character NUL"),
     (params(distance="cosine"), None, "`distance` is none of Cosine, Euclid"),
     (params(distance=["Dot"]), None, "`distance` is none of"),
     (params(size=0), None, "`size` is not"),
+    (params(datatype="int8"), None, "`datatype` is none of float32, float16, uint8"),
     (params(size="3"), None, "`size` is not"),
     (params(size=True), None, "`size` is not"),
-    (params(datatype="float7"), None, "datatype"),
-    (params(datatype=7), None, "`datatype` is not"),
+    (params(datatype=7), None, "`datatype` is none of"),
     (params(multivector_config={"comparator": "min"}), None, "max_sim"),
     (params(hnsw_config={"m": "many"}), None, "vectors.text.hnsw_config"),
     (config(vectors={"size": 3}), None, "vectors['']: `distance`"),
@@ -215,6 +291,7 @@ CONFIGS = [
     (config(payload_schema={"f": {"data_type": "words"}}), None, "`data_type` is none of"),
     (config(payload_schema={"f": "words"}), None, "`data_type` is none of"),
     (config(payload_schema={"f": {"data_type": "bool", "params": 1}}), None, "`params` is not"),
+    (config(metadata=nested(100)), None, "is nested more than 100 deep"),
     (config(hnsw_config=1), None, "`hnsw_config` is not an object"),
     (config(metadata=[]), None, "`metadata` is not an object"),
     (config(shard_number=0), None, "`shard_number` is not a whole number"),
@@ -282,6 +359,45 @@ def test_a_file_that_is_no_file_is_refused(stores: Stores, tmp_path: Path) -> No
     folder = write_bundle(tmp_path / "folder", sample() | {"objects.jsonl": None})
     (folder / "objects.jsonl").mkdir()
     assert "not a regular file" in refused(stores, folder).message
+
+
+FILES = ["namespace.json", "qdrant.json", "points.jsonl", "objects.jsonl", "taxonomies.jsonl"]
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("target", ["nowhere", "/nowhere/at/all", "itself"])
+def test_a_link_that_leads_nowhere_is_no_absent_file(
+    stores: Stores, tmp_path: Path, file: str, target: str
+) -> None:
+    folder = write_bundle(tmp_path / "bundle", sample() | {file: None})
+    (folder / file).symlink_to(file if target == "itself" else target)
+    error = refused(stores, folder)
+    assert (error.details["file"], error.details["line"]) == (file, None)
+    assert "leads nowhere" in error.message
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_link_that_leads_out_of_the_bundle_is_refused(
+    stores: Stores, tmp_path: Path, file: str, relative: bool
+) -> None:
+    folder = write_bundle(tmp_path / "bundle", sample())
+    (folder / file).rename(tmp_path / "elsewhere")
+    target = Path("../elsewhere") if relative else tmp_path / "elsewhere"
+    # By way of another link, which is in the bundle.
+    (folder / "between").symlink_to(target)
+    (folder / file).symlink_to("between")
+    error = refused(stores, folder)
+    assert error.details["file"] == file
+    assert "leads out of the bundle" in error.message
+
+
+def test_links_within_a_bundle_and_to_it_are_followed(stores: Stores, tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle", sample() | {"buckets.jsonl": "{}\n"})
+    (folder / "buckets.jsonl").rename(folder / "really.jsonl")
+    (folder / "buckets.jsonl").symlink_to("really.jsonl")
+    (tmp_path / "link").symlink_to("bundle")
+    assert "`bucket_id` is missing" in refused(stores, tmp_path / "link").message
 
 
 def test_a_line_beyond_the_bound_is_refused(

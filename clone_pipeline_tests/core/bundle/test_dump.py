@@ -17,8 +17,9 @@ from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.errors import Conflict, NotFound, StorageFailed
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline_tests.sources import write_bundle
 
-from .samples import NOW, namespace_key, read_bundle, sample, write_bundle
+from .samples import NOW, namespace_key, read_bundle, sample
 
 
 @pytest.fixture

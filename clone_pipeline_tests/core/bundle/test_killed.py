@@ -15,9 +15,12 @@ from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.errors import Conflict
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline_tests.sources import write_bundle
 
 from .killed import load_and_die
-from .samples import NOW, rows, sample, write_bundle
+from .samples import NOW, rows, sample
+
+pytestmark = pytest.mark.outside
 
 MOMENTS = ["reserving", "reserved", "created", "upsert", "points", "buckets", "objects"]
 # In the one transaction that makes the namespace, after the last statement of it.

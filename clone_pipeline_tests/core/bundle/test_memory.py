@@ -15,9 +15,12 @@ from sqlalchemy import event
 from clone_pipeline.core.bundle import dump, files, load
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
-from clone_pipeline.core.vectors.port import Point
+from clone_pipeline.core.vectors.point import Point
+from clone_pipeline_tests.sources import write_bundle
 
-from .samples import NOW, namespace_key, sample, write_bundle
+from .samples import NOW, namespace_key, sample
+
+pytestmark = pytest.mark.outside
 
 MIB = 1024 * 1024
 

@@ -15,9 +15,10 @@ from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.errors import Conflict, InProgress, LeaseLost, StoreUnavailable
 from clone_pipeline.core.process import Holder
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
-from clone_pipeline.core.vectors.port import Point
+from clone_pipeline.core.vectors.point import Point
+from clone_pipeline_tests.sources import Files, write_bundle
 
-from .samples import NOW, Files, rows, sample, write_bundle
+from .samples import NOW, rows, sample
 
 OTHER_HOST = Holder("another-host", 1, 1.0)
 
@@ -168,6 +169,20 @@ def test_dead_loads_are_discarded_and_live_ones_are_not(
     assert vectors.exists("left") is not discarded
     assert rows(catalog) == ({} if discarded else {"loads": 1})
     assert vectors.exists("not_named")
+
+
+def test_a_load_whose_heartbeat_is_still_to_come_is_dead_when_no_other_one_follows(
+    catalog: Catalog, vectors: EmbeddedStore
+) -> None:
+    """As where the database's clock was set back."""
+    vectors.create("left", sample()["qdrant.json"])
+    claim(catalog, OTHER_HOST, -3600, "left")
+    assert discard_dead_loads(catalog, vectors) == []
+    assert discard_dead_loads(catalog, vectors) == []
+    with catalog.write() as connection:
+        looked = datetime.now(timezone.utc) - timedelta(seconds=90)
+        connection.execute(update(schema.loads).values(seen_at=looked))
+    assert discard_dead_loads(catalog, vectors) == ["left"]
 
 
 def test_a_load_that_was_taken_for_dead_stops_and_touches_nothing(

@@ -8,8 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from clone_pipeline.core.catalog import schema
+from clone_pipeline.core.ledger.clones import purpose_for
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
+# Of a backup.
+REQUEST = {"if_exists": "fail", "preserve_resource_ids": True, "verify": "full"}
 _TIMES = {"created_at": NOW, "updated_at": NOW}
 
 
@@ -45,3 +48,27 @@ def add_bucket(connection: Connection, namespace_key: int, **values: Any) -> Non
 def add_object(connection: Connection, namespace_key: int, **values: Any) -> None:
     row = {"object_id": "obj_a", "bucket_id": "bkt_a", "document": {}, **_TIMES, **values}
     connection.execute(insert(schema.objects).values(namespace_key=namespace_key, **row))
+
+
+def add_clone(connection: Connection, clone_id: str, **values: Any) -> None:
+    row = {
+        "clone_id": clone_id,
+        "organization_id": "org_a",
+        "namespace_name": "any",
+        "namespace_key": 0,
+        "source_namespace_key": 0,
+        "source_namespace_id": "ns_source",
+        "request": REQUEST,
+        "principal": {},
+        "plan": {"lane": "stream"},
+        "qdrant_collection": clone_id,
+        "phase": "published",
+        "status": "ready",
+        "request_identity": "",
+        "parked": [],
+        "created_at": NOW,
+        "updated_at": NOW,
+        **values,
+    }
+    row.setdefault("purpose", purpose_for(row.get("policy"), row["request"]))
+    connection.execute(insert(schema.clones).values(row))

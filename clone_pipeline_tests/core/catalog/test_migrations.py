@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.engine import HEAD, VERSION_TABLE, Catalog
 from clone_pipeline.core.errors import InvalidRequest
 
-from .rows import add_organization
+from .rows import NOW, add_clone, add_namespace, add_organization
 
 _OPEN_AT_ONCE = """
 import sys
@@ -103,6 +104,7 @@ def test_a_catalog_of_the_first_version_keeps_its_rows(empty_url: str) -> None:
                 "clones": ("policy", "restore_test", "reserved_at"),
                 "namespaces": ("held_at",),
             }
+            _drop_what_came_after_0005(connection)
             for table_name, columns in later.items():
                 for column in columns:
                     connection.execute(text(f"ALTER TABLE {table_name} DROP COLUMN {column}"))
@@ -138,6 +140,7 @@ def test_opening_again_changes_nothing(catalog: Catalog, catalog_url: str) -> No
     assert versions == [HEAD]
 
 
+@pytest.mark.outside
 def test_processes_that_open_a_fresh_database_at_once_all_succeed(empty_url: str) -> None:
     command = [sys.executable, "-c", _OPEN_AT_ONCE, empty_url]
     processes = [
@@ -195,3 +198,91 @@ def test_tables_of_others_in_the_same_database_are_left_alone(empty_url: str) ->
     finally:
         again.close()
     assert theirs == ["theirs"]
+
+
+def test_what_was_replaced_and_published_before_it_was_counted_is_counted(
+    empty_url: str,
+) -> None:
+    Catalog.open(empty_url).close()
+    old = Catalog.open(empty_url)
+    try:
+        with old.write() as connection:
+            add_organization(connection)
+            # 2 was rolled back to, and replaced after 3 was.
+            for generation, role, hours in ((1, "previous", 9), (2, "previous", 1), (4, "live", 0)):
+                _add_generation(connection, generation, role, hours)
+            _add_generation(connection, 3, "previous", 2)
+            published = {"name": "\0", "cloned_resources": {"points": 7, "objects": 2}}
+            for clone_id, response in (("clone_a", published), ("clone_b", None)):
+                add_clone(connection, clone_id, response=response)
+            _drop_what_came_after_0005(connection)
+            connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))
+    finally:
+        old.close()
+    new = Catalog.open(empty_url)
+    try:
+        with new.read() as connection:
+            columns = (schema.namespaces.c.generation, schema.namespaces.c.turn)
+            turns = {row.generation: row.turn for row in connection.execute(select(*columns))}
+            columns = (schema.clones.c.clone_id, schema.clones.c.points, schema.clones.c.objects)
+            counts = {row[0]: row[1:] for row in connection.execute(select(*columns)).all()}
+    finally:
+        new.close()
+    assert turns == {1: 1, 3: 2, 2: 3, 4: None}
+    assert counts == {"clone_a": (7, 2), "clone_b": (None, None)}
+
+
+def test_what_a_policy_had_a_clone_for_is_stored_from_then_on(empty_url: str) -> None:
+    nul = "\0"
+    asked = {
+        "backup": ("nightly", {"if_exists": "fail", "preserve_resource_ids": True, "n": nul}),
+        "refresh": ("follow", {"if_exists": "replace", "preserve_resource_ids": True}),
+        "for no policy": (None, {"if_exists": "fail", "preserve_resource_ids": True}),
+        "without ids": ("nightly", {"if_exists": "fail", "preserve_resource_ids": False}),
+    }
+    Catalog.open(empty_url).close()
+    old = Catalog.open(empty_url)
+    try:
+        with old.write() as connection:
+            add_organization(connection)
+            for clone_id, (policy, request) in asked.items():
+                add_clone(connection, clone_id, policy=policy, request=request)
+            _drop_what_came_after_0007(connection)
+            connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0007'"))
+    finally:
+        old.close()
+    new = Catalog.open(empty_url)
+    try:
+        with new.read() as connection:
+            query = select(schema.clones.c.clone_id, schema.clones.c.purpose)
+            found = {row[0]: row[1] for row in connection.execute(query)}
+    finally:
+        new.close()
+    none = {"for no policy": None, "without ids": None}
+    assert found == {"backup": "backup", "refresh": "refresh", **none}
+
+
+def _drop_what_came_after_0007(connection: Connection) -> None:
+    columns = ("organization_id", "policy", "phase", "created_at")
+    for index in ("ix_clones_status", f"ix_clones_{'_'.join(columns)}"):
+        connection.execute(text(f"DROP INDEX {index}"))
+    connection.execute(text("ALTER TABLE clones DROP COLUMN purpose"))
+    for column in ("adopted_at", "qdrant_alias"):
+        connection.execute(text(f"ALTER TABLE namespaces DROP COLUMN {column}"))
+
+
+def _drop_what_came_after_0005(connection: Connection) -> None:
+    _drop_what_came_after_0007(connection)
+    columns = {
+        "namespaces": ("turn", "loaded_at"),
+        "clones": ("seen_at", "seen_heartbeat_at", "points", "objects", "points_proven"),
+        "loads": ("seen_at", "seen_heartbeat_at"),
+    }
+    for table, names in columns.items():
+        for name in names:
+            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {name}"))
+
+
+def _add_generation(connection: Connection, generation: int, role: str, hours: int) -> None:
+    since = NOW - timedelta(hours=hours)
+    add_namespace(connection, generation=generation, role=role, updated_at=since)

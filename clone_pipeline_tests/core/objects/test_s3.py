@@ -5,15 +5,20 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import EndpointConnectionError
 
 from clone_pipeline.core.errors import InvalidRequest, StoreUnavailable
 from clone_pipeline.core.objects.s3 import _HANDFUL, NAMED, ObjectStore, locations
 from clone_pipeline_tests.conftest import S3
+
+pytestmark = pytest.mark.outside
 
 
 @pytest.fixture
@@ -69,6 +74,91 @@ def test_a_key_is_taken_as_it_is_written(s3: S3, store: ObjectStore, key: str) -
 @pytest.mark.parametrize("url", ["s3://", "s3://bucket", "s3://bucket/", "s3://No Bucket!/key"])
 def test_a_location_that_names_no_file_is_missing(store: ObjectStore, url: str) -> None:
     assert store.check([("obj", url)]).missing == [("obj", url)]
+
+
+class _Body:
+    """Of an answer that has none."""
+
+    def stream(self) -> Iterator[bytes]:
+        return iter(())
+
+
+HALF = "210514 Mail acceptaci\udcc3\udcb3.pdf"
+
+
+@pytest.mark.parametrize("place", ["first", "later", "bucket"])
+def test_half_a_surrogate_pair_names_no_file_and_hides_no_other(
+    s3: S3, store: ObjectStore, place: str
+) -> None:
+    half = (
+        "half",
+        f"s3://{s3.bucket}{HALF}/key" if place == "bucket" else f"s3://{s3.bucket}/{HALF}",
+    )
+    files = [("here", s3.put(f"{number}")) for number in range(3)]
+    files.insert(0 if place == "first" else 2, half)
+    report = store.check(files)
+    assert (report.checked, report.missing_count, report.bytes) == (4, 1, 3)
+    assert report.missing == [half]
+
+
+@pytest.mark.parametrize(
+    ("arn", "service"),
+    [
+        ("arn:aws:s3:us-east-1:123456789012:accesspoint/my-point", "s3-accesspoint"),
+        ("arn:aws:s3:us-east-1:123456789012:accesspoint:my-point", "s3-accesspoint"),
+        ("arn:aws-us-gov:s3:us-gov-west-1:123456789012:accesspoint/my-point", "s3-accesspoint"),
+        (
+            "arn:aws:s3-object-lambda:us-east-1:123456789012:accesspoint/my-point",
+            "s3-object-lambda",
+        ),
+        (
+            "arn:aws:s3-outposts:us-east-1:123456789012:outpost/op-01ac5d28a6a232904/accesspoint/my-point",
+            "s3-outposts",
+        ),
+    ],
+)
+def test_the_file_of_an_access_point_is_asked_for_by_its_arn(
+    credentials: None, monkeypatch: pytest.MonkeyPatch, arn: str, service: str
+) -> None:
+    region = arn.split(":")[3]
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    sent: list[str] = []
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        sent.append(request.url)
+        return AWSResponse(request.url, 200, {"content-length": "5"}, _Body())
+
+    with closing(ObjectStore.open(None)) as store:
+        store._client.meta.events.register("before-send.s3.HeadObject", answer)
+        report = store.check([("obj", f"s3://{arn}/folder/a file?#")])
+    assert (report.checked, report.bytes, report.missing_count) == (1, 5, 0)
+    assert urlsplit(sent[0]).path == "/folder/a%20file%3F%23"
+    host = urlsplit(sent[0]).netloc
+    assert host.startswith("my-point-123456789012.")
+    assert f"{service}.{region}.amazonaws.com" in host
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:sqs:us-east-1:123456789012:queue",
+        "arn:aws:s3:us-east-1:123456789012:accesspoint/a:b",
+        "arn:aws:s3:us-east-1:123456789012:accesspoint/not-there",
+        "arn:aws:s3:us-east-1:12:accesspoint/x",
+        "arn:aws:s3:us-east-1:123456789012:accesspoint/",
+        "arn:",
+    ],
+)
+def test_an_arn_that_cannot_be_asked_ends_no_check(s3: S3, store: ObjectStore, arn: str) -> None:
+    def no_such_host(request: Any, **_: Any) -> None:
+        if "not-there" in request.url:
+            raise EndpointConnectionError(endpoint_url=request.url)
+
+    store._client.meta.events.register("before-send.s3.HeadObject", no_such_host)
+    files = [("here", s3.put("a")), ("arn", f"s3://{arn}/key"), ("here", s3.put("b"))]
+    report = store.check(files)
+    assert (report.checked, report.bytes) == (3, 2)
+    assert [label for label, _ in report.missing + report.unreadable] == ["arn"]
 
 
 def test_nothing_is_asked_but_heads_and_nothing_is_written(

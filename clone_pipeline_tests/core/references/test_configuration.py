@@ -215,7 +215,7 @@ def test_the_namespace_gives_up_what_is_the_sources_alone() -> None:
     assert result == {
         "namespace_id": "ns_new",
         "source_namespace_id": "ns_src",
-        "cluster_id": "iclstr_1",
+        "cluster_id": None,
         "infrastructure": {
             "qdrant_collection": "ns_src",
             "qdrant_url": None,

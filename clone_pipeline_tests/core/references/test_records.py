@@ -117,7 +117,11 @@ def test_the_older_flat_layout_is_read_too() -> None:
         "root_bucket_id": "bkt_1",
         "source_collection_id": "col_x",
         "lineage_path": "bkt_1/col_1",
-        "internal_metadata": {"processing_history": [{"taxonomy_ids_applied": ["tax_1"]}]},
+        "lineage_chain": [{"collection_id": "col_1", "document_id": "doc_0"}],
+        "source_details": [{"type": "collection", "source_id": "col_1"}, {"source_id": "col_1"}],
+        "internal_metadata": {
+            "processing_history": [{"taxonomy_ids_applied": ["tax_1"], "retriever_id": "ret_1"}]
+        },
         "_taxonomy_tax_1_label": "Red",
     }
     result, _ = CLONED.rewrite_payload(payload)
@@ -126,7 +130,11 @@ def test_the_older_flat_layout_is_read_too() -> None:
         "root_bucket_id": "bkt_N1",
         "source_collection_id": "col_x",
         "lineage_path": "bkt_N1/col_N1",
-        "internal_metadata": {"processing_history": [{"taxonomy_ids_applied": ["tax_N1"]}]},
+        "lineage_chain": [{"collection_id": "col_N1", "document_id": "doc_0"}],
+        "source_details": [{"type": "collection", "source_id": "col_N1"}, {"source_id": "col_1"}],
+        "internal_metadata": {
+            "processing_history": [{"taxonomy_ids_applied": ["tax_N1"], "retriever_id": "ret_N1"}]
+        },
         "_taxonomy_tax_N1_label": "Red",
     }
 

@@ -112,9 +112,60 @@ def test_payload_paths_follow_the_taxonomy_wherever_a_stage_spells_them() -> Non
         "field_map": {renamed: "label"},
         "fields": ["title", f"-{renamed}"],
         "prompt": value["prompt"],
-        "template": value["template"],
+        "template": f"{{{{ DOC.{renamed} }}}}",
     }
-    assert outcomes(references) == ["rewritten"] * 5 + ["mentioned"] * 2
+    assert outcomes(references) == [*["rewritten"] * 5, "mentioned", "rewritten"]
+
+
+LABEL = "_taxonomy_tax_1_label"
+TEMPLATES = [
+    (f"{{{{DOC._internal.{LABEL}}}}}: {{{{DOC.title}}}}", True),
+    (f'{{"a": {{{{ DOC._internal.{LABEL} | tojson }}}} }}', True),
+    (f"{{{{ DOC._internal['{LABEL}'] }}}}", True),
+    (f"{{{{\n DOC.{LABEL} ~ DOC._internal.{LABEL} }}}}", True),
+    (f"Say {LABEL} of {{{{ DOC.title }}}}", False),
+    ("{{ DOC._taxonomy_tax_x_label }}", False),
+    (f"{{{{ DOC.my{LABEL} }}}}", False),
+    (f"{{ DOC.{LABEL} }}", False),
+    ("{{ INPUT.col_1 }}", False),
+]
+
+
+@pytest.mark.parametrize(("old", "follows"), TEMPLATES)
+@pytest.mark.parametrize("key", ["prompt", "template", "body", "url", "retriever_inputs", "code"])
+def test_a_template_follows_what_the_clone_renames_and_its_text_does_not(
+    key: str, old: str, follows: bool
+) -> None:
+    new = old.replace(LABEL, "_taxonomy_tax_N1_label") if follows else old
+    result, references = parameters({key: old, "headers": {"x": [old]}})
+    assert result == {key: new, "headers": {"x": [new]}}
+    assert ("rewritten" in outcomes(references)) == follows
+
+
+def test_a_template_where_an_id_may_stand_follows_too() -> None:
+    new, references = parameters({"collection_id": "{{DOC._taxonomy_tax_1_id}}"})
+    assert new == {"collection_id": "{{DOC._taxonomy_tax_N1_id}}"}
+    assert outcomes(references) == ["kept", "rewritten"]
+
+
+def test_the_templates_of_a_display_and_of_a_taxonomy_follow_too() -> None:
+    old, new = "Of {{DOC._taxonomy_tax_1_label}}", "Of {{DOC._taxonomy_tax_N1_label}}"
+    result, _ = CLONED.rewrite("retriever", {"display_config": {"markdowns": [{"text": old}]}})
+    assert result == {"display_config": {"markdowns": [{"text": new}]}}
+    result, _ = CLONED.rewrite("taxonomy", {"config": {"llm_prompt_template": old}})
+    assert result == {"config": {"llm_prompt_template": new}}
+    extractor = {"feature_extractor": {"parameters": {"prompt": old}, "params": {"prompt": old}}}
+    result, _ = CLONED.rewrite("collection", extractor)
+    assert result == {
+        "feature_extractor": {"parameters": {"prompt": new}, "params": {"prompt": new}}
+    }
+
+
+def test_the_template_of_a_taxonomy_that_stays_behind_stays_and_is_told() -> None:
+    value = {"template": "{{DOC._taxonomy_tax_1_label}}"}
+    rewriter = Rewriter(id_map(without=("taxonomy",)))
+    new, references = parameters(value, rewriter)
+    assert (new, outcomes(references)) == (value, ["mentioned"])
 
 
 @pytest.mark.parametrize(
@@ -141,16 +192,38 @@ def test_text_that_contains_ids_is_told_and_left_alone() -> None:
     value = {
         "query": "SELECT * FROM t WHERE c = 'col_1' OR c = 'col_1x'",
         "url": "https://host/ns_src/search",
-        "body": {"collection_id": "col_1", "deep": [{"retriever_id": "ret_1"}]},
+        "headers": {"x-scope": "of ret_1"},
         "prompt": "about col_2, not xcol_2 nor col-2",
         "unmapped": "tax_1",
     }
     new, references = parameters(value)
     assert new == value
-    assert set(outcomes(references)) == {"mentioned"}
-    assert [found.old for found in references] == [
-        *("col_1", "ns_src", "col_1", "ret_1", "col_2", "tax_1")
-    ]
+    # What stands in headers is besides a secret, which is copied.
+    told = [found for found in references if found.target != "secret"]
+    assert {found.outcome for found in told} == {"mentioned"}
+    # A text that is nothing but an id is a value: `unlisted` tells of it.
+    assert [found.old for found in told] == ["col_1", "ns_src", "ret_1", "col_2"]
+
+
+def test_the_body_of_a_call_is_rewritten_where_a_value_is_an_id() -> None:
+    value = {
+        "body": {
+            "collection_id": "col_1",
+            "collection_identifiers": ["col_2", "articles"],
+            "deep": [{"retriever": "ret_1", "namespace_id": "ns_src", "n": 1}],
+            "text": "all of col_1",
+        }
+    }
+    new, references = parameters(value)
+    assert new == {
+        "body": {
+            "collection_id": "col_N1",
+            "collection_identifiers": ["col_N2", "articles"],
+            "deep": [{"retriever": "ret_N1", "namespace_id": "ns_new", "n": 1}],
+            "text": "all of col_1",
+        }
+    }
+    assert outcomes(references) == [*["rewritten"] * 4, "mentioned"]
 
 
 def test_constants_for_a_nested_retriever_are_rewritten_as_a_whole() -> None:
@@ -229,16 +302,64 @@ def test_the_field_of_a_filter_follows_the_taxonomy() -> None:
     }
 
 
-def test_trained_weights_stay_without_the_records_of_their_training() -> None:
+def test_trained_weights_go_whole_because_their_schema_requires_all_of_them() -> None:
     weights = {"mixpeek://text@v1/e": 0.7}
     shipped = {"weight_set_id": "ws_1", "evaluation_id": "ev_1", "weights": weights}
-    new, references = parameters({"learning_config": {"shipped_weight_set": shipped}})
-    assert new["learning_config"]["shipped_weight_set"] == {
-        "weight_set_id": None,
-        "evaluation_id": None,
-        "weights": weights,
-    }
-    assert [found.parked for found in references] == ["ws_1", "ev_1"]
+    for outside in ("learning_config", "rerank"):
+        new, references = parameters({outside: {"shipped_weight_set": shipped, "floor": 0.1}})
+        assert new == {outside: {"shipped_weight_set": None, "floor": 0.1}}
+        assert [found.parked for found in references] == [shipped, shipped]
+
+
+QDRANT_FILTERS: list[tuple[str, Any, Any]] = [
+    ("collection_id", {"value": "col_1"}, {"value": "col_N1"}),
+    ("collection_id", {"any": ["col_1", "x"]}, {"any": ["col_N1", "x"]}),
+    ("collection_id", {"except": ["col_2"]}, {"except": ["col_N2"]}),
+    ("collection_id", {"operator": "eq", "value": "col_1"}, {"operator": "eq", "value": "col_N1"}),
+    ("_internal.collection_id", {"value": "col_1"}, {"value": "col_N1"}),
+    ("_internal.lineage.root_bucket_id", {"value": "bkt_1"}, {"value": "bkt_N1"}),
+    ("_internal.lineage.chain[].collection_id", {"value": "col_1"}, {"value": "col_N1"}),
+    ("lineage_chain[].collection_id", {"value": "col_1"}, {"value": "col_N1"}),
+    ("_internal.namespace_id", {"value": "ns_src"}, {"value": "ns_new"}),
+    ("metadata.collection_id", {"value": "col_1"}, {"value": "col_1"}),
+    ("title", {"text": "col_1"}, {"text": "col_1"}),
+]
+
+
+@pytest.mark.parametrize("clause", ["must", "should", "must_not"])
+@pytest.mark.parametrize(("field", "old", "new"), QDRANT_FILTERS)
+def test_filters_in_qdrants_spelling_follow_their_field(
+    clause: str, field: str, old: Any, new: Any
+) -> None:
+    def built(match: Any) -> list[Any]:
+        one = {"key": field, "match": match}
+        nested = {"filter": {clause: [{clause: one}]}}
+        least = {"filter": {"min_should": {"conditions": [one], "min_count": 1}}}
+        return [{"pre_filters": {clause: [one]}}, nested, least, {clause: [one]}, {"my": one}]
+
+    for value, wanted in zip(built(old), built(new), strict=True):
+        assert parameters(value)[0] == wanted
+
+
+def test_what_qdrant_asks_of_a_field_follows_the_taxonomy_and_what_it_nests_the_field() -> None:
+    old, new = "_internal._taxonomy_tax_1_score", "_internal._taxonomy_tax_N1_score"
+
+    def built(field: str, id: str) -> dict[str, Any]:
+        chain = {"must": [{"key": "collection_id", "match": {"value": id}}]}
+        users = {"must": [{"key": "collection_id", "match": {"value": "col_1"}}]}
+        return {
+            "filters": {
+                "must": [
+                    {"key": field, "range": {"gte": 0.5}},
+                    {"is_empty": {"key": field}},
+                    {"nested": {"key": "_internal.lineage.chain", "filter": chain}},
+                    {"nested": {"key": "metadata.seen", "filter": users}},
+                    {"has_id": [1]},
+                ]
+            }
+        }
+
+    assert parameters(built(old, "col_1"))[0] == built(new, "col_N1")
 
 
 def test_a_default_that_stands_for_nothing_is_no_reference() -> None:

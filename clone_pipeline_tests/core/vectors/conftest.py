@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
-from clone_pipeline.core.vectors.port import CollectionConfig, VectorStore
+from clone_pipeline.core.vectors.point import CollectionConfig
+from clone_pipeline.core.vectors.port import VectorStore
 from clone_pipeline.core.vectors.server import ServerStore
 
 
@@ -31,9 +33,9 @@ def server(qdrant_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerS
     store = ServerStore.open(qdrant_url)
     create, made = store.create, list[str]()
 
-    def recorded(collection: str, config: CollectionConfig) -> None:
+    def recorded(collection: str, config: CollectionConfig, **more: Any) -> None:
         made.append(collection)
-        create(collection, config)
+        create(collection, config, **more)
 
     monkeypatch.setattr(store, "create", recorded)
     yield store

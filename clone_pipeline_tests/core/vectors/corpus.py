@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from clone_pipeline.core.vectors.port import CollectionConfig, Point, PointId
+from clone_pipeline.core.vectors.point import CollectionConfig, Point, PointId
 from clone_pipeline_tests.faults.rest import ask
 
 UUIDS = ("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-4fff-bfff-ffffffffffff")

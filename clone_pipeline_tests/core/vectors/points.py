@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from clone_pipeline.core.vectors.port import CollectionConfig, Point, PointId
+from clone_pipeline.core.vectors.point import CollectionConfig, Point, PointId
 
 UUID = "0b6f9d5e-3c1a-4a58-9f59-1d0c2a7e4b10"
 

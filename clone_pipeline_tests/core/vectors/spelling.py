@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from qdrant_client import grpc
 
-from clone_pipeline.core.vectors.port import Point, PointId, Vector
+from clone_pipeline.core.vectors.point import Point, PointId, Vector
 
 # ---- values ----------------------------------------------------------------------------------
 

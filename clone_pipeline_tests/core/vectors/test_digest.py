@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from clone_pipeline.core.vectors.digest import Digest, canonical
 from clone_pipeline.core.vectors.encoded import EncodedPoint
-from clone_pipeline.core.vectors.port import Point
+from clone_pipeline.core.vectors.point import Point
 
 from .points import UUID, make_point, point_lists
 
 
-def digest_of(point: Point, *, vectors: bool = True) -> int:
-    return EncodedPoint.of(point).digest(vectors=vectors)
+def digest_of(point: Point, *, settled: bool = False) -> int:
+    return EncodedPoint.of(point).digest(settled=settled)
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,6 @@ def test_every_part_of_a_point_counts() -> None:
         make_point(1, v=[1.0], w=[2.0]),
     ]
     assert len({digest_of(point) for point in points}) == len(points)
-
-
-def test_vectors_can_be_left_out() -> None:
-    one, other = make_point(1, {"a": 1}, v=[1.0]), make_point(1, {"a": 1})
-    assert digest_of(one, vectors=False) == digest_of(other, vectors=False)
 
 
 def test_components_count_as_float32() -> None:

@@ -19,7 +19,7 @@ from clone_pipeline.core.errors import StorageFailed, StoreUnavailable, WorkErro
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.encoded import EncodedPoint
 from clone_pipeline.core.vectors.equality import differences, rule
-from clone_pipeline.core.vectors.port import Point
+from clone_pipeline.core.vectors.point import Point
 
 from .opening import next_line, opened, other_process
 from .points import PLAIN, make_point, plain_points
@@ -30,6 +30,7 @@ COSINE = {"vectors": {"v": {"size": 3, "distance": "Cosine"}}}
 # ---- what a crash leaves ---------------------------------------------------------------------
 
 
+@pytest.mark.outside
 def test_kill_during_upsert_keeps_what_was_acknowledged(folder: Path) -> None:
     script = (
         "store = EmbeddedStore.open(folder)\n"

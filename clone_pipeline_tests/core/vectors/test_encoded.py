@@ -19,7 +19,8 @@ from clone_pipeline.core.vectors.encoded import (
     received,
     split_page,
 )
-from clone_pipeline.core.vectors.port import Point, Vector
+from clone_pipeline.core.vectors.point import Point, Vector
+from clone_pipeline.core.vectors.settle import settle
 from clone_pipeline.core.vectors.values import encode, may_be_large
 
 from ..references.examples import id_map
@@ -45,8 +46,8 @@ def same(one: Point, other: Point) -> None:
     assert exact(one._asdict()) == exact(other._asdict())
 
 
-def digest(point: Point, *, vectors: bool = True) -> int:
-    return EncodedPoint.of(point).digest(vectors=vectors)
+def digest(point: Point, *, settled: bool = False) -> int:
+    return EncodedPoint.of(point).digest(settled=settled)
 
 
 def sent(point: Point, chance: random.Random) -> EncodedPoint:
@@ -85,8 +86,8 @@ def test_what_a_server_sends_is_the_same_point(point: Point, chance: random.Rand
         return
     same(theirs.plain(), point)
     assert theirs.encoded == ours.encoded
-    for vectors in (True, False):
-        assert theirs.digest(vectors=vectors) == ours.digest(vectors=vectors)
+    for settled in (True, False):
+        assert theirs.digest(settled=settled) == ours.digest(settled=settled)
 
 
 @given(st.lists(points(), max_size=4), IDS | st.none(), chances)
@@ -169,7 +170,6 @@ def test_one_bit_of_one_component_is_seen(point: Point, place: int, chance: rand
     other = point._replace(vectors=changed)
     assert digest(other) != digest(point)
     assert sent(other, chance).digest() != digest(point)
-    assert digest(other, vectors=False) == digest(point, vectors=False)
 
 
 def _components(vector: Vector) -> list[Any]:
@@ -227,9 +227,15 @@ def test_any_single_change_is_seen() -> None:
 def test_points_have_one_digest_only_where_they_are_equal(one: Point, other: Point) -> None:
     equal = exact(one._asdict()) == exact(other._asdict())
     assert (digest(one) == digest(other)) == equal
-    assert digest(other._replace(id=one.id), vectors=False) != digest(one, vectors=False) or (
-        exact(one.payload) == exact(other.payload)
-    )
+
+
+@given(points(JSON), points(JSON))
+def test_settled_digests_are_those_of_points_with_settled_payloads(
+    one: Point, other: Point
+) -> None:
+    for point in (one, other, one._replace(payload=other.payload)):
+        kept = point._replace(payload=settle(point.payload))
+        assert digest(point, settled=True) == digest(kept) == digest(kept, settled=True)
 
 
 # ---- the clone's point -------------------------------------------------------------------------

@@ -5,17 +5,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from clone_pipeline.core.vectors.digest import Digest
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.encoded import EncodedPoint
 from clone_pipeline.core.vectors.equality import differences, rule
 from clone_pipeline.core.vectors.ids import id_order
-from clone_pipeline.core.vectors.paging import pages, pairs
-from clone_pipeline.core.vectors.port import CollectionConfig, Page, Point, PointId
+from clone_pipeline.core.vectors.point import CollectionConfig, Page, Point, PointId
+from clone_pipeline.core.vectors.side_by_side import pages, pairs
 
 from .points import CONFIG, UUID, make_point, point_lists
 
@@ -35,8 +37,10 @@ def config(distance: str, **params: object) -> CollectionConfig:
         (True, config("Dot"), "exact"),
         (True, config("Euclid", datatype="float16"), "exact"),
         (True, config("Manhattan", datatype="turbo4"), "exact"),
-        (False, config("Cosine"), "exact"),
-        (False, config("Cosine", quantization_config={"scalar": {"type": "int8"}}), "exact"),
+        (False, config("Cosine"), "rescaled"),
+        (False, config("Cosine", quantization_config={"scalar": {"type": "int8"}}), "rescaled"),
+        (False, config("Cosine", datatype="uint8"), "exact"),
+        (False, config("Euclid"), "exact"),
         (False, config("Dot", datatype="uint8"), "exact"),
         (False, config("Cosine", datatype="float16"), "normalised"),
         (False, config("Dot", datatype="turbo4"), "refused"),
@@ -52,10 +56,14 @@ def test_the_table(embedded: bool, asked: CollectionConfig, how: str) -> None:
 
 def test_the_sentence_says_how_each_vector_is_compared() -> None:
     sentence = rule(True, CONFIG).sentence
-    assert sentence.startswith("Id and payload exactly; words exactly, as float32 (")
+    assert sentence.startswith("Id exactly; payload exactly (the embedded store keeps payloads")
+    assert "; words exactly, as float32 (" in sentence
     assert "; text, tokens within 1e-06 after normalising (" in sentence
     assert "; image, parts exactly, as float32 (" in sentence
-    assert rule(False, {"vectors": {}}).sentence == "Id and payload exactly."
+    sentence = rule(False, {"vectors": {}}).sentence
+    assert sentence.startswith(
+        "Id exactly; payload exactly, but for floats that the server takes for one another ("
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,6 +125,64 @@ def test_a_difference_is_named(before: Point, after: Point, expected: list[str])
 def test_cosine_vectors_of_one_direction_are_equal(other: list[float], expected: list[str]) -> None:
     before, after = make_point(1, v=[0.1, 0.2, 0.3]), make_point(1, v=other)
     assert differences(before, after, rule(True, COSINE)) == expected
+
+
+SERVERS_COSINE = rule(False, {"vectors": {"v": {"size": 3072, "distance": "Cosine"}}})
+
+
+def long_vector(seed: int, size: int = 3072) -> NDArray[np.float32]:
+    """Of length 1, as far as float32 goes."""
+    vector = np.random.default_rng(seed).normal(size=size)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+@given(st.integers(0, 99), st.integers(-90, 90), st.booleans())
+def test_a_cosine_vector_that_a_server_normalised_once_more_is_equal(
+    seed: int, places: int, arm: bool
+) -> None:
+    """Whatever order its processor adds up in: one length for all numbers."""
+    before = long_vector(seed)
+    length = np.float32(1 + places * 2.0**-23)
+    after = before * (np.float32(1) / length) if arm else before / length
+    assert differences(*pair_of(before, after), SERVERS_COSINE) == []
+
+
+@given(st.integers(0, 99), st.integers(0, 3071), st.integers(-90, 90))
+def test_one_bit_more_is_a_difference(seed: int, place: int, places: int) -> None:
+    before = long_vector(seed)
+    after = before / np.float32(1 + places * 2.0**-23)
+    after.view(np.uint32)[place] ^= 1
+    assert differences(*pair_of(before, after), SERVERS_COSINE) != []
+
+
+@pytest.mark.parametrize("factor", [1.001, 0.99, -1.0, 2.0])
+def test_another_length_than_a_server_errs_by_is_a_difference(factor: float) -> None:
+    before = long_vector(1)
+    after = before * np.float32(factor)
+    assert differences(*pair_of(before, after), SERVERS_COSINE) == ["vector v[0]"]
+
+
+@pytest.mark.parametrize("other", [[0.0, 0.0], [np.nan, 0.8], [np.inf, 0.8], [0.6, 0.79999995]])
+def test_a_short_vector_of_length_one_is_compared_exactly(other: list[float]) -> None:
+    before, after = np.array([0.6, 0.8], np.float32), np.array(other, np.float32)
+    for one, two in ((before, after), (after, before)):
+        assert differences(*pair_of(one, two), SERVERS_COSINE) != []
+    assert differences(*pair_of(after, after), SERVERS_COSINE) == []
+
+
+@pytest.mark.parametrize("datatype", ["float32", "float16"])
+def test_of_nan_a_server_makes_nothing_else(datatype: str) -> None:
+    """When it normalises it. A vector that had none, or keeps numbers, is another one."""
+    how = rule(False, config("Cosine", datatype=datatype))
+    nan = float("nan")
+    some, all_of_it, none = [nan, 0.0, 0.5], [nan, nan, nan], [0.6, 0.8, 0.0]
+    assert differences(make_point(1, v=some), make_point(1, v=all_of_it), how) == []
+    for before, after in ((none, all_of_it), (some, none), (all_of_it, some), (all_of_it, none)):
+        assert differences(make_point(1, v=before), make_point(1, v=after), how) != []
+
+
+def pair_of(before: NDArray[np.float32], after: NDArray[np.float32]) -> tuple[Point, Point]:
+    return make_point(1, v=before.tolist()), make_point(1, v=after.tolist())
 
 
 @settings(max_examples=25, deadline=None)

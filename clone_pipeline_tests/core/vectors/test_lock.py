@@ -17,6 +17,7 @@ from .opening import next_line, opened, other_process
 from .points import PLAIN, plain_points
 
 
+@pytest.mark.outside
 def test_a_process_that_waited_sees_what_the_holder_made(folder: Path) -> None:
     script = (
         "store = EmbeddedStore.open(folder, 60, on_wait=say)\n"
@@ -39,6 +40,7 @@ def test_a_process_that_waited_sees_what_the_holder_made(folder: Path) -> None:
         assert store.count("meanwhile") == 3
 
 
+@pytest.mark.outside
 def test_waiting_has_a_bound_and_names_the_holder(folder: Path) -> None:
     heard: list[str] = []
     script = "store = EmbeddedStore.open(folder)\nsay('open')\nsys.stdin.read()\n"
@@ -54,6 +56,7 @@ def test_waiting_has_a_bound_and_names_the_holder(folder: Path) -> None:
         assert f"process {other.pid}" in heard[0]
 
 
+@pytest.mark.outside
 def test_a_killed_holder_holds_nothing(folder: Path) -> None:
     script = "store = EmbeddedStore.open(folder)\nsay('open')\nsys.stdin.read()\n"
     with other_process(script, folder) as other:
@@ -81,6 +84,7 @@ def test_a_store_may_be_closed_by_another_thread(folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.outside
 def test_a_program_without_our_lock_is_named_as_such(folder: Path) -> None:
     client = QdrantClient(path=str(folder))
     try:
@@ -93,6 +97,7 @@ def test_a_program_without_our_lock_is_named_as_such(folder: Path) -> None:
     gc.collect()
 
 
+@pytest.mark.outside
 def test_a_forked_process_is_refused(folder: Path) -> None:
     script = (
         "import os\n"

@@ -18,14 +18,10 @@ from clone_pipeline.core.errors import Conflict, LeaseLost, StorageFailed, Store
 from clone_pipeline.core.vectors import native
 from clone_pipeline.core.vectors.native import (
     Copied,
-    copy_collection,
-    count_where,
-    read_layout,
-    remove_collection,
 )
-from clone_pipeline.core.vectors.paging import pages
-from clone_pipeline.core.vectors.port import CollectionConfig, Point
+from clone_pipeline.core.vectors.point import CollectionConfig, Point
 from clone_pipeline.core.vectors.server import ServerStore
+from clone_pipeline.core.vectors.side_by_side import pages
 from clone_pipeline_tests import qdrant_server
 
 from .points import CONFIG, PAYLOAD, PLAIN, UUID, plain_points
@@ -91,14 +87,14 @@ def everything(store: ServerStore, collection: str) -> list[Point]:
 def snapshots(store: ServerStore, collection: str) -> list[Any]:
     """Names of all snapshots of a collection and of its shards."""
     found = list(store._request("GET", "/snapshots", collection))
-    for shard in read_layout(store, collection).shards:
+    for shard in store.native.layout(collection).shards:
         found += store._request("GET", f"/shards/{shard}/snapshots", collection)
     return found
 
 
 def copied(store: ServerStore, source: str, target: str, **options: Any) -> Copied:
     options = {"sleep": time.sleep, **options}
-    return copy_collection(store, source, target, store.read_config(source), **options)
+    return store.native.copy(source, target, store.read_config(source), **options)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -159,13 +155,13 @@ def test_a_stale_lease_stops_it_before_it_writes(
 
 
 def test_removing_what_is_not_there_is_nothing(server: ServerStore, name: Any) -> None:
-    remove_collection(server, name())
+    server.native.remove(name())
 
 
 def test_points_are_counted_exactly_by_a_filter(server: ServerStore, made: Any) -> None:
     server.create(made[0], PLAIN)
     server.upsert(made[0], plain_points(0, 30))
-    assert count_where(server, made[0], {"must": [{"key": "n", "range": {"lt": 7}}]}) == 7
+    assert server.native.count_where(made[0], {"must": [{"key": "n", "range": {"lt": 7}}]}) == 7
 
 
 # ---- servers of another kind ---------------------------------------------------------------------
@@ -185,6 +181,7 @@ def own_server(folder: Path, **service: Any) -> Iterator[ServerStore]:
         yield store
 
 
+@pytest.mark.outside
 def test_a_server_with_a_key_pulls_from_itself(tmp_path: Path) -> None:
     with own_server(tmp_path) as server:
         server.create("a", PLAIN)
@@ -193,6 +190,7 @@ def test_a_server_with_a_key_pulls_from_itself(tmp_path: Path) -> None:
         assert everything(server, "b") == everything(server, "a")
 
 
+@pytest.mark.outside
 def test_where_a_server_may_not_pull_the_bytes_go_through_us(tmp_path: Path) -> None:
     with own_server(tmp_path, enable_snapshot_url_recovery=False) as server:
         server.create("a", {**PLAIN, "shard_number": 2})
@@ -344,7 +342,7 @@ def test_a_full_disk_is_said_at_once(
         copied(store, *source)
     assert not any(path.endswith("/upload") for _, path in recording.seen)
     assert snapshots(server, source[0]) == []
-    remove_collection(server, source[1])
+    server.native.remove(source[1])
     assert not server.exists(source[1])
 
 
@@ -380,7 +378,7 @@ def test_what_stands_against_it_is_seen(
     server: ServerStore,
 ) -> None:
     recording, store = proxy
-    plain = read_layout(store, source[0])
+    plain = store.native.layout(source[0])
     assert plain.plain
     assert not plain.outdated
 
@@ -390,6 +388,6 @@ def test_what_stands_against_it_is_seen(
         return answer[0], told
 
     recording.answers[request_of] = changed
-    seen = read_layout(store, source[0])
+    seen = store.native.layout(source[0])
     flags = ("outdated", "several_nodes", "custom_sharding", "unsettled")
     assert [flag for flag in flags if getattr(seen, flag)] == [expected]

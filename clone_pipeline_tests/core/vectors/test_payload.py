@@ -9,12 +9,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from clone_pipeline.core.references import Rewriter
 from clone_pipeline.core.vectors import payload as module
 from clone_pipeline.core.vectors.encoded import received, split_page
 from clone_pipeline.core.vectors.payload import PAYLOAD, Payload, value_at
-from clone_pipeline.core.vectors.port import Point
+from clone_pipeline.core.vectors.point import Point
 from clone_pipeline.core.vectors.values import encode_entries
 
+from ..references.examples import id_map
 from .spelling import VALUES, scrolled
 from .test_values import exact
 
@@ -79,6 +81,25 @@ def test_it_is_changed_where_it_stands_and_a_copy_is_not() -> None:
     assert payload.plain() == wanted
     assert payload.encode() == encode_entries(PAYLOAD, wanted)
     assert copy.plain() == before
+
+
+def test_a_signed_url_is_removed_from_a_message_as_from_a_dictionary() -> None:
+    rewriter = Rewriter(id_map())
+    blob = {"url": "s3://files/k", "presigned_url": "https://signed"}
+    before = {
+        "presigned_url": "https://signed",
+        "document_blobs": [blob, {"url": "s3://files/l"}],
+        "_internal": {"source_blobs": [blob], "document_blobs": [blob]},
+        "metadata": {"presigned_url": "kept"},
+    }
+    payload, wanted = sent(before, random.Random(1)), rewriter.rewrite_payload(before)
+    _, found = rewriter.rewrite_payload(payload)
+    assert payload.plain() == wanted[0]
+    assert "signed" not in repr(payload.plain()).replace("presigned", "")
+    assert found.counts == wanted[1].counts
+    unsigned = sent({"collection_id": "col_1"}, random.Random(1))
+    assert not unsigned.may_have("presigned_url")
+    assert rewriter.rewrite_payload(unsigned)[0].plain() == {"collection_id": "col_N1"}
 
 
 def test_keys_that_take_each_others_names_are_renamed_at_once() -> None:

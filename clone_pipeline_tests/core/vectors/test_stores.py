@@ -9,8 +9,9 @@ import pytest
 from clone_pipeline.core.errors import InvalidRequest, NotFound, WorkError
 from clone_pipeline.core.vectors.equality import differences, rule
 from clone_pipeline.core.vectors.ids import id_order
-from clone_pipeline.core.vectors.paging import pages
-from clone_pipeline.core.vectors.port import Point, Vector, VectorStore
+from clone_pipeline.core.vectors.point import Point, Vector
+from clone_pipeline.core.vectors.port import VectorStore
+from clone_pipeline.core.vectors.side_by_side import pages
 
 from .points import CONFIG, PAYLOAD, PLAIN, UUID, make_point, plain_points
 

@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from clone_pipeline.core.errors import WorkError
 from clone_pipeline.core.vectors import channel
 from clone_pipeline.core.vectors import server as server_module
 from clone_pipeline.core.vectors.encoded import EncodedPoint
-from clone_pipeline.core.vectors.port import Point, PointId
+from clone_pipeline.core.vectors.point import Point, PointId
 from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline_tests.faults.qdrant import running
 
@@ -292,9 +292,38 @@ def test_who_is_not_this_server_is_not_used(
     assert server.count(source) == 5
 
 
+@pytest.mark.outside
+def test_a_server_at_an_ipv6_address_is_spoken_to_over_grpc(tmp_path: Path, name: Name) -> None:
+    """And copies a collection inside itself, by the URL that it is given for that."""
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    source, target = name(), name()
+    points = [EncodedPoint.of(point) for point in KINDS["named"].points()]
+    with (
+        running(tmp_path / "qdrant", host="::1") as place,
+        closing(ServerStore.open(place.url)) as store,
+    ):
+        assert store.transport == "gRPC"
+        assert store.where == f"Qdrant at {place.url}"
+        store.create(source, KINDS["named"].config)
+        store.write(source, points)
+        config = store.read_config(source)
+        done = store.native.copy(source, target, config, sleep=lambda _: None)
+        assert done.how == "pulled"
+        assert digests(store, target) == digests(store, source)
+
+
+def has_ipv6() -> bool:
+    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
 # ---- keys ------------------------------------------------------------------------------------
 
 
+@pytest.mark.outside
 def test_a_read_only_key_reads_over_grpc_and_writes_nothing(tmp_path: Path, name: Name) -> None:
     keys = {"SERVICE__API_KEY": "the-key", "SERVICE__READ_ONLY_API_KEY": "the-reader"}
     collection, points = name(), KINDS["named"].points()

@@ -13,7 +13,7 @@ from qdrant_client import grpc
 
 from clone_pipeline.core.vectors.values import encode, may_be_large, needs_json
 
-from .spelling import JSON, LARGE, SMALL, VALUES, message, spelled, value_of
+from .spelling import JSON, LARGE, SMALL, VALUES, spelled, value_of
 
 
 def exact(value: Any) -> str:
@@ -51,8 +51,8 @@ def test_it_is_what_qdrant_reads_as_that_value(value: Any) -> None:
     try:
         read = grpc.Value.FromString(encode(value))
     except Exception:  # Python's own decoder gives up at a hundred messages within each other
-        read = message(value)
         assert needs_json(value)
+        return
     assert exact(value_of(read)) == exact(value)
 
 

@@ -8,38 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
-from clone_pipeline.core.catalog.engine import Catalog
-from clone_pipeline.core.catalog.schema import clones, namespaces
 from clone_pipeline.core.stores import Stores, VectorAddress
 
 from ... import harness
-from ..bundle.samples import exact, read_bundle, write_bundle
+from ..bundle.samples import exact, read_bundle
 from .source import source
 
 
 @contextmanager
-def _stores(catalog_url: str, address: VectorAddress, home: Path) -> Iterator[Stores]:
-    catalog = Catalog.open(catalog_url)
-    try:
-        stores = Stores(catalog=catalog, vector_address=address)
-        harness.load(stores, write_bundle(home / "source", source(f"test_{uuid.uuid4().hex}")))
+def _stores(catalog_url: str | None, address: VectorAddress, home: Path) -> Iterator[Stores]:
+    with harness.holding(
+        home, source(f"test_{uuid.uuid4().hex}"), catalog_url=catalog_url, vector_address=address
+    ) as stores:
         yield stores
-        _remove_collections(stores)
-    finally:
-        catalog.close()
-
-
-def _remove_collections(stores: Stores) -> None:
-    """The server may be somebody's own."""
-    with stores.catalog.read() as connection:
-        names = set(connection.execute(select(clones.c.qdrant_collection)).scalars())
-        for document in connection.execute(select(namespaces.c.document)).scalars():
-            names.add(document["infrastructure"]["qdrant_collection"])
-    with stores.vectors() as vectors:
-        for name in names:
-            vectors.delete(name)
+        harness.remove_collections(stores)
 
 
 @pytest.fixture(params=["embedded", "server"])
@@ -52,9 +35,9 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> VectorAddress:
 
 
 @pytest.fixture
-def stores(sqlite_url: str, tmp_path: Path) -> Iterator[Stores]:
+def stores(tmp_path: Path) -> Iterator[Stores]:
     """The embedded defaults."""
-    with _stores(sqlite_url, VectorAddress(folder=tmp_path / "qdrant"), tmp_path) as opened:
+    with _stores(None, VectorAddress(folder=tmp_path / "qdrant"), tmp_path) as opened:
         yield opened
 
 
@@ -65,16 +48,14 @@ def stores_on_each_catalog(catalog_url: str, tmp_path: Path) -> Iterator[Stores]
 
 
 @pytest.fixture
-def stores_on_each_qdrant(
-    sqlite_url: str, address: VectorAddress, tmp_path: Path
-) -> Iterator[Stores]:
-    with _stores(sqlite_url, address, tmp_path) as opened:
+def stores_on_each_qdrant(address: VectorAddress, tmp_path: Path) -> Iterator[Stores]:
+    with _stores(None, address, tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-def stores_on_a_server(sqlite_url: str, qdrant_url: str, tmp_path: Path) -> Iterator[Stores]:
-    with _stores(sqlite_url, VectorAddress(tmp_path / "qdrant", qdrant_url), tmp_path) as opened:
+def stores_on_a_server(qdrant_url: str, tmp_path: Path) -> Iterator[Stores]:
+    with _stores(None, VectorAddress(tmp_path / "qdrant", qdrant_url), tmp_path) as opened:
         yield opened
 
 

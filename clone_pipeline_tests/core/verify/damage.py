@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from clone_pipeline.core.catalog.documents import RECORDS
 from clone_pipeline.core.catalog.schema import buckets, objects, taxonomies
-from clone_pipeline.core.vectors.port import Point, PointId, VectorStore
+from clone_pipeline.core.vectors.point import Point, PointId
+from clone_pipeline.core.vectors.port import VectorStore
 
 from .making import Making, change
 from .source import UUID

@@ -9,13 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from clone_pipeline.core import ledger
 from clone_pipeline.core.catalog.schema import namespaces
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
-from clone_pipeline.core.vectors.port import Point, PointId, VectorStore
+from clone_pipeline.core.vectors.point import Point, PointId
+from clone_pipeline.core.vectors.port import VectorStore
 
 from ... import harness
 

@@ -14,16 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
-from clone_pipeline.core.catalog.schema import clones, namespaces
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.stores import Stores, VectorAddress
 from clone_pipeline.core.vectors.encoded import EncodedPoint
-from clone_pipeline.core.vectors.port import Point
+from clone_pipeline.core.vectors.point import Point
 
 from ... import harness
-from ..bundle.samples import write_bundle
 from ..vectors.corpus import stored
 from .making import Making
 from .source import source
@@ -95,24 +91,14 @@ def stores_with(
     }
     with harness.open_stores(home) as opened:
         stores = replace(opened, vector_address=VectorAddress(home / "qdrant", url))
-        harness.load(stores, write_bundle(home / "source", files))
+        harness.load(stores, files)
         with stores.vectors() as vectors:
             name = files["namespace.json"]["infrastructure"]["qdrant_collection"]
             vectors.write(name, [EncodedPoint.of(make(number)) for number in range(points)])
         try:
             yield stores
         finally:
-            _remove_collections(stores)
-
-
-def _remove_collections(stores: Stores) -> None:
-    with stores.catalog.read() as connection:
-        names = set(connection.execute(select(clones.c.qdrant_collection)).scalars())
-        for document in connection.execute(select(namespaces.c.document)).scalars():
-            names.add(document["infrastructure"]["qdrant_collection"])
-    with stores.vectors() as vectors:
-        for name in names:
-            vectors.delete(name)
+            harness.remove_collections(stores)
 
 
 # ---- what the clone must hold ----------------------------------------------------------------

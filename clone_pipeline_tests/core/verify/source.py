@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from ... import sources
+
 UUID = "3f333df6-90a4-4fda-8dd3-9485d27cee36"
 
 
-def source(qdrant_collection: str) -> dict[str, Any]:
-    """A bundle's documents by file."""
-    return {
-        "namespace.json": {
-            "organization_id": "org_acme",
-            "namespace_id": "ns_prod000001",
-            "namespace_name": "prod",
-            "description": "the original",
-            "infrastructure": {"qdrant_collection": qdrant_collection},
-        },
-        "buckets.jsonl": [
-            {"bucket_id": f"bkt_{letter}", "bucket_name": letter, "description": "files"}
-            for letter in "abcd"
-        ],
-        "objects.jsonl": [
+def source(qdrant_collection: str) -> sources.Files:
+    return sources.source(
+        {"description": "the original"},
+        store=qdrant_collection,
+        buckets=[{"bucket_id": f"bkt_{letter}", "description": "files"} for letter in "abcd"],
+        objects=[
             {
                 "object_id": "obj_1",
                 "bucket_id": "bkt_a",
@@ -31,7 +24,7 @@ def source(qdrant_collection: str) -> dict[str, Any]:
             {"object_id": "obj_3", "bucket_id": "bkt_a", "title": "three"},
             {"object_id": "obj_4", "bucket_id": "bkt_b", "title": "four"},
         ],
-        "collections.jsonl": [
+        collections=[
             {
                 "collection_id": f"col_{number}",
                 "collection_name": f"scenes {number}",
@@ -40,7 +33,7 @@ def source(qdrant_collection: str) -> dict[str, Any]:
             }
             for number in range(1, 4)
         ],
-        "retrievers.jsonl": [
+        retrievers=[
             {
                 "retriever_id": f"ret_{number}",
                 "retriever_name": f"search {number}",
@@ -49,7 +42,7 @@ def source(qdrant_collection: str) -> dict[str, Any]:
             }
             for number in range(1, 3)
         ],
-        "taxonomies.jsonl": [
+        taxonomies=[
             {
                 "taxonomy_id": "tax_1",
                 "version": version,
@@ -58,9 +51,9 @@ def source(qdrant_collection: str) -> dict[str, Any]:
             }
             for version in (1, 2)
         ],
-        "qdrant.json": QDRANT_CONFIG,
-        "points.jsonl": [_point(number, number) for number in range(1, 10)] + [_point(UUID, 10)],
-    }
+        config=QDRANT_CONFIG,
+        points=[_point(number, number) for number in range(1, 10)] + [_point(UUID, 10)],
+    )
 
 
 QDRANT_CONFIG: dict[str, Any] = {

@@ -10,8 +10,8 @@ from sqlalchemy import update
 
 from clone_pipeline.core.catalog.namespaces import by_key
 from clone_pipeline.core.catalog.schema import namespaces
+from clone_pipeline.core.points import progress
 from clone_pipeline.core.stores import Stores, VectorAddress
-from clone_pipeline.core.vectors import progress
 from clone_pipeline.core.vectors.port import VectorStore
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 
@@ -33,11 +33,11 @@ def test_counts_looks_at_no_point(stores_on_each_qdrant: Stores) -> None:
     making = Making.until_copied(stores_on_each_qdrant, verify="counts")
     spoil(making, 1, 2)
     proof = making.prove()
-    assert (proof.details["proven"], proof.details["points_compared"]) == ("counts", 0)
-    assert proof.details["seal"]["points"] == {"count": 10, "slices": None}
+    assert (proof.shown["proven"], proof.details["points_compared"]) == ("counts", 0)
+    assert proof.shown["seal"]["points"] == {"count": 10, "slices": None}
     assert proof.details["differences"] == 0
     assert "spoilt" in titles(making)
-    assert making.step("publish_clone").details["proven"] == "counts"
+    assert making.step("publish_clone").shown["proven"] == "counts"
 
 
 def test_sample_looks_at_a_number_of_each_collection(
@@ -61,7 +61,7 @@ def test_sample_looks_at_all_where_there_are_few(stores_on_each_qdrant: Stores) 
     making = Making.until_copied(stores_on_each_qdrant, verify="sample")
     spoil(making, 1, 2)
     proof = making.prove()
-    assert (proof.details["proven"], proof.details["points_compared"]) == ("sample", 10)
+    assert (proof.shown["proven"], proof.details["points_compared"]) == ("sample", 10)
     assert [one["id"] for one in proof.details["differences_first"]] in (["1", "2"], ["2", "1"])
     assert "spoilt" not in titles(making)
     making.publish()
@@ -71,12 +71,12 @@ def test_sample_looks_at_all_where_there_are_few(stores_on_each_qdrant: Stores) 
 def test_full_looks_at_every_point_and_says_how(stores_on_each_qdrant: Stores) -> None:
     making = Making.until_copied(stores_on_each_qdrant)
     proof = making.prove()
-    assert (proof.details["proven"], proof.details["points_compared"]) == ("full", 10)
+    assert (proof.shown["proven"], proof.details["points_compared"]) == ("full", 10)
     assert proof.details["source_ids_left"] == 0
     embedded = making.stores.vector_address.url is None
     how = "text within 1e-06 after normalising" if embedded else "(what the server gives back"
     assert how in proof.details["equality"]
-    assert proof.details["counted"] == {
+    assert proof.shown["counted"] == {
         "buckets": 4,
         "collections": 3,
         "objects": 4,
@@ -90,7 +90,7 @@ def test_without_collections_there_are_no_points_to_look_at(stores: Stores) -> N
     included = {"collections": False, "retrievers": True, "taxonomies": True}
     making = Making.until_copied(stores, include_resources=included)
     proof = making.prove()
-    assert (proof.details["points_compared"], proof.details["counted"]["points"]) == (0, 0)
+    assert (proof.details["points_compared"], proof.shown["counted"]["points"]) == (0, 0)
     making.publish()
     assert making.status() == "ready"
 

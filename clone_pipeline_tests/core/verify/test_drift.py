@@ -103,7 +103,7 @@ def test_what_is_damaged_is_copied_again_from_what_the_source_has_become(stores:
     named = {tuple(one.values()) for one in proof.details["differences_first"]}
     # obj_0 is in a bucket that the plan does not have.
     assert named == {("object", "obj_2", "title differs"), ("object", "obj_new", "is missing")}
-    assert proof.details["counted"]["objects"] == 5
+    assert proof.shown["counted"]["objects"] == 5
     making.publish()
     assert making.status() == "ready"
 

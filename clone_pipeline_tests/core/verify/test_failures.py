@@ -12,7 +12,8 @@ from sqlalchemy import text, update
 from clone_pipeline.core.catalog.schema import clone_resources, namespaces, objects, retrievers
 from clone_pipeline.core.errors import VerificationFailed
 from clone_pipeline.core.stores import Stores
-from clone_pipeline.core.vectors.port import Point, VectorStore
+from clone_pipeline.core.vectors.point import Point
+from clone_pipeline.core.vectors.port import VectorStore
 
 from .damage import change_document
 from .making import Making, change

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from clone_pipeline.core.catalog.schema import objects
 from clone_pipeline.core.errors import StoreUnavailable
 from clone_pipeline.core.stores import Stores
-from clone_pipeline.core.verify import clone as proof
+from clone_pipeline.core.verify import step as proof
 
 from ...conftest import S3
 from .making import Making

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, update
+from sqlalchemy import Table, select, update
 
 from clone_pipeline.core.catalog.schema import (
     buckets,
+    clones,
     collections,
     namespaces,
     objects,
@@ -24,6 +25,8 @@ from .damage import add_row, change_document, damage_points, damage_records
 from .making import NAME, SOURCE, Making, change
 from .test_drift import change_source_points, change_source_records
 from .test_failures import CONFIG_CHANGES
+
+pytestmark = pytest.mark.outside
 
 
 def named(verdict: Verdict) -> set[tuple[str, str, str]]:
@@ -143,6 +146,23 @@ def test_a_clone_that_was_only_counted_is_counted_again(stores: Stores) -> None:
     with making.target() as (vectors, collection):
         vectors.delete_points(collection, [3])
     assert sealed(stores).changed_parts == ["points"]
+
+
+def test_a_clone_that_a_program_of_the_first_schema_sealed_is_verified(stores: Stores) -> None:
+    """Its seal has one digest of all points, which points have not any more."""
+    making = Making.published(stores)
+    with stores.catalog.write() as connection:
+        seal = connection.execute(select(clones.c.seal)).scalar_one()
+        seal["points"] = {"count": seal["points"]["count"], "digest": "c1aea402fd6e64589ac2c1850a"}
+        connection.execute(update(clones).values(seal=seal))
+    assert sealed(stores).good
+    assert sealed(stores).sentence.endswith("its points as far as their number tells.")
+    assert pair(stores).equal is True
+    with stores.vectors() as vectors:
+        name = making.clone.qdrant_collection
+        vectors.delete_points(name, [vectors.scroll(name, 1).points[0].id])
+    assert sealed(stores).changed_parts == ["points"]
+    assert not pair(stores).good
 
 
 def test_a_changed_qdrant_configuration_in_the_catalog(stores: Stores) -> None:

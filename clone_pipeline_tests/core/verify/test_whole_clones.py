@@ -12,10 +12,11 @@ from sqlalchemy import RowMapping, select, update
 
 from clone_pipeline.core.catalog.schema import clone_slices, namespaces
 from clone_pipeline.core.errors import WorkError
-from clone_pipeline.core.ledger import Clone
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.points import pages
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors import slices
-from clone_pipeline.core.vectors.port import Point
+from clone_pipeline.core.vectors.point import Point
 from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 
@@ -204,7 +205,7 @@ def test_slices_cover_every_id_once_and_stay_the_same_when_a_clone_is_resumed(
 ) -> None:
     options: dict[str, Any] = {"include_resources": harness.everything()}
     with stores_with(qdrant_url, tmp_path, SMALL, small, vectors={}, sparse_vectors={}) as stores:
-        monkeypatch.setattr(slices, "LARGEST_PAGE", 500)
+        monkeypatch.setattr(pages, "LARGEST_PAGE", 500)
         with monkeypatch.context() as patched:
             break_down(patched, at=9)
             with pytest.raises(WorkError, match="broken down"):

@@ -1,0 +1,109 @@
+"""`policies`: a file checked before it is deployed, and a policy run now."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clone_pipeline.cli.clones import print_outcome, run_clone
+from clone_pipeline.cli.common import BAD_INPUT, Session, json_option, opened, print_json
+from clone_pipeline.cli.output import counted, print_table, say
+from clone_pipeline.core.errors import InProgress, InvalidRequest, NotFound
+from clone_pipeline.core.request import parse_request
+from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy, read_policies
+
+
+@click.group(no_args_is_help=False)
+def policies() -> None:
+    """Check a policies file, or run one of its policies now."""
+
+
+@policies.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def check(file: Path, as_json: bool) -> None:
+    """Say what is wrong with the policies FILE, and what is in it. Needs no store.
+
+    Exit code 2 means that something is wrong.
+    """
+    read = read_policies(file)
+    rows = [_row(kind, policy) for kind, policy in _all(read)]
+    problems = [str(problem) for problem in read.problems]
+    if as_json:
+        print_json({"policies": rows, "problems": problems})
+    else:
+        print_table("Policies", rows)
+        for problem in problems:
+            say(problem)
+        if not problems:
+            counts = {"backups": len(read.backups), "refreshes": len(read.refreshes)}
+            say(f"{file} is in order: {counted(counts)}.")
+    if problems:
+        raise SystemExit(BAD_INPUT)
+
+
+@policies.command("run")
+@click.argument("name")
+@click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
+@json_option
+def run(name: str, verbose: bool, as_json: bool) -> None:
+    """Run the policy NAME of the file that CLONE_POLICIES names now, as its schedule would.
+
+    A backup that is made so counts as one of the policy's.
+    """
+    with opened() as session:
+        policy = _find(session, name)
+        kind, request = _asked(policy, session.stores.clock())
+        tags = _tags(session, policy.name, kind, request["namespace_name"])
+        found = run_clone(session, parse_request(request), verbose=verbose, tags=tags)
+    print_outcome(found, as_json=as_json)
+
+
+def _find(session: Session, name: str) -> BackupPolicy | RefreshPolicy:
+    file = session.settings.policies
+    if file is None:
+        raise InvalidRequest("CLONE_POLICIES names no policies file.")
+    read = read_policies(file)
+    for _, policy in _all(read):
+        if policy.name == name:
+            return policy
+    wrong = f" ({read.problems[0]})" if read.problems else ""
+    raise NotFound(f"{file} has no usable policy {name!r}{wrong}.")
+
+
+def _asked(policy: BackupPolicy | RefreshPolicy, now: datetime) -> tuple[str, dict[str, Any]]:
+    if isinstance(policy, BackupPolicy):
+        return "backup", policy.request(policy.clone_name(now))
+    return "refresh", policy.request()
+
+
+def _tags(session: Session, policy: str, kind: str, target: str) -> dict[str, str]:
+    """Those of the policy's own runs. Raises InProgress while one of them is under way."""
+    # Imported late: Dagster takes a second, which a check need not wait for.
+    from clone_pipeline.defs.automation import policy_tags, run_under_way
+    from clone_pipeline.launch import open_instance
+
+    with open_instance(session.settings) as instance:
+        running = run_under_way(instance, policy)
+    if running is not None:
+        raise InProgress(f"The run {running} of the policy {policy!r} is under way.")
+    return policy_tags(policy, kind, target)
+
+
+def _all(read: Policies) -> Iterator[tuple[str, BackupPolicy | RefreshPolicy]]:
+    yield from (("backup", one) for one in read.backups)
+    yield from (("refresh", one) for one in read.refreshes)
+
+
+def _row(kind: str, policy: BackupPolicy | RefreshPolicy) -> dict[str, Any]:
+    makes = policy.clone_names if isinstance(policy, BackupPolicy) else policy.target
+    when = f"{policy.cron} ({policy.timezone})" if policy.cron else "when the source has changed"
+    return {
+        "policy": policy.name,
+        "kind": kind,
+        "source": policy.source,
+        "makes": makes,
+        "when": when if policy.enabled else "disabled",
+    }

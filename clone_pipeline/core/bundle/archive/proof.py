@@ -1,0 +1,133 @@
+"""That what was loaded is what the archive holds: read back, and against its seal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+from ...errors import VerificationFailed
+from ...ledger.meter import Meter
+from ...points.pages import CONCURRENT, for_each, read_slice
+from ...points.retry import Retry
+from ...vectors.digest import Digest
+from ...vectors.equality import differences, rule
+from ...vectors.point import Point, PointId
+from ...vectors.port import VectorStore
+from ...vectors.side_by_side import pairs
+from ...vectors.slices import Slice
+from ..check import Bundle
+from ..claim import Reservation
+from ..dump import Counter, record_documents
+from ..files import POINTS, RECORD_FILES
+from ..owner import Owner
+from ..points import parse_point
+from .files import ArchiveFiles
+from .manifest import Part, Sealed, record_digest
+
+
+class Proof:
+    """Of one load. `first_difference` is the first point that the store gives back otherwise."""
+
+    def __init__(self, files: ArchiveFiles, retry: Retry) -> None:
+        self._files = files
+        self._retry = retry
+        self.first_difference: str | None = None
+
+    def find_stored(self, bundle: Bundle, reservation: Reservation, meter: Meter) -> int:
+        """What a killed load of this archive has written need not be written again: the parts that
+        the collection has already, point by point. Returns how many points they have."""
+        parts = list(ranges(self._files.point_parts))
+        stored: list[Part] = []
+
+        def one(item: tuple[Part, Slice]) -> None:
+            if self.is_stored(reservation.vectors, bundle.qdrant_collection, *item, reservation):
+                stored.append(item[0])
+                meter.add(item[0].lines)
+
+        workers = 1 if reservation.vectors.embedded else CONCURRENT
+        for_each(parts, one, workers, self._retry)
+        self._files.skipped = frozenset(part.name for part in stored)
+        return sum(part.lines for part in stored)
+
+    def forget_stored(self) -> None:
+        """All has to be written after all."""
+        self._files.skipped = frozenset()
+
+    def points(self, bundle: Bundle, reservation: Reservation, meter: Meter) -> None:
+        """Reads every point back. Parts of which the digests are equal are equal; the others are
+        compared point by point, as those of a clone are."""
+        store = reservation.vectors
+        parts = list(ranges(self._files.point_parts))
+        meter.begin("Proved", bundle.points, bundle.files.measure(POINTS)[1])
+
+        def one(part: tuple[Part, Slice]) -> None:
+            if not self.is_stored(store, bundle.qdrant_collection, *part, reservation):
+                self._compare(bundle, store, *part)
+            meter.add(part[0].lines)
+
+        for_each(parts, one, 1 if store.embedded else CONCURRENT, self._retry)
+        count = store.count(bundle.qdrant_collection)
+        if count != bundle.points:
+            raise VerificationFailed(
+                f"The Qdrant collection {bundle.qdrant_collection} has {count} points, and the "
+                f"archive has {bundle.points}: another writer is at work in it."
+            )
+
+    def is_stored(
+        self,
+        store: VectorStore,
+        collection: str,
+        part: Part,
+        within: Slice,
+        reservation: Reservation,
+    ) -> bool:
+        """Whether the collection has just the points of a part where they belong."""
+        digest = Digest()
+        for page in read_slice(store, collection, within, self._retry):
+            reservation.heartbeat()
+            for point in page.points:
+                digest.add(point.digest(settled=True))
+        return (digest.hexdigest(), digest.count) == (part.digest, part.lines)
+
+    def _compare(self, bundle: Bundle, store: VectorStore, part: Part, within: Slice) -> None:
+        equal = rule(store.embedded, bundle.config)
+        owner = Owner.of(bundle.namespace)
+
+        def expected() -> Iterator[list[Point]]:
+            for line in self._files.lines_of(part, checked=True):
+                point = parse_point(line.document, bundle.shapes)
+                yield [point._replace(payload=owner.own(point.payload))]
+
+        def actual() -> Iterator[list[Point]]:
+            for page in read_slice(store, bundle.qdrant_collection, within, self._retry):
+                yield [point.plain() for point in page.points]
+
+        for before, after in pairs(expected(), actual()):
+            if before is None or after is None:
+                there = "missing" if after is None else "extra"
+                found = [f"is {there}"]
+            else:
+                found = differences(before, after, equal)
+            if found and self.first_difference is None:
+                point = before or after
+                self.first_difference = f"point {point.id if point else ''}, {found[0]}"
+
+    def records(self, connection: Connection, namespace_key: int) -> None:
+        """What stands in the catalog has the digests of the seal. Raises VerificationFailed."""
+        for kind in RECORD_FILES:
+            digest = Digest()
+            for document in record_documents(connection, namespace_key, kind, Counter(None)):
+                digest.add(record_digest(document))
+            if Sealed.of(digest) != self._files.manifest.seal.records.get(kind):
+                raise VerificationFailed(
+                    f"The {RECORD_FILES[kind].removesuffix('.jsonl')} that were loaded are not "
+                    "what the archive's seal says; nothing was kept."
+                )
+
+
+def ranges(parts: list[Part]) -> Iterator[tuple[Part, Slice]]:
+    """Every part with the ids that are its own: together they cover all that there can be."""
+    firsts: list[PointId | None] = [None, *(part.first for part in parts[1:])]
+    for number, part in enumerate(parts):
+        yield part, Slice(number, firsts[number], [*firsts[1:], None][number])

@@ -1,0 +1,78 @@
+"""What every session of the database has, whatever its server, its role or a pooler says."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
+
+from .reading import TimeLoader
+
+BUSY_SECONDS = 60.0
+
+# How values are written and read: a database or a role may set each of these otherwise.
+_PINNED = (
+    "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL extra_float_digits = 1"
+)
+
+
+def connect_args(backend: str) -> dict[str, Any]:
+    """What the driver is given for each connection; it goes before what the URL says."""
+    if backend == "sqlite":
+        return {"timeout": BUSY_SECONDS, "isolation_level": None}
+    return {
+        "connect_timeout": 10,
+        "client_encoding": "utf8",
+        # A pooler gives each transaction another connection, which has none of the earlier one's.
+        "prepare_threshold": None,
+    }
+
+
+def prepare(engine: Engine) -> None:
+    """Has every connection and every transaction of the engine begin as we want it."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _on_sqlite_connect)
+        event.listen(engine, "begin", _on_sqlite_begin)
+    else:
+        event.listen(engine, "connect", _on_postgres_connect)
+        event.listen(engine, "begin", _on_postgres_begin)
+
+
+def _on_postgres_connect(connection: Any, _record: object) -> None:
+    connection.adapters.register_loader("timestamptz", TimeLoader)
+
+
+def _on_postgres_begin(connection: Connection) -> None:
+    # In the transaction, not for the connection: behind a pooler in transaction mode what is set
+    # for a connection may be another client's by the next statement, or is lost.
+    connection.exec_driver_sql(_PINNED)
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+
+@retry(
+    retry=retry_if_exception(_is_locked),
+    wait=wait_random(0.01, 0.1),
+    stop=stop_after_delay(BUSY_SECONDS),
+    reraise=True,
+)
+def _write_ahead(connection: Any) -> None:
+    """Of two that open a fresh file at once, one is told that it is locked, without any wait: for
+    this statement SQLite has no patience of its own."""
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _on_sqlite_connect(connection: Any, _record: object) -> None:
+    _write_ahead(connection)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _on_sqlite_begin(connection: Connection) -> None:
+    # The driver's own BEGIN would come late and would not cover DDL or plain reads.
+    write = connection.get_execution_options().get("clone_pipeline_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,1 @@
+"""What stands under a name: published, rolled back, kept, swept and deleted."""

@@ -1,0 +1,103 @@
+"""How far the points of a step are, at what pace, and how long it will take."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from datetime import datetime
+
+from ..errors import CloneError
+from ..report import pace, size
+from .beside import repeating
+
+# How often the ledger hears of it, and every how many times a person does: twice in half a minute.
+_NOTE_SECONDS = 1.0
+_TOLD_EVERY = 15
+
+
+class Meter:
+    """Counts points from many threads. `begin` says what is done with how many, and of what size
+    they are together; before that there is nothing to tell."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._counting = threading.Lock()
+        self.doing = ""
+        self.total = 0
+        self._bytes = self._before = 0
+        self._limit: int | None = None
+        self._started = clock()
+        self.done = 0
+
+    def begin(
+        self, doing: str, total: int, bytes: int, done: int = 0, limit: int | None = None
+    ) -> None:
+        """`doing` is a past participle; `done` were done before; no more than `limit` points a
+        second are asked for."""
+        with self._counting:
+            self.doing, self.total, self._bytes, self._limit = doing, total, bytes, limit
+            self.done = self._before = done
+            self._started = self._clock()
+
+    def add(self, points: int) -> None:
+        with self._counting:
+            self.done += points
+
+    @property
+    def sentence(self) -> str:
+        """`Copied 1,200 of 2,000 points (60 %): 300 points/s, 1.2 MB/s, 3 s left.`; empty before
+        the first `begin`."""
+        if not self.doing:
+            return ""
+        done, share = min(self.done, self.total), self.share
+        how_far = f"{self.doing} {done:,} of {self.total:,} points ({share:.0%})"
+        return f"{how_far}: {self.facts}." if self.facts else f"{how_far}."
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.done / self.total) if self.total else 1.0
+
+    @property
+    def facts(self) -> str:
+        """Pace, bytes and time left; empty where nothing has been done yet."""
+        seconds = (self._clock() - self._started).total_seconds()
+        points = self.done - self._before
+        if points <= 0 or seconds <= 0:
+            return f"for {_duration(seconds)}" if seconds >= 1 else ""
+        # A page is counted before the wait that the limit asks for after it.
+        waits = max(0.0, points / self._limit - seconds) if self._limit else 0.0
+        rate = points / (seconds + waits)
+        left = max(0, self.total - self.done)
+        bytes_each = self._bytes / self.total if self.total else 0
+        return (
+            f"{pace(points, seconds + waits):,} points/s, {size(rate * bytes_each)}/s, "
+            f"{_duration(waits + left / rate)} left"
+        )
+
+    def watched(
+        self, tell: Callable[[str], None], note: Callable[[int], None] = lambda _: None
+    ) -> AbstractContextManager[None]:
+        """While the block runs: `tell` hears the sentence at least every half minute, however long
+        a single request takes, and `note` the count whenever it has changed."""
+        noted, turns = 0, 0
+
+        def watch() -> None:
+            nonlocal noted, turns
+            turns += 1
+            if self.done != noted:
+                with suppress(CloneError):  # the step itself will say what is wrong
+                    noted = self.done
+                    note(noted)
+            if turns % _TOLD_EVERY == 0 and (sentence := self.sentence):
+                tell(sentence)
+
+        return repeating("meter", _NOTE_SECONDS, watch)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

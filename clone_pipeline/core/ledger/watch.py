@@ -1,0 +1,190 @@
+"""What the ledger tells whoever watches: of each policy its last runs, and what is at work now.
+
+Cheap however long the ledger is: of its rows only the newest of each policy are read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select
+
+from ..catalog.model import points_copied
+from ..catalog.schema import clone_steps, clones, namespaces
+from ..report import STEPS, StepReport
+from .clones import read_reports
+
+
+@dataclass(frozen=True)
+class PolicyRecord:
+    """The last runs of a policy, as far as there are any.
+
+    `status` is that of the newest one: `cloning`, `ready`, `failed`, or `discarded` when what it
+    made is gone. `succeeded_at` is when the newest one that was published had been, and `proven_at`
+    the same if every point of it was compared; `points`, `bytes` and `seconds` are of that one.
+    """
+
+    organization_id: str
+    policy: str
+    purpose: str | None
+    begun_at: datetime
+    status: str
+    succeeded_at: datetime | None = None
+    proven_at: datetime | None = None
+    points: int | None = None
+    bytes: int | None = None
+    seconds: float | None = None
+    live: int = 0
+    restore_tested_at: datetime | None = None
+    restorable: bool | None = None
+
+
+@dataclass
+class AtWork:
+    """The clones that are not finished, together: how many are at which step, how many points they
+    have copied, and how many they are to copy. `failed`: how many wait to be resumed."""
+
+    steps: Counter[str] = field(default_factory=Counter)
+    points: int = 0
+    points_planned: int = 0
+    failed: int = 0
+
+
+def policy_records(connection: Connection, organization_id: str | None) -> list[PolicyRecord]:
+    """Of every policy that ever had a clone, in an organization or in all."""
+    newest = _newest(connection, organization_id)
+    published = _newest(connection, organization_id, clones.c.phase == "published")
+    live = _live(connection, organization_id)
+    tests = _restore_tests(connection, organization_id)
+    found = []
+    for key, row in newest.items():
+        done = published.get(key)
+        found.append(
+            PolicyRecord(
+                organization_id=key[0],
+                policy=key[1],
+                purpose=row["purpose"],
+                begun_at=row["created_at"],
+                status=row["status"],
+                live=live[key],
+                **_success(connection, done),
+                **_tested(tests.get(key)),
+            )
+        )
+    return found
+
+
+def at_work(connection: Connection, organization_id: str | None) -> AtWork:
+    """What is not finished, in an organization or in all."""
+    columns = (clones.c.clone_id, clones.c.status, clones.c.phase, clones.c.plan)
+    query = select(*columns).where(
+        clones.c.status.in_(("cloning", "failed")), *_within(organization_id)
+    )
+    found = AtWork()
+    for row in connection.execute(query).mappings():
+        if row["status"] == "failed":
+            found.failed += 1
+            continue
+        done = read_reports(connection, row["clone_id"])
+        ahead = STEPS if row["phase"] == "queued" else STEPS[1:]
+        found.steps[next((step for step in ahead if step not in done), STEPS[-1])] += 1
+        found.points += points_copied(connection, row["clone_id"])
+        found.points_planned += row["plan"]["counts"]["points"]
+    return found
+
+
+_Key = tuple[str, str]
+
+
+def _within(organization_id: str | None) -> list[ColumnElement[bool]]:
+    return [] if organization_id is None else [clones.c.organization_id == organization_id]
+
+
+def _newest(
+    connection: Connection, organization_id: str | None, *where: ColumnElement[bool]
+) -> dict[_Key, Mapping[str, Any]]:
+    """Of each policy the clone that was planned last, out of the index alone; then its row."""
+    of_policies = [clones.c.policy.is_not(None), *_within(organization_id), *where]
+    keys = (clones.c.organization_id, clones.c.policy)
+    last = (
+        select(*keys, func.max(clones.c.created_at).label("created_at"))
+        .where(*of_policies)
+        .group_by(*keys)
+        .subquery()
+    )
+    wanted = ("clone_id", "purpose", "status", "request", "points", "created_at", "finished_at")
+    query = select(*keys, *(clones.c[name] for name in wanted)).join(
+        last,
+        and_(
+            clones.c.organization_id == last.c.organization_id,
+            clones.c.policy == last.c.policy,
+            clones.c.created_at == last.c.created_at,
+        ),
+    )
+    rows = connection.execute(query.where(*of_policies)).mappings()
+    return {(row["organization_id"], row["policy"]): dict(row) for row in rows}
+
+
+def _success(connection: Connection, done: Mapping[str, Any] | None) -> dict[str, Any]:
+    if done is None:
+        return {}
+    # When it is discarded, that is when it was finished with.
+    moment = done["finished_at"] if done["status"] == "ready" else done["created_at"]
+    query = select(clone_steps.c.report).where(
+        clone_steps.c.clone_id == done["clone_id"], clone_steps.c.step == "publish_clone"
+    )
+    stored = connection.execute(query).scalar()
+    report = None if stored is None else StepReport.from_json(stored)
+    return {
+        "succeeded_at": moment,
+        "proven_at": moment if done["request"]["verify"] == "full" else None,
+        "points": done["points"],
+        "bytes": report and report.bytes,
+        "seconds": getattr(report and report.output, "seconds_in_all", None),
+    }
+
+
+def _live(connection: Connection, organization_id: str | None) -> Counter[_Key]:
+    """How many namespaces that were made for a policy are there."""
+    query = (
+        select(clones.c.organization_id, clones.c.policy, func.count())
+        .join(namespaces, namespaces.c.clone_id == clones.c.clone_id)
+        .where(
+            clones.c.policy.is_not(None),
+            namespaces.c.role == "live",
+            namespaces.c.clone_status == "ready",
+            *_within(organization_id),
+        )
+        .group_by(clones.c.organization_id, clones.c.policy)
+    )
+    return Counter({(row[0], row[1]): row[2] for row in connection.execute(query)})
+
+
+def _restore_tests(
+    connection: Connection, organization_id: str | None
+) -> dict[_Key, Mapping[str, Any]]:
+    """The last test of each policy's backups that are there: what was deleted restores nothing."""
+    query = (
+        select(clones.c.organization_id, clones.c.policy, clones.c.restore_test)
+        .join(namespaces, namespaces.c.clone_id == clones.c.clone_id)
+        .where(clones.c.policy.is_not(None), *_within(organization_id))
+    )
+    found: dict[_Key, Mapping[str, Any]] = {}
+    for owner, policy, test in connection.execute(query):
+        if test is not None and test["tested_at"] > found.get((owner, policy), _NEVER)["tested_at"]:
+            found[owner, policy] = test
+    return found
+
+
+_NEVER = {"tested_at": ""}
+
+
+def _tested(test: Mapping[str, Any] | None) -> dict[str, Any]:
+    if test is None:
+        return {}
+    moment = datetime.fromisoformat(test["tested_at"].replace("Z", "+00:00"))
+    return {"restore_tested_at": moment, "restorable": bool(test["good"])}

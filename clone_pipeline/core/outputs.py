@@ -1,0 +1,151 @@
+"""What a step leaves for the steps after it, and for whoever asks what came of it.
+
+Beside these a report has `details`, which are for people: nobody reads them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol, TypedDict, TypeVar
+
+T = TypeVar("T", bound="Output")
+
+
+class HasOutput(Protocol):
+    """A `StepReport`, as far as it is needed here."""
+
+    @property
+    def step(self) -> str: ...
+
+    @property
+    def output(self) -> Output | None: ...
+
+
+@dataclass(frozen=True)
+class Output:
+    """The output of the step `STEP`. Its fields are JSON, as the ledger stores them."""
+
+    STEP: ClassVar[str]
+
+    @classmethod
+    def of(cls: type[T], report: HasOutput) -> T:
+        """The output in a report of this step. Raises TypeError where it has none."""
+        if not isinstance(report.output, cls):
+            raise TypeError(f"The report of {report.step} has no {cls.__name__}.")
+        return report.output
+
+    @classmethod
+    def among(cls: type[T], reports: Mapping[str, HasOutput]) -> T:
+        """The output of this step among the reports of a clone."""
+        return cls.of(reports[cls.STEP])
+
+
+class Consistency(TypedDict):
+    """What became of a source that was written to while it was copied: `quiet` or `moving`, the
+    catch-up passes and how many points each found changed, that in words, and the mark of what was
+    read last."""
+
+    state: str
+    passes: int
+    points_changed: list[int]
+    outcome: str
+    mark: str
+
+
+class SealedPoints(TypedDict):
+    """`slices` has a digest for each slice; None where the points were counted only."""
+
+    count: int
+    slices: list[str] | None
+
+
+class Seal(TypedDict):
+    """Digests of what was published: of the records by kind, of the points, of the collection's
+    configuration."""
+
+    records: dict[str, str]
+    points: SealedPoints
+    qdrant_config: str
+
+
+@dataclass(frozen=True)
+class Planned(Output):
+    """The run that planned the clone, and when it began to (ISO 8601)."""
+
+    STEP = "plan_clone"
+
+    begun_at: str
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class CopiedObjects(Output):
+    """The digest of the objects as they were read, rewritten."""
+
+    STEP = "clone_buckets"
+
+    objects_digest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CopiedPoints(Output):
+    """How many points the last run copied, and at which pace (a second); None where points were not
+    asked for. `consistency` is None in the native lane, which does not read the source."""
+
+    STEP = "copy_points"
+
+    points_in_this_run: int | None
+    points_per_second: float | None = None
+    consistency: Consistency | None = None
+
+
+@dataclass(frozen=True)
+class Proof(Output):
+    """What was proven (`full`, `sample`, `counts`), how much there is, and its seal."""
+
+    STEP = "verify_clone"
+
+    proven: str
+    counted: dict[str, int]
+    seal: Seal
+
+
+class StepTaken(TypedDict):
+    step: str
+    status: str
+    created: int
+    size: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Published(Output):
+    """The `CloneNamespaceResponse`, and what it took. `backup_policy` is the policy that the clone
+    is a backup for; `seconds_in_all` are those of the last run, of which there were `runs`."""
+
+    STEP = "publish_clone"
+
+    organization_id: str
+    backup_policy: str | None
+    response: dict[str, Any]
+    seconds_in_all: float
+    runs: int
+    points_in_this_run: int | None
+    points_per_second: float | None
+    proven: str
+    steps: list[StepTaken]
+
+
+_OUTPUTS: dict[str, type[Output]] = {
+    one.STEP: one for one in (Planned, CopiedObjects, CopiedPoints, Proof, Published)
+}
+
+
+def read_output(report: Mapping[str, Any]) -> Output | None:
+    """The output in a stored report; those of earlier versions have it among their details."""
+    kind = _OUTPUTS.get(report["step"])
+    stored = report["output"] if "output" in report else report["details"]
+    if kind is None or not stored or report["status"] == "skipped":
+        return None
+    return kind(**{one.name: stored[one.name] for one in fields(kind) if one.name in stored})

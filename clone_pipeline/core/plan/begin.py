@@ -1,0 +1,336 @@
+"""From a request to a clone in the ledger: planned, its name taken, its lease held.
+
+`begin` is idempotent: the same request resumes what is unfinished; another one discards it first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ..catalog.documents import in_collection
+from ..catalog.namespace import Namespace
+from ..catalog.schema import clone_resources, clone_slices, clones, namespaces
+from ..errors import Conflict, NameTaken, WorkError
+from ..generations.discard import discard
+from ..ledger import clones as ledger
+from ..ledger.clones import Clone
+from ..ledger.lease import Lease, in_progress, refuse_ended, take_over
+from ..ledger.stored import StoredPlan
+from ..outputs import Planned
+from ..principal import Principal, require_writer
+from ..process import Holder
+from ..refresh.decide import held
+from ..report import LISTED, StepReport
+from ..request import CloneRequest
+from ..stores import Stores
+from .decision import decide_for, is_same
+from .make import draft_plan, expires_at, make_plan, measure_points
+from .parties import Parties
+from .plan import Plan
+from .resolve import resolve_parties
+
+
+def begin(
+    stores: Stores,
+    request: CloneRequest,
+    principal: Principal,
+    run_id: str,
+    ancestors: frozenset[str] = frozenset(),
+    policy: str | None = None,
+) -> Clone:
+    """The clone that this run is to make, held by it: a new one, or an unfinished one to resume.
+
+    `ancestors` are the runs that this one repeats, `policy` is the one that asks for it. Raises
+    InProgress while another run holds the clone, what is wrong with the request, and
+    StoreUnavailable or StorageFailed where the points cannot be looked at: the clone is this run's
+    all the same then, to be planned anew.
+    """
+    require_writer(principal)
+    ledger.note_heartbeats(stores)
+    published = _published_by(stores, request, principal, ancestors | {run_id})
+    if published is not None:
+        return published
+    with stores.catalog.read() as connection:
+        parties = resolve_parties(connection, request, principal)
+        found = ledger.unfinished(connection, parties.organization_id, request.namespace_name)
+    decision = decide_for(
+        request, parties, found, stores.clock(), run_id=run_id, by_policy=policy is not None
+    )
+    if decision == "held":
+        # A policy's run may have been asked for before the rollback.
+        raise Conflict(held(request.namespace_name))
+    if found is None:
+        return _plan_first(stores, request, principal, parties, run_id, policy)
+    if decision == "in progress":
+        with stores.catalog.read() as connection:
+            # It may have ended since.
+            refuse_ended(ledger.get(connection, found.clone_id))
+        raise in_progress(found, same=is_same(found, request, parties))
+    if decision == "discard":
+        discard(stores, found)
+        return begin(stores, request, principal, run_id, ancestors, policy)
+    with stores.catalog.write() as connection:
+        current = ledger.get(connection, found.clone_id, lock=True)
+        hold_source(connection, parties.source)
+        clone = take_over(connection, current, run_id, Holder.current(), stores.clock())
+        clone = adopt_request(connection, clone, request, policy)
+    if clone.phase == "queued":
+        return _plan_anew(stores, clone, request, parties)
+    return clone
+
+
+def hold_source(connection: Connection, source: Namespace) -> None:
+    """In the transaction in which a clone becomes held: whoever deletes the source has marked it
+    before, or sees the clone after. Raises Conflict."""
+    query = select(namespaces.c.clone_status).where(namespaces.c.namespace_key == source.key)
+    row = connection.execute(query.with_for_update(read=True)).first()
+    if row is None or row.clone_status not in (None, "ready"):
+        raise Conflict(f"The source {source.name!r} was deleted a moment ago.")
+
+
+def adopt_request(
+    connection: Connection, clone: Clone, request: CloneRequest, policy: str | None
+) -> Clone:
+    """The same clone may be asked for with another proof or pace: the last word counts."""
+    asked = request.model_dump()
+    if any(asked[field] != clone.request[field] for field in ("verify", "verify_objects")):
+        ledger.forget_reports(connection, clone.clone_id, ("verify_clone",))
+    mine = clones.c.clone_id == clone.clone_id
+    policy = policy or clone.policy
+    purpose = ledger.purpose_for(policy, asked)
+    values = {"request": asked, "policy": policy, "purpose": purpose}
+    connection.execute(update(clones).where(mine).values(values))
+    return replace(clone, request=asked, policy=policy, purpose=purpose)
+
+
+def report_plan(stores: Stores, clone: Clone, started: datetime) -> StepReport:
+    """The plan as the report of its step, which is in the ledger then."""
+    report = _plan_report(clone, started, stores.clock())
+    if clone.status in ledger.UNFINISHED:
+        with Lease(stores, clone.clone_id, clone.token).write() as connection:
+            ledger.store_report(connection, report, stores.clock())
+    return report
+
+
+def _plan_report(clone: Clone, started: datetime, now: datetime) -> StepReport:
+    stored = clone.plan
+    return StepReport(
+        clone_id=clone.clone_id,
+        step="plan_clone",
+        seconds=round((now - started).total_seconds(), 3),
+        resources=[
+            {key: item[key] for key in ("kind", "name", "source_id", "target_id")}
+            for item in stored["id_map"][:LISTED]
+        ],
+        warnings=stored["warnings"],
+        output=Planned(started.isoformat(), clone.run_id),
+        details={
+            "planned": stored["counts"],
+            "lane": f"{stored['lane']}: {stored['lane_reason']}",
+            "transport": stored["transport"],
+            "slices": stored["slices"],
+            "equality": stored["equality"],
+            "references": stored["reference_counts"],
+            "unlisted": stored["unlisted"],
+            "not_rewritten": [
+                {key: item[key] for key in ("resource", "resource_id", "path", "old", "outcome")}
+                for item in stored["references"]
+                if item["outcome"] != "rewritten"
+            ][:LISTED],
+            "disk_needed_bytes": stored["bytes"]["disk_needed"],
+            "not_in_the_source": stored["target"]["not_in_the_source"],
+            "namespace_id": stored["target"]["namespace_id"],
+        },
+        resumed=clone.phase != "queued",
+    )
+
+
+def _published_by(
+    stores: Stores, request: CloneRequest, principal: Principal, runs: frozenset[str]
+) -> Clone | None:
+    """The live clone that one of `runs` has published: such a run died after its last write."""
+    query = select(clones).join(namespaces, namespaces.c.clone_id == clones.c.clone_id)
+    query = query.where(
+        namespaces.c.role == "live",
+        clones.c.namespace_name == request.namespace_name,
+        clones.c.request_identity == request.identity(),
+        clones.c.status == "ready",
+        clones.c.run_id.in_(runs),
+    )
+    with stores.catalog.read() as connection:
+        row = connection.execute(query).mappings().first()
+    return None if row is None else Clone.of(row)
+
+
+def _plan_first(
+    stores: Stores,
+    request: CloneRequest,
+    principal: Principal,
+    parties: Parties,
+    run_id: str,
+    policy: str | None,
+) -> Clone:
+    draft = draft_plan(stores, request, parties)
+    try:
+        made = measure_points(stores, draft)
+    except WorkError:
+        # The name is kept, so that the clone can be resumed once the store can be used again.
+        insert_clone(stores, draft, principal, run_id, policy)
+        raise
+    return insert_clone(stores, made, principal, run_id, policy)
+
+
+def insert_clone(
+    stores: Stores, made: Plan, principal: Principal, run_id: str | None, policy: str | None
+) -> Clone:
+    """Without a `run_id` it is a reservation, for a run that is to come."""
+    request = made.request
+    clone_id = stores.new_id()
+    now = stores.clock()
+    try:
+        with stores.catalog.write() as connection:
+            hold_source(connection, made.source)
+            key = _insert_namespace(connection, stores, made, clone_id)
+            connection.execute(
+                insert(clones).values(
+                    clone_id=clone_id,
+                    organization_id=made.target_organization_id,
+                    namespace_name=request.namespace_name,
+                    namespace_key=key,
+                    source_namespace_key=made.source.key,
+                    source_namespace_id=made.source.namespace_id,
+                    request=request.model_dump(),
+                    request_identity=request.identity(),
+                    principal=principal.to_json(),
+                    policy=policy,
+                    purpose=ledger.purpose_for(policy, request.model_dump()),
+                    plan=made.to_json(),
+                    parked=made.parked,
+                    qdrant_collection=_collection_name(made, clone_id),
+                    phase="queued",
+                    status="cloning",
+                    run_id=run_id,
+                    created_at=now,
+                    updated_at=now,
+                    **_held(run_id, now),
+                )
+            )
+            _insert_resources(connection, made, clone_id)
+            _insert_slices(connection, made, clone_id)
+            if run_id is not None:
+                ledger.note_run(connection, clone_id, run_id, now)
+            return ledger.get(connection, clone_id)
+    except IntegrityError:
+        raise NameTaken(
+            f"The name {request.namespace_name!r} was taken by another clone a moment ago; wait "
+            "for that one, or choose another name."
+        ) from None
+
+
+def _held(run_id: str | None, now: datetime) -> dict[str, Any]:
+    """Token 0 is that of a clone which no run has begun."""
+    if run_id is None:
+        return {"token": 0, "reserved_at": now, "heartbeat_at": now}
+    return {"token": 1, **ledger.holder_values(Holder.current(), now)}
+
+
+def _insert_namespace(connection: Connection, stores: Stores, made: Plan, clone_id: str) -> int:
+    planned = made.resources[0]
+    newest = select(func.coalesce(func.max(namespaces.c.generation), 0)).where(
+        namespaces.c.namespace_id == made.target_namespace_id
+    )
+    document = in_collection(planned.document, _collection_name(made, clone_id))
+    inserted = connection.execute(
+        insert(namespaces)
+        .values(
+            organization_id=made.target_organization_id,
+            namespace_id=made.target_namespace_id,
+            namespace_name=planned.name,
+            role="next" if made.replaces else "live",
+            generation=connection.execute(newest).scalar_one() + 1,
+            document=document,
+            qdrant_config=made.qdrant_config,
+            clone_status="cloning",
+            clone_id=clone_id,
+            created_at=made.replaces.created_at if made.replaces else planned.created_at,
+            updated_at=planned.updated_at,
+            expires_at=expires_at(made.request, stores.clock()),
+        )
+        .returning(namespaces.c.namespace_key)
+    )
+    return int(inserted.scalar_one())
+
+
+def _insert_resources(connection: Connection, made: Plan, clone_id: str) -> None:
+    rows = [resource.to_row(clone_id) for resource in made.resources]
+    # What the ledger has of the namespace is what it will be, its own collection included.
+    rows[0]["document"] = in_collection(rows[0]["document"], _collection_name(made, clone_id))
+    connection.execute(insert(clone_resources), rows)
+
+
+def _insert_slices(connection: Connection, made: Plan, clone_id: str) -> None:
+    connection.execute(
+        insert(clone_slices),
+        [
+            {
+                "clone_id": clone_id,
+                "slice": part.index,
+                "bounds": part.to_json(),
+                "points": 0,
+                "progress": {},
+                "done": False,
+            }
+            for part in made.slices
+        ],
+    )
+
+
+def _collection_name(made: Plan, clone_id: str) -> str:
+    """Another one for each attempt, so that nothing of an earlier one can be in it."""
+    return f"{made.target_namespace_id}_{clone_id.rpartition('_')[2]}"
+
+
+def _plan_anew(stores: Stores, clone: Clone, request: CloneRequest, parties: Parties) -> Clone:
+    """Before the first write a plan may be made again, with the same ids; it says what changed."""
+    replaces = None
+    if parties.unfinished is not None and parties.unfinished.role == "next":
+        replaces = parties.replaces
+    namespace_id = clone.plan["target"]["namespace_id"]
+    made = make_plan(
+        stores, request, replace(parties, namespace_id=namespace_id, replaces=replaces)
+    )
+    if changes := _changes(clone.plan, made):
+        made = replace(made, warnings=[f"Planned anew: {changes}.", *made.warnings])
+    lease = Lease(stores, clone.clone_id, clone.token)
+    with lease.write() as connection:
+        for table in (clone_resources, clone_slices):
+            connection.execute(delete(table).where(table.c.clone_id == clone.clone_id))
+        _insert_resources(connection, made, clone.clone_id)
+        _insert_slices(connection, made, clone.clone_id)
+        connection.execute(
+            update(clones)
+            .where(clones.c.clone_id == clone.clone_id)
+            .values(plan=made.to_json(), parked=made.parked, source_namespace_key=made.source.key)
+        )
+        connection.execute(
+            update(namespaces)
+            .where(namespaces.c.namespace_key == clone.namespace_key)
+            .values(qdrant_config=made.qdrant_config)
+        )
+        return ledger.get(connection, clone.clone_id)
+
+
+def _changes(stored: StoredPlan, made: Plan) -> str:
+    before = {(item["kind"], item["source_id"]) for item in stored["id_map"]}
+    after = {(item.kind, item.source_id) for item in made.resources}
+    parts = []
+    for word, items in (("added", after - before), ("removed", before - after)):
+        for kind in sorted({kind for kind, _ in items}):
+            count = sum(1 for item in items if item[0] == kind)
+            parts.append(f"{count} {kind}{'' if count == 1 else 's'} {word} in the source")
+    return ", ".join(parts)

@@ -1,0 +1,271 @@
+"""Which lane the points of a clone take: one table, the first row that fits decides.
+
+`stream` goes through us and rewrites payloads on the way; `native` copies inside the Qdrant server
+and keeps the index, but can change nothing. docs/lanes.md shows the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import InvalidRequest, WorkError
+from ..references import IdMap
+from ..references.rewriter import payload_rows
+from ..words import Option, Part
+
+if TYPE_CHECKING:
+    from ..vectors.native import NativeLane
+
+Name = Literal["stream", "native"]
+Asked = Literal["auto", "stream", "native"]
+
+# What the native lane writes while it runs, in sizes of the source's Qdrant collection on disk.
+DISK = {"pulled": 1, "relayed": 2}
+
+# A file's name may have 255 bytes. Qdrant 1.18 adds shard, time and more to the collection's name:
+# with shard 0 it fails from 207 on.
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What decides on the lane.
+
+    `payloads_to_change`: how many points name the source's namespace (or organization) in their
+    payload; None: could not be counted. `lossy`: the vectors that cannot be proven equal after a
+    copy through us.
+    """
+
+    collections: bool = True
+    embedded: bool = False
+    same_server: bool = True
+    outdated: bool = False
+    long_name: bool = False
+    several_nodes: bool = False
+    custom_sharding: bool = False
+    unsettled: bool = False
+    one_organization: bool = True
+    preserves_ids: bool = True
+    read_only_source_key: bool = False
+    payloads_to_change: int | None = 0
+    lossy: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """`allowed`: whether `lane: native` on request may be. `reason` ends "..., because"."""
+
+    situation: str
+    fits: Callable[[Situation], bool]
+    auto: Name | Literal["refused"]
+    allowed: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Lane:
+    name: Name
+    reason: str
+    warnings: tuple[str, ...] = ()
+
+
+TABLE = (
+    Row(
+        "`include_resources.collections` is off", lambda it: not it.collections,
+        "stream", False, "no points are copied",
+    ),
+    Row(
+        "Qdrant is embedded", lambda it: it.embedded,
+        "stream", False, "it needs a Qdrant server: the embedded Qdrant has no snapshots",
+    ),
+    Row(
+        "the collection has custom sharding", lambda it: it.custom_sharding,
+        "refused", False,
+        "Qdrant loses the points of custom shards under a new name (qdrant#10135), and the stream "
+        "lane does not write to shard keys",
+    ),
+    Row(
+        "the source is on another Qdrant server", lambda it: not it.same_server,
+        "stream", False, "the source and the clone are on different Qdrant servers",
+    ),
+    Row(
+        "the server is older than 1.13", lambda it: it.outdated,
+        "stream", False, "a Qdrant server before 1.13 cannot stream a shard's snapshot",
+    ),
+    Row(
+        "the name of the source's Qdrant collection has more than 200 bytes",
+        lambda it: it.long_name,
+        "stream", False,
+        "a Qdrant server cannot name the files of a snapshot after so long a collection's name",
+    ),
+    Row(
+        "the Qdrant cluster has several nodes", lambda it: it.several_nodes,
+        "stream", False, "snapshots of several nodes are not of one moment",
+    ),
+    Row(
+        "shards are being moved, split or repaired", lambda it: it.unsettled,
+        "stream", False, "not all shards of the source are active and in their place",
+    ),
+    Row(
+        "the clone lands in another organization", lambda it: not it.one_organization,
+        "stream", False, "payloads must not keep another organization's ids",
+    ),
+    Row(
+        "`preserve_resource_ids` is off, and the source is no adopted collection",
+        lambda it: not it.preserves_ids,
+        "stream", False, "the ids in payloads change, unless all ids are preserved",
+    ),
+    Row(
+        "`QDRANT_SOURCE_API_KEY` is set", lambda it: it.read_only_source_key,
+        "stream", True,
+        "QDRANT_SOURCE_API_KEY says that sources are only read, and a snapshot needs more",
+    ),
+    Row(
+        "payloads that would change cannot be counted", lambda it: it.payloads_to_change is None,
+        "stream", True, "the server does not count which payloads name the source's namespace",
+    ),
+    Row(
+        "payloads name the source's namespace, or hold presigned URLs",
+        lambda it: bool(it.payloads_to_change),
+        "stream", True,
+        "payloads name the source's namespace or hold presigned URLs, which no clone may keep",
+    ),
+    Row(
+        "everything else", lambda it: True,
+        "native", True, "nothing in the points changes, so that the index can be kept",
+    ),
+)  # fmt: skip
+
+
+def choose_lane(asked: Asked, it: Situation) -> Lane:
+    """The lane, and why. Raises InvalidRequest where the one that is asked for cannot be."""
+    row = next(row for row in TABLE if row.fits(it))
+    if asked == "native":
+        if not row.allowed:
+            raise InvalidRequest(
+                Option("lane", "native"),
+                f" is not possible here, because {row.reason}; use `auto` or `stream`.",
+            )
+        return Lane("native", "asked for", _kept(it))
+    if row.auto == "refused":
+        raise InvalidRequest(
+            f"The points cannot be copied, because {row.reason}; leave collections out with ",
+            Option("include_resources.collections", "false"),
+            ".",
+        )
+    if asked == "auto" and row.auto == "native":
+        return Lane("native", row.reason)
+    if it.lossy and it.collections:
+        raise InvalidRequest(*_lossy(it.lossy, row))
+    return Lane("stream", "asked for" if asked == "stream" else row.reason)
+
+
+def _kept(it: Situation) -> tuple[str, ...]:
+    if it.payloads_to_change == 0:
+        return ()
+    count = it.payloads_to_change
+    who = (
+        "Points may" if count is None else "1 point will" if count == 1 else f"{count} points will"
+    )
+    return (
+        f"{who} keep the source's namespace (`_internal.namespace_id`) or presigned URLs in their "
+        "payload, because the native lane does not touch payloads.",
+    )
+
+
+def _lossy(names: tuple[str, ...], row: Row) -> list[Part]:
+    listed = ", ".join(name or '""' for name in names)
+    sentence = (
+        f"The vectors {listed} are stored lossily, so that a copy through the stream lane cannot "
+        "be proven; "
+    )
+    if row.allowed:
+        return [sentence, "use ", Option("lane", "native"), "."]
+    return [
+        sentence,
+        "leave collections out with ",
+        Option("include_resources.collections", "false"),
+        f" (the native lane is not possible here, because {row.reason}).",
+    ]
+
+
+# ---- observing -------------------------------------------------------------------------------
+
+
+def observe(
+    asked: Asked,
+    known: Situation,
+    native: NativeLane | None,
+    collection: str,
+    ids: IdMap,
+) -> Situation:
+    """`known` with what only the server can tell: its nodes, the shards and the payloads.
+
+    Asks for no more than the choice needs: counting payloads reads all of them. `native` is that of
+    the store with the key that would copy. Raises NotFound, StoreUnavailable, WorkError.
+    """
+    if native is None or asked == "stream":
+        return known
+    if not _open(asked, replace(known, payloads_to_change=0)):
+        return known
+    layout = native.layout(collection)
+    seen = replace(
+        known,
+        outdated=layout.outdated,
+        long_name=len(collection.encode()) > _LONGEST_NAME,
+        several_nodes=layout.several_nodes,
+        custom_sharding=layout.custom_sharding,
+        unsettled=layout.unsettled,
+        payloads_to_change=0,
+    )
+    if not _open(asked, seen):
+        return seen
+    return replace(seen, payloads_to_change=count_payloads(native, collection, ids))
+
+
+def _open(asked: Asked, it: Situation) -> bool:
+    """Whether the points may still travel natively."""
+    row = next(row for row in TABLE if row.fits(it))
+    return row.allowed if asked == "native" else row.auto == "native"
+
+
+def count_payloads(native: NativeLane, collection: str, ids: IdMap) -> int | None:
+    """How many payloads name the source's namespace or organization where a clone has its own, or
+    hold a presigned URL.
+
+    None where the server refuses to count or takes too long: strict mode may forbid conditions on
+    fields without an index.
+    """
+    conditions = _conditions(ids)
+    if not conditions:
+        return 0
+    try:
+        return native.count_where(collection, {"should": conditions})
+    except WorkError:
+        return None
+
+
+def _conditions(ids: IdMap) -> list[dict[str, Any]]:
+    """For every place of the table that holds such an id, what the rewriting would change."""
+    pairs = {"namespace": ids.namespace, "organization": ids.organization}
+    changed = [old for old, new in pairs.values() if old != new]
+    found: list[dict[str, Any]] = []
+    for row in payload_rows(ids):
+        if row.shape == "typed id":
+            found.append({"key": row.path, "match": {"any": changed}})
+        elif row.shape == "signed url":
+            found.append({"must_not": [{"is_empty": {"key": row.path}}]})
+        elif row.target not in pairs:
+            continue
+        elif row.shape == "set":
+            own = {"key": row.path, "match": {"value": pairs[row.target][1]}}
+            nothing = {"is_empty": {"key": row.path}}
+            found.append({"must_not": [own, nothing]})
+            # Null and [] count as empty, and a list matches by any of its items.
+            found.append({"key": row.path, "values_count": {"lt": 1}})
+            found.append({"must_not": [{"is_empty": {"key": f"{row.path}[]"}}]})
+        elif row.shape == "id" and pairs[row.target][0] in changed:
+            found.append({"key": row.path, "match": {"value": pairs[row.target][0]}})
+    return found

@@ -1,0 +1,302 @@
+"""Making the plan. Nothing is written.
+
+Small resources are read in one snapshot and rewritten here, so that the plan holds exactly what
+will stand in the clone; objects and points are read when they are copied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Text, cast, func, select
+
+from ..catalog import namespaces as catalog
+from ..catalog.documents import NAMESPACE_COLUMNS, RECORDS, Document, assemble, split
+from ..catalog.namespace import CLONE_STATE, COUNTS, Namespace
+from ..catalog.schema import objects
+from ..generations.alias import check_alias
+from ..kinds import KINDS
+from ..references import IdMap, Reference, Rewriter
+from ..refresh.marks import catalog_mark, mark
+from ..request import CloneRequest
+from ..source import open_source, read_config
+from ..stores import Stores
+from ..vectors.equality import rule
+from ..vectors.port import VectorStore
+from ..vectors.slices import cut
+from .id_map import allocate
+from .lane import DISK, Asked, Situation, choose_lane, observe
+from .parties import Parties
+from .plan import Plan
+from .planned import PlannedResource
+from .restore import Reinstated, check_whole, cleared_before, read_parked, sentences
+from .warnings import refuse_dangling, warnings
+
+# Small on purpose: a first page tells the size of a point well enough for an estimate.
+_SAMPLED_POINTS = 100
+
+
+def make_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
+    """The plan for a request whose parties are known. Writes nothing.
+
+    Raises DanglingReferences under `on_dangling: fail`, InvalidRequest for a lane that cannot be.
+    """
+    return measure_points(stores, draft_plan(stores, request, parties))
+
+
+def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
+    """The plan without the points: what the catalog alone tells. Raises what `make_plan` does."""
+    with stores.catalog.read() as connection:
+        # Read again in this snapshot, so that the configuration and the resources fit together.
+        source = catalog.by_key(connection, parties.source.key)
+        id_map = allocate(connection, request, source, parties)
+        reinstated = read_parked(connection, source) if request.restore else Reinstated()
+        resources, references = _rewrite(connection, stores, request, source, id_map, reinstated)
+        before = cleared_before(connection, request, source)
+        counts, sizes = _measure_objects(connection, source.key)
+        target_only = _target_only(connection, parties.replaces, resources)
+        seen = catalog_mark(connection, source)
+    lane = choose_lane(_lane(request, source), _situation(stores, request, source, id_map))
+    if request.on_dangling == "fail":
+        refuse_dangling(request, resources, references)
+    return Plan(
+        request=request,
+        source=source,
+        target_organization_id=parties.organization_id,
+        target_namespace_id=id_map.namespace[1],
+        replaces=parties.replaces,
+        id_map=id_map,
+        resources=resources,
+        references=references,
+        counts={**_count(resources), **counts, "points": 0},
+        bytes={**sizes, "points": 0, "disk_needed": sizes["objects"]},
+        source_collection=source.qdrant_collection,
+        qdrant_config={},
+        equality="",
+        lane=lane.name,
+        lane_reason=lane.reason,
+        warnings=[],
+        target_only=target_only,
+        reinstated=reinstated,
+        cleared_before=before,
+        catalog_mark=seen,
+        may_take_alias=parties.may_take_alias,
+    )
+
+
+def measure_points(stores: Stores, draft: Plan) -> Plan:
+    """The whole plan: with the points, their configuration and how they will be proven.
+
+    Raises StoreUnavailable, StorageFailed, and what is wrong with the points.
+    """
+    request, source = draft.request, draft.source
+    with (
+        stores.vectors() as target,
+        open_source(stores, target, source) as store,
+    ):
+        # An alias may be switched to another collection while this one is copied.
+        collection = store.resolve(source.qdrant_collection)
+        stored = read_config(store, source, collection)
+        with stores.catalog.read() as connection:
+            check_alias(
+                connection,
+                target,
+                request,
+                draft.target_organization_id,
+                draft.replaces,
+                may_take=draft.may_take_alias,
+            )
+        config = Rewriter(draft.id_map).rewrite_qdrant_config(stored)
+        # Before anything is read: what is written from now on is seen by comparing with it.
+        source_mark = mark(store, collection)
+        points, point_bytes = _measure_points(store, collection, request)
+        slices = cut(store, collection, points)
+        equality = rule(target.embedded, config)
+        known = _situation(stores, request, source, draft.id_map)
+        known = replace(
+            known,
+            lossy=tuple(equality.refused),
+            custom_sharding=config.get("sharding_method") == "custom",
+        )
+        asked = _lane(request, source)
+        lane = choose_lane(asked, observe(asked, known, target.native, collection, draft.id_map))
+        transport = "inside Qdrant" if lane.name == "native" else store.transport
+        notes = [*lane.warnings, *_alias_warnings(store.aliases(collection))]
+    # At its peak; which way the native lane will take is not known before.
+    times = DISK["relayed"] if lane.name == "native" else 1
+    needed = draft.bytes["disk_needed"] + point_bytes * times
+    counts = {**draft.counts, "points": points}
+    return replace(
+        draft,
+        counts=counts,
+        bytes={**draft.bytes, "points": point_bytes, "disk_needed": needed},
+        qdrant_config=config,
+        source_collection=collection,
+        equality=equality.sentence,
+        lane=lane.name,
+        lane_reason=lane.reason,
+        transport=transport,
+        slices=slices,
+        source_mark=source_mark,
+        warnings=[
+            *check_whole(draft.reinstated, source, counts, draft.replaces),
+            *sentences(draft.reinstated),
+            *notes,
+            *warnings(request, draft.resources, draft.references, counts),
+        ],
+    )
+
+
+def _lane(request: CloneRequest, source: Namespace) -> Asked:
+    """There is nothing inside Qdrant to copy of a template."""
+    return "stream" if source.role == "template" else request.lane
+
+
+def _situation(stores: Stores, request: CloneRequest, source: Namespace, ids: IdMap) -> Situation:
+    """What the request and the deployment alone tell of the lane."""
+    address = stores.vector_address
+    return Situation(
+        collections=request.include_resources.collections,
+        embedded=address.url is None,
+        same_server=source.qdrant_url in (None, address.url),
+        one_organization=ids.organization[0] == ids.organization[1],
+        # Of an adopted collection there is no id in the points to preserve.
+        preserves_ids=request.preserve_resource_ids or source.has_foreign_payloads,
+        read_only_source_key=address.source_api_key is not None,
+    )
+
+
+def _rewrite(
+    connection: Connection,
+    stores: Stores,
+    request: CloneRequest,
+    source: Namespace,
+    id_map: IdMap,
+    reinstated: Reinstated,
+) -> tuple[list[PlannedResource], list[Reference]]:
+    now = stores.clock()
+    rewriter = Rewriter(id_map)
+    raw = reinstated.document("namespace", "", 0, source.raw)
+    namespace, references = _plan_namespace(request, source, raw, id_map, rewriter, now)
+    resources = [namespace]
+    for kind in KINDS:
+        if not request.includes(kind):
+            continue
+        record = RECORDS[kind.name]
+        for row in catalog.read_records(connection, source.key, kind.name):
+            raw = assemble(row, record)
+            source_id = row[record.id_field]
+            version = record.version_of(row)
+            raw = reinstated.document(kind.name, source_id, version, raw)
+            document, found = rewriter.rewrite(kind.name, raw)
+            found += rewriter.unlisted(kind.name, document)
+            references += [replace(one, version=version, resource_id=source_id) for one in found]
+            resources.append(
+                PlannedResource(
+                    kind=kind.name,
+                    source_id=source_id,
+                    version=version,
+                    target_id=id_map.ids[kind.name][source_id],
+                    name=row[str(record.name_field)],
+                    document=split(document, record.columns, now)["document"],
+                    created_at=row["created_at"],
+                    updated_at=row["updated_at"],
+                )
+            )
+    if request.restore:
+        reinstated.finish(references, [kind.name for kind in KINDS if request.includes(kind)])
+    return resources, references
+
+
+def _plan_namespace(
+    request: CloneRequest,
+    source: Namespace,
+    raw: Document,
+    id_map: IdMap,
+    rewriter: Rewriter,
+    now: datetime,
+) -> tuple[PlannedResource, list[Reference]]:
+    document, references = rewrite_namespace(request, raw, rewriter)
+    references += rewriter.unlisted("namespace", document)
+    written = now.isoformat().replace("+00:00", "Z")
+    document |= {"created_at": written, "updated_at": written}
+    planned = PlannedResource(
+        kind="namespace",
+        source_id=source.namespace_id,
+        version=0,
+        target_id=id_map.namespace[1],
+        name=request.namespace_name,
+        document=document,
+        created_at=now,
+        updated_at=now,
+    )
+    return planned, references
+
+
+def rewrite_namespace(
+    request: CloneRequest, raw: Document, rewriter: Rewriter
+) -> tuple[Document, list[Reference]]:
+    """The document that a clone inherits, and what it refers to; its times are its own."""
+    document, references = rewriter.rewrite("namespace", raw)
+    own = (*CLONE_STATE, *COUNTS, *NAMESPACE_COLUMNS, "created_at", "updated_at")
+    document = {key: value for key, value in document.items() if key not in own}
+    if request.description:
+        document["description"] = request.description
+    return document, references
+
+
+def _count(resources: list[PlannedResource]) -> dict[str, int]:
+    distinct = Counter(kind for kind, _ in {(item.kind, item.source_id) for item in resources})
+    return {kind.plural: distinct[kind.name] for kind in KINDS}
+
+
+def _measure_objects(connection: Connection, key: int) -> tuple[dict[str, int], dict[str, int]]:
+    text_length = func.length(cast(objects.c.document, Text))
+    query = select(func.count(), func.coalesce(func.sum(text_length), 0)).where(
+        objects.c.namespace_key == key
+    )
+    count, size = connection.execute(query).one()
+    return {"objects": int(count)}, {"objects": int(size)}
+
+
+def _measure_points(store: VectorStore, collection: str, request: CloneRequest) -> tuple[int, int]:
+    if not request.include_resources.collections:
+        return 0, 0
+    count = store.count(collection)
+    sample = list(store.read(collection, _SAMPLED_POINTS).points) if count else []
+    if not sample:
+        return count, 0
+    return count, count * sum(len(point.encoded) for point in sample) // len(sample)
+
+
+def _alias_warnings(aliases: list[str]) -> list[str]:
+    return [
+        f"The alias {alias!r} points at the source's Qdrant collection; what searches through it "
+        "goes on searching the source."
+        for alias in aliases
+    ]
+
+
+def _target_only(
+    connection: Connection, replaces: Namespace | None, resources: list[PlannedResource]
+) -> dict[str, list[str]]:
+    if replaces is None:
+        return {}
+    planned = {(item.kind, item.target_id) for item in resources}
+    found: dict[str, list[str]] = {}
+    for kind in KINDS:
+        record = RECORDS[kind.name]
+        # A resource is one thing in all its versions.
+        there = {
+            row[record.id_field]: row[str(record.name_field)]
+            for row in catalog.read_records(connection, replaces.key, kind.name)
+        }
+        if gone := [name for key, name in there.items() if (kind.name, key) not in planned]:
+            found[kind.plural] = gone
+    return found
+
+
+def expires_at(request: CloneRequest, now: datetime) -> datetime | None:
+    return None if request.ttl_seconds is None else now + timedelta(seconds=request.ttl_seconds)

@@ -1,0 +1,190 @@
+"""One slice of the source and of the target, side by side: what differs is named and put right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..ledger.work import Work
+from ..vectors.digest import Digest
+from ..vectors.encoded import EncodedPoint
+from ..vectors.equality import EqualityRule, differences
+from ..vectors.point import PointId
+from ..vectors.side_by_side import pairs
+from ..vectors.slices import Slice
+from .pages import read_slice
+from .progress import Progress
+from .sides import Sides
+from .stream import add
+
+if TYPE_CHECKING:
+    from ..difference import Differences
+
+# So many points that differ are written at once.
+_BATCH = 256
+
+
+@dataclass
+class Compared:
+    """`progress` is what the source holds now, rewritten; `sealed` digests the target as it was
+    read, or read back. `repaired` counts the points that were written again or removed."""
+
+    progress: Progress = field(default_factory=Progress)
+    sealed: Digest = field(default_factory=Digest)
+    compared: int = 0
+    repaired: int = 0
+
+
+Pair = tuple[EncodedPoint | None, EncodedPoint | None]
+
+
+def compare(
+    sides: Sides,
+    part: Slice,
+    found: Differences,
+    left: Differences,
+    work: Work | None = None,
+    *,
+    sampled: bool = False,
+) -> Compared:
+    """Names in `found` every point of the slice that differs, and each field in which it does.
+
+    With `work`, each is written again as the source has it now (or removed, where the source has
+    it no more), and what differs still is named in `left`. Holds a page of either side.
+    """
+    result, settled = Compared(), sides.rule.settled
+    batch: list[Pair] = []
+    for before, after in pairs(_pages(sides, part, True), _pages(sides, part, False)):
+        result.compared += 1
+        expected = actual = None
+        if before is not None:
+            expected = add(
+                result.progress, before, sides.rewriter, settled=settled, sampled=sampled
+            )
+        if after is not None:
+            actual = after.digest(settled=settled)
+        if expected != actual and _differs(before, after, sides.rule, found):
+            batch.append((before, after))
+            if work is not None:
+                if len(batch) >= _BATCH:
+                    _repair_all(work, sides, batch, left, result)
+                continue  # it is sealed as it reads after that
+        elif after is not None:
+            look_for_source_ids(sides, after, left)
+        if actual is not None:
+            result.sealed.add(actual)
+    if work is not None:
+        _repair_all(work, sides, batch, left, result)
+    return result
+
+
+def _differs(
+    before: EncodedPoint | None,
+    after: EncodedPoint | None,
+    rule: EqualityRule,
+    found: Differences,
+) -> bool:
+    """For points of which one is not there, or whose digests differ."""
+    if note(before, after, rule, found):
+        return True
+    if rule.exact and before is not None:
+        # No field of it differs, and yet its digest does: that would be a mistake of ours.
+        found.add("point", before.id, "differs in its encoding")
+    return rule.exact
+
+
+def _repair_all(
+    work: Work, sides: Sides, batch: list[Pair], left: Differences, result: Compared
+) -> None:
+    result.repaired += len(batch)
+    for point in repair(work, sides, batch, left).values():
+        result.sealed.add(point.digest(settled=sides.rule.settled))
+    batch.clear()
+
+
+def note(
+    before: EncodedPoint | None,
+    after: EncodedPoint | None,
+    rule: EqualityRule,
+    found: Differences,
+) -> bool:
+    """Whether the target's point differs from the source's, rewritten; names the fields."""
+    if before is None:
+        if after is None:
+            return False
+        found.add("point", after.id, "is extra")
+        return True
+    fields = ["is missing"]
+    if after is not None:
+        fields = differences(before.plain(), after.plain(), rule)
+    found.add("point", before.id, *fields)
+    return bool(fields)
+
+
+def look_for_source_ids(sides: Sides, point: EncodedPoint, left: Differences) -> None:
+    """Names every id of the source that a point of the target holds at a mapped place, and counts
+    the others."""
+    rewriter = sides.rewriter
+    if rewriter is None:
+        return
+    ids = rewriter.source_ids
+    where = ids.in_encoded(point.encoded, point.payload_end)
+    if where == "nowhere" and ids.complete:
+        return
+    if any(outcome == "rewritten" for _, outcome in point.references(rewriter).counts):
+        for path, old in rewriter.source_ids_left("payload", point.plain_payload()):
+            left.add("point", point.id, f"payload.{path} still holds the source's {old}")
+    if where == "whole":
+        for place in rewriter.unlisted_places("payload", point.plain_payload()):
+            sides.unlisted.add("payload", place)
+
+
+def repair(
+    work: Work, sides: Sides, batch: list[Pair], left: Differences
+) -> dict[PointId, EncodedPoint]:
+    """Writes them again, reads them back, and keeps what differs still. Returns what was read."""
+    if not batch:
+        return {}
+    work.lease.check()
+    name, target = sides.target_name, sides.target
+    wanted = [before for before, _ in batch if before is not None]
+    if wanted:
+        target.write(name, wanted, sides.retry)
+    gone = [after.id for before, after in batch if before is None and after is not None]
+    if gone:
+        sides.retry(lambda: target.delete_points(name, gone))
+    written = retrieve(sides, [point.id for point in wanted] + gone)
+    for before, after in batch:
+        point = before or after
+        now = None if point is None else written.get(point.id)
+        note(before, now, sides.rule, left)
+        if now is not None:
+            look_for_source_ids(sides, now, left)
+    return written
+
+
+def retrieve(sides: Sides, ids: list[PointId]) -> dict[PointId, EncodedPoint]:
+    """The target's points of these ids, as far as they are there."""
+    points = sides.retry(lambda: sides.target.retrieve(sides.target_name, ids))
+    return {point.id: EncodedPoint.of(point) for point in points}
+
+
+def rewritten(sides: Sides, ids: list[PointId]) -> dict[PointId, EncodedPoint]:
+    """The source's points of these ids as they must stand in the target."""
+    points = sides.retry(lambda: sides.source.retrieve(sides.source_name, ids))
+    found = {point.id: EncodedPoint.of(point) for point in points}
+    for point in found.values():
+        if sides.rewriter is not None:
+            point.rewrite(sides.rewriter)
+    return found
+
+
+def _pages(sides: Sides, part: Slice, of_source: bool) -> Iterator[Iterable[EncodedPoint]]:
+    store, name = (
+        (sides.source, sides.source_name) if of_source else (sides.target, sides.target_name)
+    )
+    for page in read_slice(store, name, part, sides.retry):
+        yield page.points
+        if not of_source and not sides.rule.exact:  # else they were counted with their digests
+            sides.meter.add(page.count)

@@ -1,0 +1,105 @@
+"""What has been copied of a slice, as its checkpoint stores it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select
+
+from ..catalog.schema import clone_slices
+from ..references import Found
+from ..vectors.digest import Digest
+from ..vectors.point import PointId
+
+# How many points of a collection `verify: sample` looks at: those with the lowest digests.
+SAMPLED = 100
+# So many kinds of payloads are counted before they are added up.
+_KINDS_OF_PAYLOADS = 1000
+
+
+@dataclass
+class Progress:
+    """Points as they must stand in the target: how many, their digest, of which collections, and
+    what was found in how many of their payloads."""
+
+    digest: Digest = field(default_factory=Digest)
+    collections: Counter[str] = field(default_factory=Counter)
+    found: Counter[Found] = field(default_factory=Counter)
+    _references: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sample: dict[str, list[tuple[int, PointId]]] = field(default_factory=dict)
+
+    @property
+    def references(self) -> Counter[tuple[str, str]]:
+        """The references in all payloads, by (path, outcome)."""
+        self._fold()
+        return self._references
+
+    @property
+    def sampled(self) -> int:
+        """How many points were put aside for `verify: sample`."""
+        return sum(map(len, self.sample.values()))
+
+    def _fold(self) -> None:
+        for found, points in self.found.items():
+            for reference, count in found.counts.items():
+                self._references[reference] += count * points
+        self.found.clear()
+
+    def add_found(self, found: Found) -> None:
+        """The references of one payload."""
+        self.found[found] += 1
+        if len(self.found) > _KINDS_OF_PAYLOADS:
+            self._fold()
+
+    def put_aside(self, collection: str, digest: int, point_id: PointId) -> None:
+        lowest = self.sample.setdefault(collection, [])
+        lowest.append((digest, point_id))
+        lowest.sort()
+        del lowest[SAMPLED:]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "digest": self.digest.to_json(),
+            "collections": dict(self.collections),
+            "references": [[*key, count] for key, count in self.references.items()],
+            "sample": {
+                name: [[str(digest), id] for digest, id in lowest]
+                for name, lowest in self.sample.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Progress:
+        if not values:
+            return cls()
+        return cls(
+            digest=Digest.from_json(values["digest"]),
+            collections=Counter(values["collections"]),
+            _references=Counter({(path, what): n for path, what, n in values["references"]}),
+            sample={
+                name: [(int(digest), id) for digest, id in lowest]
+                for name, lowest in values["sample"].items()
+            },
+        )
+
+    def merge(self, other: Progress) -> None:
+        self.digest.merge(other.digest)
+        self.collections += other.collections
+        self._references = self.references + other.references
+        for name, lowest in other.sample.items():
+            self.sample[name] = sorted(self.sample.get(name, []) + lowest)[:SAMPLED]
+
+
+def points_to_prove(connection: Connection, clone: RowMapping) -> int:
+    """How many points the proof looks at one by one; `clone` is a row of the ledger."""
+    proof = clone["request"]["verify"]
+    if proof == "sample":
+        query = select(clone_slices.c.progress).where(clone_slices.c.clone_id == clone["clone_id"])
+        copied = Progress()
+        for progress in connection.execute(query).scalars():
+            copied.merge(Progress.from_json(progress))
+        if copied.sampled:
+            return copied.sampled
+    return 0 if proof == "counts" else int(clone["plan"]["counts"]["points"])

@@ -1,0 +1,1 @@
+"""The catalog's records of a clone: written, read back, digested."""

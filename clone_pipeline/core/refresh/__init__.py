@@ -1,0 +1,1 @@
+"""When a refresh runs, and what it goes by."""

@@ -1,0 +1,28 @@
+"""A point and its parts, free of any client's model types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+PointId = int | str  # an unsigned 64-bit integer, or a UUID in its canonical lower-case form
+
+
+Vector = list[float] | list[list[float]] | dict[str, list[Any]]
+
+
+CollectionConfig = dict[str, Any]
+
+
+class Point(NamedTuple):
+    id: PointId
+    vectors: dict[str, Vector]
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Points in the store's id order (integers ascending, then UUIDs); `next` continues."""
+
+    points: list[Point]
+    next: PointId | None

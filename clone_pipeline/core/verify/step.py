@@ -1,0 +1,307 @@
+"""The step `verify_clone`: everything that was written, compared before it is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import Connection, update
+
+from ..catalog import namespaces as catalog
+from ..catalog.documents import read_object
+from ..catalog.schema import clones
+from ..difference import Differences, differing_fields
+from ..errors import VerificationFailed
+from ..kinds import KINDS
+from ..ledger import clones as ledger
+from ..ledger.work import Work
+from ..objects.s3 import ObjectCheck, locations
+from ..outputs import Consistency, CopiedObjects, CopiedPoints, Proof, Seal
+from ..points.progress import Progress
+from ..points.sides import Sides
+from ..points.step import read_natively_copied, retry_of, sides
+from ..points.stream import read_progress, read_slices, slice_of
+from ..records.objects import read_target
+from ..references import Places
+from ..refresh.marks import mark
+from ..report import StepReport
+from ..source import read_config
+from ..vectors.digest import Digest, canonical
+from ..vectors.equality import EqualityRule
+from ..vectors.point import CollectionConfig
+from . import points as check_points
+from . import records
+from .drift import SourceNow, WasRead, find_drift
+
+# `verify_objects: sample` asks for the files of this many objects.
+SAMPLED_OBJECTS = 1000
+
+
+@dataclass
+class _Findings:
+    """`found` was repaired or not; `left` is what no repair has put right: it fails the clone."""
+
+    found: Differences = field(default_factory=Differences)
+    left: Differences = field(default_factory=Differences)
+    repaired: int = 0
+
+
+def verify_clone(work: Work) -> StepReport:
+    """Proves that the target is what was read, rewritten; repairs once what is not.
+
+    Raises VerificationFailed naming resource and field, StoreUnavailable, LeaseLost.
+    """
+    with work.lease.write() as connection:
+        connection.execute(
+            update(clones)
+            .where(clones.c.clone_id == work.clone.clone_id)
+            .values(phase="verifying", points_proven=0, updated_at=work.stores.clock())
+        )
+    reports = _reports(work)
+    findings = _Findings()
+    expected_objects = Digest.from_json(CopiedObjects.among(reports).objects_digest)
+    _check_records(work, expected_objects, findings)
+    unlisted = records.source_ids_left(work, findings.left)
+    points, equality, source_now = _check_vectors(work, reports["copy_points"], findings)
+    if work.request.verify == "full":
+        unlisted.merge(points.unlisted)
+    files = _check_files(work)
+    if findings.left:
+        raise VerificationFailed(
+            f"The clone differs from its source in {findings.left.places()}, also after a "
+            f"repair: {findings.left.sentence()}.",
+            differences=findings.left.to_json(),
+        )
+    with work.stores.catalog.read() as connection:
+        namespace = catalog.by_key(connection, work.clone.namespace_key)
+        sealed = records.read_records(connection, namespace)
+        read = WasRead(expected_objects, work.clone.plan["qdrant_config"])
+        drift = find_drift(connection, work, read, source_now)
+    report = StepReport(
+        clone_id=work.clone.clone_id,
+        step="verify_clone",
+        output=Proof(
+            proven=work.request.verify,
+            counted=sealed.counts | {"points": points.count},
+            seal=_seal(sealed, points, work.clone.plan["qdrant_config"]),
+        ),
+        details={
+            "equality": equality.sentence,
+            "points_compared": points.compared,
+            "differences": findings.found.count,
+            "differences_first": findings.found.to_json(),
+            "repaired": findings.repaired,
+            "source_ids_left": 0,
+            "unlisted": unlisted.to_json(),
+            "drift": drift,
+            **_files_details(work, files),
+        },
+        warnings=[*source_now.warnings, *_unlisted_warnings(unlisted), *_file_warnings(files)],
+    )
+    with work.lease.write() as connection:
+        # What a repair has put right was copied all the same: the steps' counts stay the sum.
+        for step, counts in _recounted(reports, sealed.counts, points.count):
+            recounted = replace(reports[step], counts=counts)
+            ledger.store_report(connection, recounted, work.stores.clock())
+        return work.store(connection, report)
+
+
+def _reports(work: Work) -> dict[str, StepReport]:
+    with work.stores.catalog.read() as connection:
+        return ledger.read_reports(connection, work.clone.clone_id)
+
+
+def _check_records(work: Work, objects_digest: Digest, findings: _Findings) -> None:
+    for kind in KINDS:
+        found = records.check_small(work, kind, repair=True)
+        if found:
+            findings.left.extend(records.check_small(work, kind, repair=False))
+        findings.found.extend(found)
+        findings.repaired += found.count
+    found, now = records.check_objects(work, objects_digest, repair=True)
+    if found:
+        findings.left.extend(records.check_objects(work, now, repair=False)[0])
+    findings.found.extend(found)
+    findings.repaired += found.count
+    _check_namespace(work, findings)
+
+
+def _check_namespace(work: Work, findings: _Findings) -> None:
+    expected = work.planned_namespace()
+    with work.stores.catalog.read() as connection:
+        actual = catalog.by_key(connection, work.clone.namespace_key)
+    fields = list(differing_fields(expected["document"], actual.document))
+    fields += [] if actual.name == expected["name"] else ["namespace_name differs"]
+    findings.left.add("namespace", expected["target_id"], *fields)
+
+
+def _check_vectors(
+    work: Work, copied_report: StepReport, findings: _Findings
+) -> tuple[check_points.PointsFound, EqualityRule, SourceNow]:
+    """What was found, the rule it was found by, and what the source's collection is like now."""
+    retry = retry_of(work)
+    with work.stores.vectors() as target, work.source_vectors(target) as source:
+        both = sides(work, source, target, retry)
+        _check_config(work, both, findings)
+        consistency, warnings = _consistency(copied_report), list[str]()
+        if work.is_native and work.request.verify != "counts":
+            consistency, warnings = read_natively_copied(work, both)
+        copied = read_progress(work)
+        if work.is_native and work.request.verify == "counts":
+            copied.digest.count = copied_report.counts["points"]
+        result = _check_points(work, both, copied)
+        now = SourceNow(
+            config=work.rewriter.rewrite_qdrant_config(
+                read_config(source, work.source, work.source_collection)
+            ),
+            mark=retry(lambda: mark(source, work.source_collection)),
+            points=result.source_count,
+            points_read=copied.digest.count,
+            mark_read=consistency and consistency["mark"],
+            warnings=warnings,
+        )
+    if result.repaired and result.seal is not None and both.target.embedded:
+        # The embedded store reads differently in the session that wrote: seal a fresh one.
+        with work.stores.vectors() as target:
+            result.seal = check_points.digest_all(
+                target,
+                work.clone.qdrant_collection,
+                [slice_of(row) for row in read_slices(work)],
+                retry_of(work),
+            )
+        result.count = sum(digest.count for digest in result.seal)
+    findings.repaired += result.repaired
+    findings.found.extend(result.found)
+    findings.left.extend(result.left)
+    return result, both.rule, now
+
+
+def _consistency(copied: StepReport) -> Consistency | None:
+    """None where the copy has not read the source."""
+    return copied.output.consistency if isinstance(copied.output, CopiedPoints) else None
+
+
+def _check_points(work: Work, both: Sides, copied: Progress) -> check_points.PointsFound:
+    if not work.request.include_resources.collections or work.request.verify == "counts":
+        return check_points.check_count(both, copied)
+    # No sample was put aside by a copy that was begun with another proof in mind.
+    if work.request.verify == "sample" and (copied.sample or not copied.digest.count):
+        return check_points.check_sample(work, both, copied)
+    return check_points.check_full(work, both)
+
+
+def _check_config(work: Work, both: Sides, findings: _Findings) -> None:
+    """The Qdrant collection's configuration and payload schema: the store's word, the catalog's.
+
+    A payload index that is gone is made again.
+    """
+    name, target = both.target_name, both.target
+    asked = work.clone.plan["qdrant_config"]
+    kept = target.kept_config(asked)
+    there = target.read_config(name)
+    wanted, indexes = kept["payload_schema"], there["payload_schema"]
+    gone = [path for path in wanted if path not in indexes]
+    for path in gone:
+        findings.found.add("qdrant config", name, f"payload_schema.{path} is missing")
+        work.lease.check()
+        both.retry(partial(target.create_index, name, path, wanted[path]))
+        findings.repaired += 1
+    if gone:
+        there = target.read_config(name)
+    findings.left.add("qdrant config", name, *differing_fields(kept, there))
+    with work.stores.catalog.read() as connection:
+        namespace = catalog.by_key(connection, work.clone.namespace_key)
+    fields = differing_fields(asked, namespace.qdrant_config)
+    findings.left.add("qdrant config", f"{name} in the catalog", *fields)
+
+
+def _check_files(work: Work) -> ObjectCheck | None:
+    if work.request.verify_objects == "none":
+        return None
+    sampled = work.request.verify_objects == "sample"
+    store = work.stores.objects()
+    try:
+        with work.stores.catalog.read() as connection:
+            return store.check(_files(connection, work, SAMPLED_OBJECTS if sampled else None))
+    finally:
+        store.close()
+
+
+def _files(connection: Connection, work: Work, limit: int | None) -> Iterator[tuple[str, str]]:
+    for index, (object_id, _, text) in enumerate(read_target(connection, work.clone.namespace_key)):
+        if limit is not None and index >= limit:
+            return
+        for location in locations(read_object(object_id, text)):
+            yield object_id, location
+
+
+def _unlisted_warnings(unlisted: Places) -> list[str]:
+    """Of records only: what stands in the configuration, the plan has told."""
+    count = unlisted.of("object", "payload")
+    if not count:
+        return []
+    ids, stand = ("id", "stands") if count == 1 else ("ids", "stand")
+    return [
+        f"{count} {ids} of the source {stand} in objects or payloads where no reference is known, "
+        "and stayed: `unlisted` names the places."
+    ]
+
+
+def _files_details(work: Work, files: ObjectCheck | None) -> dict[str, Any]:
+    if files is None:
+        return {"files": "not checked (verify_objects: none)"}
+    return {
+        "files": work.request.verify_objects,
+        "files_checked": files.checked,
+        "files_missing": files.missing_count,
+        "files_missing_first": [
+            {"object_id": who, "location": where} for who, where in files.missing
+        ],
+        "files_unreadable": files.unreadable_count,
+        "files_elsewhere": files.elsewhere,
+        "files_bytes": files.bytes,
+    }
+
+
+def _file_warnings(files: ObjectCheck | None) -> list[str]:
+    if files is None:
+        return []
+    found = []
+    if files.missing_count:
+        first = ", ".join(where for _, where in files.missing[:3])
+        found.append(f"{files.missing_count} of {files.checked} S3 files do not exist: {first}.")
+    if files.unreadable_count:
+        found.append(
+            f"{files.unreadable_count} of {files.checked} S3 files could not be looked at (access "
+            "denied)."
+        )
+    return found
+
+
+def _seal(
+    sealed: records.Records, points: check_points.PointsFound, config: CollectionConfig
+) -> Seal:
+    return {
+        "records": sealed.digests,
+        "points": {
+            "count": points.count,
+            "slices": None if points.seal is None else [one.hexdigest() for one in points.seal],
+        },
+        "qdrant_config": config_digest(config),
+    }
+
+
+def config_digest(config: CollectionConfig | None) -> str:
+    return blake2b(canonical(config), digest_size=16).hexdigest()
+
+
+def _recounted(
+    reports: dict[str, StepReport], counted: dict[str, int], points: int
+) -> Iterator[tuple[str, dict[str, int]]]:
+    for step, report in reports.items():
+        counts = {name: (counted | {"points": points})[name] for name in report.counts}
+        if counts != report.counts:
+            yield step, counts

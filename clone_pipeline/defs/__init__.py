@@ -1,0 +1,1 @@
+"""What is Dagster's: job, ops, assets, checks, schedules, sensors and their resources."""

@@ -1,0 +1,233 @@
+"""The clones that there are, as assets: only a declared one has plots and checks on its page.
+
+Source, clone, backup and what was restored of it are joined, as one is made of the other.
+"""
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import dagster as dg
+from sqlalchemy import Connection, RowMapping
+
+from clone_pipeline.core.catalog.namespace import Namespace
+from clone_pipeline.core.catalog.namespaces import list_clones, list_deleted_clones
+from clone_pipeline.core.errors import CloneError, NotFound
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import BACKUP
+from clone_pipeline.defs.automation import looking, resolve_request
+from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy
+from clone_pipeline.policies.intervals import expected_interval
+from clone_pipeline.settings import Settings
+
+BACKUPS, CLONES, DELETED, SOURCES = "backups", "clones", "deleted", "sources"
+_MOST = 1000  # the newest; a page with more is of no use to anybody
+# Deleted backups that a policy's description names; its metadata has them all.
+_MOST_NAMED = 5
+
+
+def clone_key(organization_id: str, name: str) -> dg.AssetKey:
+    return dg.AssetKey(["clone", organization_id, name])
+
+
+def source_key(organization_id: str, name: str) -> dg.AssetKey:
+    """Of a namespace that is no clone."""
+    return dg.AssetKey(["namespace", organization_id, name])
+
+
+def clone_assets(settings: Settings, policies: Policies) -> list[dg.AssetSpec]:
+    """One asset for each policy, one for each other published clone, one for each that is deleted,
+    and one for each source, as the catalog is when Dagster loads (or reloads) this.
+
+    None where the catalog is not there yet or cannot be read: a run would say why, loading the
+    job must not fail for it.
+    """
+    if settings.embedded_catalog and not settings.catalog_file.exists():
+        return []
+    try:
+        there, gone = _recorded(settings)
+        recorded = [*map(_asset, there), *map(_deleted_asset, gone)]
+        assets = [*_policy_assets(settings, policies), *recorded]
+    except CloneError as error:
+        logging.getLogger(__name__).warning("The clones are not shown: %s", error.message)
+        return []
+    found: dict[dg.AssetKey, dg.AssetSpec] = {}
+    for asset in assets:
+        found.setdefault(asset.key, asset)
+    names = {(clone["organization_id"], clone["namespace_name"]) for clone in there}
+    _mark_deleted_backups(
+        found,
+        [one for one in gone if (one["organization_id"], one["namespace_name"]) not in names],
+    )
+    return _joined(found)
+
+
+def _joined(assets: dict[dg.AssetKey, dg.AssetSpec]) -> list[dg.AssetSpec]:
+    """With the sources that are no clones, and without circles: a namespace that was restored from
+    its own backup would be made of itself, and Dagster would load nothing."""
+    made_of: dict[dg.AssetKey, dg.AssetKey] = {}
+    for asset in assets.values():
+        for source in (dependency.asset_key for dependency in asset.deps):
+            if not _leads_to(made_of, source, asset.key):
+                made_of[asset.key] = source
+    joined = [
+        asset.replace_attributes(deps=[made_of[key]] if key in made_of else [])
+        for key, asset in assets.items()
+    ]
+    others = {source: None for source in made_of.values() if source not in assets}
+    return [*joined, *(_source_asset(key) for key in others)]
+
+
+def _leads_to(
+    made_of: dict[dg.AssetKey, dg.AssetKey], start: dg.AssetKey, end: dg.AssetKey
+) -> bool:
+    at: dg.AssetKey | None = start
+    while at is not None and at != end:
+        at = made_of.get(at)
+    return at == end
+
+
+def _source_asset(key: dg.AssetKey) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key,
+        group_name=SOURCES,
+        description=f"The namespace {key.path[-1]}, as others made it; here it is only read.",
+    )
+
+
+def _policy_assets(settings: Settings, policies: Policies) -> Iterator[dg.AssetSpec]:
+    """Also before the first run of a policy. What a run of it would be refused for is told by its
+    schedule or sensor."""
+    with looking(settings) as (stores, principal):
+        now = stores.clock()
+        for policy in _all(policies):
+            if isinstance(policy, BackupPolicy):
+                name, group, what = policy.name, BACKUPS, "Backups"
+                request = policy.request(policy.clone_name(now))
+            else:
+                name, group, what = policy.target, CLONES, f"Copy, called {policy.target},"
+                request = policy.request()
+            try:
+                parties = resolve_request(stores, principal, request)
+                with stores.catalog.read() as connection:
+                    source = _key_of(connection, parties.source)
+            except CloneError:
+                continue
+            yield dg.AssetSpec(
+                clone_key(parties.organization_id, name),
+                deps=[source],
+                group_name=group,
+                description=f"{what} of the namespace {policy.source}, for the policy "
+                f"`{policy.name}`, made by the job `clone_namespace`.",
+                metadata={"policy": policy.name, "source": policy.source},
+                owners=policy.owners,
+                freshness_policy=_freshness(policy, now) if policy.enabled else None,
+            )
+
+
+def _all(policies: Policies) -> Iterator[BackupPolicy | RefreshPolicy]:
+    yield from policies.backups
+    yield from policies.refreshes
+
+
+def _freshness(policy: BackupPolicy | RefreshPolicy, now: datetime) -> dg.FreshnessPolicy | None:
+    """Two missed turns in a row are a failure, one is a warning."""
+    turn = expected_interval(policy, now)
+    if turn is None:
+        return None
+    turn = max(turn, timedelta(minutes=1))
+    return dg.FreshnessPolicy.time_window(fail_window=2 * turn, warn_window=1.25 * turn)
+
+
+def _key_of(connection: Connection, namespace: Namespace) -> dg.AssetKey:
+    organization_id, name = namespace.organization_id, namespace.name
+    if namespace.clone_id is None:
+        return source_key(organization_id, name)
+    try:
+        clone = ledger.get(connection, namespace.clone_id)
+    except NotFound:
+        return clone_key(organization_id, name)
+    return clone_key(organization_id, clone.backup_policy or name)
+
+
+def _recorded(settings: Settings) -> tuple[list[RowMapping], list[RowMapping]]:
+    """The clones that there are, and those that are deleted."""
+    with looking(settings) as (stores, _), stores.catalog.read() as connection:
+        return list_clones(connection, _MOST), list_deleted_clones(connection, _MOST)
+
+
+def _asset(clone: RowMapping) -> dg.AssetSpec:
+    """Of a clone, or of the backup policy that it was made for: its newest backup."""
+    source = clone["source_namespace_id"]
+    policy = _backup_policy(clone)
+    what = (
+        f"Backups of the namespace {source} for the policy `{policy}`"
+        if policy
+        else (f"Clone of the namespace {source}")
+    )
+    return dg.AssetSpec(
+        clone_key(clone["organization_id"], policy or clone["namespace_name"]),
+        deps=[_made_of(clone)],
+        group_name=BACKUPS if policy else CLONES,
+        description=f"{what}, made by the job `clone_namespace`.",
+        metadata={"namespace_id": clone["namespace_id"], "source_namespace_id": source},
+    )
+
+
+def _made_of(clone: RowMapping) -> dg.AssetKey:
+    organization_id, name = clone["source_organization_id"], clone["source_name"]
+    if name is None:  # it is not there any more
+        return source_key(clone["organization_id"], clone["source_namespace_id"])
+    if clone["source_clone_id"] is None:
+        return source_key(organization_id, name)
+    return clone_key(organization_id, _backup_policy(clone, "source_") or name)
+
+
+def _backup_policy(clone: RowMapping, prefix: str = "") -> str | None:
+    is_backup = clone[f"{prefix}purpose"] == BACKUP
+    return clone[f"{prefix}policy"] if is_backup else None
+
+
+def _deleted_asset(clone: RowMapping) -> dg.AssetSpec:
+    """Of the clones of that name, the last one to go: what its page shows is history."""
+    gone = _minute(clone)
+    return dg.AssetSpec(
+        _key_of_deleted(clone),
+        group_name=DELETED,
+        description=f"Deleted at {gone}: {clone['namespace_name']}, a clone of the namespace "
+        f"{clone['source_namespace_id']}. What is shown here is its history.",
+        tags={"clone/status": "deleted"},
+        metadata={"deleted_at": gone, "source_namespace_id": clone["source_namespace_id"]},
+    )
+
+
+def _mark_deleted_backups(assets: dict[dg.AssetKey, dg.AssetSpec], gone: list[RowMapping]) -> None:
+    """The asset of a policy stands for all its backups: it says which of them are not there any
+    more, though its plots still have them."""
+    deleted: dict[dg.AssetKey, list[str]] = {}
+    for clone in gone:
+        if _backup_policy(clone) is not None:
+            said = f"{clone['namespace_name']}, deleted at {_minute(clone)}"
+            deleted.setdefault(_key_of_deleted(clone), []).append(said)
+    for key, backups in deleted.items():
+        asset = assets[key]
+        if asset.group_name == DELETED:
+            continue  # it says itself that nothing is left
+        said = "; ".join(backups[:_MOST_NAMED])
+        if len(backups) > _MOST_NAMED:
+            said += f"; and {len(backups) - _MOST_NAMED} before"
+        assets[key] = asset.replace_attributes(
+            description=f"{asset.description} Not there any more, and history in what is shown "
+            f"here: {said}.",
+            tags={**asset.tags, "clone/backups": "some_deleted"},
+            metadata={**asset.metadata, "deleted_backups": backups},
+        )
+
+
+def _key_of_deleted(clone: RowMapping) -> dg.AssetKey:
+    policy = _backup_policy(clone)
+    return clone_key(clone["organization_id"], policy or clone["namespace_name"])
+
+
+def _minute(clone: RowMapping) -> str:
+    return f"{clone['updated_at']:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,94 @@
+"""Shared by schedules and sensors: what a policy's run carries, and how stores are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from clone_pipeline.core.errors import NotFound, WorkError
+from clone_pipeline.core.plan.parties import Parties
+from clone_pipeline.core.plan.resolve import resolve_parties
+from clone_pipeline.core.principal import Principal, require_writer
+from clone_pipeline.core.request import CloneRequest, parse_request
+from clone_pipeline.core.stores import Stores
+from clone_pipeline.deployment import find_principal, open_stores
+from clone_pipeline.policies import read_policies
+from clone_pipeline.settings import Settings
+
+POLICY_TAG = "clone/policy"
+KIND_TAG = "clone/policy_kind"
+CAUSE_TAG = "clone/cause"
+ATTEMPT_TAG = "clone/attempt"
+RESTORE_TEST_TAG = "clone/restore_test"
+
+DISABLED = "The policy says `enabled: false`."
+
+ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+UNDER_WAY = [status for status in dg.DagsterRunStatus if status not in ENDED]
+
+
+def policy_tags(policy: str, kind: str, target: str) -> dict[str, str]:
+    """All policies share the slots of one organization until their runs begin."""
+    named = {POLICY_TAG: policy, KIND_TAG: kind, "clone/target_namespace": target}
+    return named | queue_tags("policies", target)
+
+
+def queue_tags(organization: str, target: str) -> dict[str, str]:
+    """What the queue's limits act on (`dagster.yaml`): whose clone it is, and which one."""
+    return {"clone/organization": organization, "clone/target": f"{organization}/{target}"}
+
+
+def run_under_way(instance: dg.DagsterInstance, policy: str) -> str | None:
+    """The id of a run of that policy that has not ended."""
+    mine = dg.RunsFilter(tags={POLICY_TAG: policy}, statuses=UNDER_WAY)
+    return next((run.run_id for run in instance.get_runs(mine, limit=1)), None)
+
+
+def policy_of_run(
+    context: dg.OpExecutionContext, request: CloneRequest, settings: Settings
+) -> str | None:
+    """The policy that a run is for. Anybody may set the tag: it makes a backup only where the
+    policies file asks for this very clone. On a refresh it gives no right, only a hold."""
+    claimed: str | None = context.run.tags.get(POLICY_TAG)
+    if claimed is None or request.if_exists == "replace":
+        return claimed
+    backups = read_policies(settings.policies).backups
+    if any(policy.name == claimed and policy.asks_for(request) for policy in backups):
+        return claimed
+    context.log.warning(
+        f"The tag {POLICY_TAG} says {claimed!r}, but the policies file has no backup policy of "
+        "that name that asks for this clone, so it counts as no backup of that policy."
+    )
+    return None
+
+
+@contextmanager
+def looking(settings: Settings) -> Iterator[tuple[Stores, Principal]]:
+    """The stores, for a tick. Raises NotFound where there is no catalog yet: none is made."""
+    if settings.embedded_catalog and not settings.catalog_file.exists():
+        raise NotFound(f"There is no namespace yet: {settings.catalog_file} does not exist.")
+    stores = open_stores(settings)
+    try:
+        yield stores, find_principal(settings, stores)
+    finally:
+        stores.catalog.close()
+
+
+def resolve_request(stores: Stores, principal: Principal, request: dict[str, Any]) -> Parties:
+    """The namespaces that a request means. Raises what a run of it would be refused for."""
+    require_writer(principal)
+    with stores.catalog.read() as connection:
+        return resolve_parties(connection, parse_request(request), principal)
+
+
+def refusal(settings: Settings, request: dict[str, Any]) -> None:
+    """Raises the sentence that a run would be refused with. A catalog that cannot be reached now
+    is no reason: a run waits for it."""
+    try:
+        with looking(settings) as (stores, principal):
+            resolve_request(stores, principal, request)
+    except WorkError:
+        return

@@ -1,0 +1,160 @@
+"""Asset checks: is a clone proven equal to its source, and has a backup been restored of late?
+
+Both are said by the run that finds it out; `check_clones` says them again from the ledger, so that
+a restore test that no longer runs is noticed.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Connection
+
+from clone_pipeline.core.catalog import namespaces as catalog
+from clone_pipeline.core.generations.holdings import Holdings
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.outputs import Published
+from clone_pipeline.core.report import StepReport
+from clone_pipeline.core.restore_test import RestoreTest
+from clone_pipeline.defs.assets import BACKUPS, CLONES, clone_key
+from clone_pipeline.defs.metadata import asset_key, restore_test_metadata
+from clone_pipeline.defs.resources import StoresResource
+from clone_pipeline.policies import Policies
+
+EQUAL = "equal_to_source"
+RESTORED = "restore_tested"
+
+Finding = dict[str, Any]
+
+
+def equality_evaluation(report: StepReport) -> dg.AssetCheckEvaluation:
+    """Of a clone that has just been published."""
+    finding = _equality(Published.of(report).proven, "before it was published")
+    return dg.AssetCheckEvaluation(asset_key=asset_key(report), check_name=EQUAL, **finding)
+
+
+def restore_evaluation(result: RestoreTest) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=clone_key(result.organization_id, result.policy or result.backup),
+        check_name=RESTORED,
+        passed=result.good,
+        metadata=restore_test_metadata(result),
+    )
+
+
+def clone_checks(
+    assets: Sequence[dg.AssetSpec], policies: Policies
+) -> dg.AssetChecksDefinition | None:
+    """The checks of all clones and backups that are shown; None where there are none."""
+    tested = {
+        policy.name: policy.restore_test.max_age_days
+        for policy in policies.backups
+        if policy.restore_test is not None
+    }
+    assets = [asset for asset in assets if asset.group_name in (BACKUPS, CLONES)]
+    specs = [
+        dg.AssetCheckSpec(
+            EQUAL,
+            asset=asset.key,
+            description="Every point and record was compared with the source when it was made.",
+        )
+        for asset in assets
+    ]
+    specs += [
+        dg.AssetCheckSpec(
+            RESTORED,
+            asset=asset.key,
+            description="A backup was restored into a scratch namespace and proven there within "
+            f"the last {tested[asset.key.path[-1]]} days.",
+        )
+        for asset in assets
+        if asset.group_name == BACKUPS and asset.key.path[-1] in tested
+    ]
+    if not specs:
+        return None
+
+    # Not `multi_asset_check`: it makes names of inputs and outputs out of the namespaces' names,
+    # which may have spaces and slashes in them, or differ in a hyphen and an underscore.
+    inputs = {f"clone_{number}": asset.key for number, asset in enumerate(assets)}
+    outputs = {f"check_{number}": spec for number, spec in enumerate(specs)}
+
+    @dg.op(
+        ins=dict.fromkeys(inputs, dg.In(dg.Nothing)),
+        out=dict.fromkeys(outputs, dg.Out(is_required=False)),
+    )
+    def look_up_proofs(
+        context: dg.AssetCheckExecutionContext, stores: StoresResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        """Look up in the ledger how each clone was proven, and when each backup was tested."""
+        now = stores.stores.clock()
+        with stores.stores.catalog.read() as connection:
+            for key in sorted(context.selected_asset_check_keys):
+                of = _clones_of(connection, key.asset_key, now)
+                if key.name == EQUAL:
+                    finding = _newest_equality(of)
+                else:
+                    days = tested[key.asset_key.path[-1]]
+                    finding = _newest_test(of, now, days)
+                yield dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, **finding)
+
+    checks: dg.AssetChecksDefinition = dg.AssetChecksDefinition.create(
+        keys_by_input_name=inputs,
+        node_def=look_up_proofs,
+        check_specs_by_output_name=outputs,
+        can_subset=True,
+    )
+    return checks
+
+
+def _clones_of(connection: Connection, key: dg.AssetKey, now: datetime) -> list[Clone]:
+    """The clones that an asset stands for, newest first."""
+    _, organization_id, name = key.path
+    holdings = Holdings.read(connection, organization_id, now)
+    newest_first = [one.namespace for one in holdings.newest_backups(name, organization_id)[::-1]]
+    if not newest_first:
+        live = catalog.find_named(connection, organization_id, name)
+        newest_first = [live] if live is not None else []
+    return [
+        ledger.get(connection, namespace.clone_id)
+        for namespace in newest_first
+        if namespace.clone_id is not None
+    ]
+
+
+def _newest_equality(clones: Sequence[Clone]) -> Finding:
+    if not clones:
+        return _failed("There is no such clone any more.")
+    clone = clones[0]
+    made = f"at {clone.finished_at or clone.updated_at:%Y-%m-%d %H:%M} UTC"
+    return _equality(clone.request["verify"] if clone.status == "ready" else "", made)
+
+
+def _equality(proven: str, when: str) -> Finding:
+    if proven == "full":
+        sentence = f"Every point and record was compared with the source {when}."
+        return {"passed": True, "metadata": {"sentence": sentence, "proven": proven}}
+    return _failed(
+        f"Only {proven or 'nothing'} was compared with the source; `verify: full` proves it all.",
+        severity=dg.AssetCheckSeverity.WARN,
+    )
+
+
+def _newest_test(clones: Sequence[Clone], now: datetime, days: int) -> Finding:
+    tests = [RestoreTest.from_json(clone.restore_test) for clone in clones if clone.restore_test]
+    if not tests:
+        return _failed("No backup has been restored for a test yet.")
+    newest = max(tests, key=lambda test: test.tested_at)
+    metadata = restore_test_metadata(newest)
+    if newest.good and now - newest.tested_at > timedelta(days=days):
+        metadata["sentence"] = (
+            f"The last restore test was at {newest.tested_at:%Y-%m-%d %H:%M} UTC, more than "
+            f"{days} days ago."
+        )
+        return {"passed": False, "metadata": metadata}
+    return {"passed": newest.good, "metadata": metadata}
+
+
+def _failed(sentence: str, **more: Any) -> Finding:
+    return {"passed": False, "metadata": {"sentence": sentence}} | more

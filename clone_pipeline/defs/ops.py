@@ -1,0 +1,168 @@
+"""One op a step, the sweep, the restore test: each asks the core for a report and shows it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from clone_pipeline.core.errors import VerificationFailed, WorkError
+from clone_pipeline.core.generations.sweep import SweepReport, plan_sweep, run_sweep
+from clone_pipeline.core.kinds import KINDS, ResourceKind
+from clone_pipeline.core.ledger.lease import Lease, step_out
+from clone_pipeline.core.outputs import Published
+from clone_pipeline.core.plan import begin
+from clone_pipeline.core.plan.reservation import caller
+from clone_pipeline.core.principal import Principal, require_writer
+from clone_pipeline.core.report import StepReport
+from clone_pipeline.core.request import CloneRequest, parse_request
+from clone_pipeline.core.restore_test import run_restore_test
+from clone_pipeline.defs.automation import policy_of_run, queue_tags
+from clone_pipeline.defs.checks import restore_evaluation
+from clone_pipeline.defs.config import CloneConfig, RestoreTestConfig, SweepConfig
+from clone_pipeline.defs.history import forget_runs
+from clone_pipeline.defs.metadata import restore_test_metadata, sweep_metadata
+from clone_pipeline.defs.outcome import (
+    CLONE_ID_TAG,
+    repeated_by_dagster,
+    run_step,
+    started_by,
+    step,
+)
+from clone_pipeline.defs.resources import StoresResource
+from clone_pipeline.policies.rules import backup_policies
+
+
+@dg.op
+def plan_clone(
+    context: dg.OpExecutionContext, config: CloneConfig, stores: StoresResource
+) -> StepReport:
+    """Work out what the clone will do, and reserve its name."""
+    with step(context, stores) as told:
+        started = stores.stores.clock()
+        request = parse_request(config.model_dump())
+        clone = begin.begin(
+            stores.stores,
+            request,
+            _asked_by(context, stores, request) or stores.principal,
+            context.run_id,
+            started_by(context),
+            policy_of_run(context, request, stores.settings),
+        )
+        told.clone_id = clone.clone_id
+        report = begin.report_plan(stores.stores, clone, started)
+        if not stores.process_goes_on:
+            step_out(Lease(stores.stores, clone.clone_id, clone.token))
+        context.instance.add_run_tags(
+            context.run_id,
+            queue_tags(clone.organization_id, clone.namespace_name)
+            | {
+                CLONE_ID_TAG: clone.clone_id,
+                "clone/source": clone.source_namespace_id,
+                "clone/target_namespace": clone.namespace_name,
+            },
+        )
+        return told.show(report)
+
+
+def _asked_by(
+    context: dg.OpExecutionContext, stores: StoresResource, request: CloneRequest
+) -> Principal | None:
+    """Who has asked for this run through the API; None for one that was launched elsewhere."""
+    clone_id = context.run.tags.get(CLONE_ID_TAG)
+    if clone_id is None:
+        return None
+    repeats = repeated_by_dagster(context.instance, context.run)
+    return caller(stores.stores, clone_id, request.identity(), context.run_id, repeats)
+
+
+@dg.op
+def clone_config(
+    context: dg.OpExecutionContext, planned: StepReport, stores: StoresResource
+) -> StepReport:
+    """Write the namespace's configuration: extractors, indexes, infrastructure."""
+    return run_step(context, stores, planned)
+
+
+def _op_of(kind: ResourceKind) -> dg.OpDefinition:
+    """The op of a resource type, by the name of its step."""
+
+    @dg.op(name=kind.step, description=kind.about, ins={kind.after: dg.In(StepReport)})
+    def clone_kind(
+        context: dg.OpExecutionContext, stores: StoresResource, **before: StepReport
+    ) -> StepReport:
+        return run_step(context, stores, before[kind.after])
+
+    return clone_kind
+
+
+CLONE_KIND = {kind.name: _op_of(kind) for kind in KINDS}
+# Those that no other one comes after: with them, and the points, a clone is whole.
+LAST_KINDS = [kind.plural for kind in KINDS if all(other.after != kind.plural for other in KINDS)]
+
+
+@dg.op
+def copy_points(
+    context: dg.OpExecutionContext, collections: StepReport, stores: StoresResource
+) -> StepReport:
+    """Copy every point with its vectors, rewriting references on the way."""
+    return run_step(context, stores, collections)
+
+
+@dg.op(ins={name: dg.In(StepReport) for name in ("points", *LAST_KINDS)})
+def verify_clone(
+    context: dg.OpExecutionContext, points: StepReport, stores: StoresResource, **_: StepReport
+) -> StepReport:
+    """Prove that the copy equals what was read, rewritten."""
+    return run_step(context, stores, points)
+
+
+@dg.op
+def publish_clone(
+    context: dg.OpExecutionContext, verified: StepReport, stores: StoresResource
+) -> dict[str, Any]:
+    """Make the clone ready, or swap it in, and sum up."""
+    response = Published.of(run_step(context, stores, verified)).response
+    return response
+
+
+@dg.op
+def sweep(
+    context: dg.OpExecutionContext, config: SweepConfig, stores: StoresResource
+) -> dict[str, int]:
+    """Remove surplus backups, expired clones, failed leftovers and replaced generations."""
+    with step(context, stores):
+        principal, policies = stores.principal, backup_policies(stores.settings)
+        plan = plan_sweep(stores.stores, principal.organization_id, policies)
+        # Said before it is done: what goes is gone then.
+        for entry in plan.removals:
+            context.log.info(f"To be removed: {entry.sentence}")
+        report = SweepReport(removed=plan.removals, kept=plan.kept)
+        if not config.dry_run:
+            require_writer(principal)
+            report = run_sweep(stores.stores, principal.organization_id, policies, plan)
+            forgotten = forget_runs(context.instance, stores.stores.clock())
+            context.log.info(f"Runs that Dagster does not keep any longer: {forgotten}.")
+        if report.failed:
+            raise WorkError(
+                f"{len(report.failed)} failed, the first one: {report.failed[0].sentence} The next "
+                "sweep tries again.",
+                **{name: rows for name, rows in report.to_json().items() if rows},
+            )
+        context.add_output_metadata(sweep_metadata(report.to_json(), dry_run=config.dry_run))
+        return report.counts
+
+
+@dg.op
+def try_restore(
+    context: dg.OpExecutionContext, config: RestoreTestConfig, stores: StoresResource
+) -> Iterator[dg.AssetCheckEvaluation | dg.Output[dict[str, Any]]]:
+    """Restore a backup into a scratch namespace, prove and search that, and drop it."""
+    with step(context, stores):
+        require_writer(stores.principal)
+        result = run_restore_test(
+            stores.stores, stores.principal, config.backup, context.run_id, context.log.info
+        )
+        yield restore_evaluation(result)  # also of a bad backup, which fails the run
+        if not result.good:
+            raise VerificationFailed(result.sentence)
+        yield dg.Output(result.to_json(), metadata=restore_test_metadata(result))

@@ -1,0 +1,28 @@
+"""How often a policy is to run, for whoever waits for it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import islice, pairwise
+
+from clone_pipeline.policies.models import BackupPolicy, RefreshPolicy
+
+# Ticks that are looked at for the longest time between two.
+_TICKS = 100
+
+
+def expected_interval(policy: BackupPolicy | RefreshPolicy, now: datetime) -> timedelta | None:
+    """The longest time between two runs; None for a refresh that waits for a change, however long
+    that takes."""
+    if isinstance(policy, RefreshPolicy) and policy.max_age_seconds is not None:
+        return timedelta(seconds=policy.max_age_seconds)
+    return None if policy.cron is None else _longest_turn(policy.cron, policy.timezone, now)
+
+
+def _longest_turn(cron: str, timezone: str, now: datetime) -> timedelta:
+    # Dagster takes a second to import, which those who only look need not wait for.
+    from dagster._utils.schedules import schedule_execution_time_iterator
+
+    every = schedule_execution_time_iterator(now.timestamp(), cron, timezone)
+    ticks = islice(every, _TICKS)
+    return max(later - earlier for earlier, later in pairwise(ticks))

@@ -1,0 +1,58 @@
+"""`demo --change`: what follows the demo namespace sees it, and nothing else is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from clone_pipeline.cli.demo import FOLDER
+from clone_pipeline.core.catalog import namespaces, schema
+from clone_pipeline.core.refresh.marks import catalog_mark
+from clone_pipeline_tests import harness
+from clone_pipeline_tests.cli.prod import contents
+from clone_pipeline_tests.cli.running import run
+
+pytestmark = pytest.mark.outside
+
+SOURCE = "cloud_api_docs"
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CLONE_PIPELINE_HOME", str(tmp_path))
+    with harness.holding(tmp_path, FOLDER / "bundle") as stores:
+        include = {"collections": False, "retrievers": True, "taxonomies": False}
+        harness.clone(stores, SOURCE, "staging", include_resources=include)
+    return tmp_path
+
+
+def mark(home: Path) -> str:
+    with harness.open_stores(home) as stores, stores.catalog.read() as connection:
+        return catalog_mark(connection, namespaces.resolve(connection, None, SOURCE))
+
+
+def test_a_change_of_the_demo_is_seen_and_is_one_field(loaded: Path) -> None:
+    before, was = contents(loaded), mark(loaded)
+    changed = run("demo", "--change", "--json").json
+    assert mark(loaded) != was
+    places = {
+        (row["name"], row["field"]): row["first"]
+        for row in run("diff", SOURCE, "staging", "--no-points", "--json").json["differences"]
+        if row["kind"] == "retriever"
+    }
+    assert places == {("documentation_search", "description"): changed["description"]}
+    after = contents(loaded)
+    assert [table for table in before if before[table] != after[table]] == ["retrievers"]
+    assert "has another description now" in run("demo", "--change").stdout
+
+
+def test_somebody_elses_namespace_is_not_changed(loaded: Path) -> None:
+    with harness.open_stores(loaded) as stores, stores.catalog.write() as connection:
+        connection.execute(update(schema.namespaces).values(loaded_at=None))
+    before = contents(loaded)
+    refused = run("demo", "--change")
+    assert refused.code == 2
+    assert refused.error == "The demo namespace is not here; `clone-pipeline demo` loads it."
+    assert contents(loaded) == before

@@ -1,0 +1,64 @@
+"""A policies file checked before it is deployed, and a policy that is run now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clone_pipeline.core.generations.holdings import Holdings
+from clone_pipeline_tests import harness
+from clone_pipeline_tests.cli.running import run
+
+FILE = """\
+backups:
+  - {name: nightly, source: prod, cron: "0 2 * * *", name_template: "{source}_{date}_{time}"}
+refreshes:
+  - {name: follow, source: prod, target: staging, on_change: {}}
+"""
+
+
+@pytest.fixture
+def file(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = home / "policies.yaml"
+    path.write_text(FILE, encoding="utf-8")
+    monkeypatch.setenv("CLONE_POLICIES", str(path))
+    return path
+
+
+def test_a_file_in_order_is_said_to_be_and_what_is_in_it(file: Path) -> None:
+    said = run("policies", "check", str(file))
+    assert said.code == 0
+    assert "is in order: 1 backup, 1 refresh." in said.stdout
+    found = run("policies", "check", str(file), "--json").json
+    assert found["problems"] == []
+    assert [one["makes"] for one in found["policies"]] == ["prod_{date}_{time}", "staging"]
+
+
+def test_what_is_wrong_with_a_file_is_said_with_its_line_and_fails(file: Path) -> None:
+    file.write_text(FILE + "  - {name: third, source: prod}\n", encoding="utf-8")
+    said = run("policies", "check", str(file))
+    assert said.code == 2
+    assert "policies.yaml, line 5: " in said.stdout.replace("\n", " ")
+    assert run("policies", "check", str(file.with_name("none.yaml"))).code == 2
+
+
+@pytest.mark.outside
+def test_a_backup_that_is_run_now_is_one_of_the_policys(file: Path, home: Path) -> None:
+    made = run("policies", "run", "nightly", "--json")
+    assert made.code == 0, made.stderr
+    with harness.open_stores(home) as stores, stores.catalog.read() as connection:
+        holdings = Holdings.read(connection, None, stores.clock())
+        [backup] = holdings.newest_backups("nightly")
+    assert backup.namespace.name == made.json["namespace"]["namespace_name"]
+    assert backup.is_proven
+    refreshed = run("policies", "run", "follow", "--json")
+    assert refreshed.json["namespace"]["namespace_name"] == "staging"
+
+
+def test_a_policy_that_is_not_there_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "has no usable policy 'weekly'" in run("policies", "run", "weekly").stderr
+    file.write_text("backups: [{name: nightly}]", encoding="utf-8")
+    assert "has no usable policy 'nightly' (" in run("policies", "run", "nightly").stderr
+    monkeypatch.delenv("CLONE_POLICIES")
+    assert "CLONE_POLICIES names no policies file" in run("policies", "run", "nightly").stderr

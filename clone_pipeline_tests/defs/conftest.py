@@ -1,0 +1,28 @@
+"""A home folder with namespaces in it, and a Dagster instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from clone_pipeline_tests.cli.conftest import (
+    dagster_home,
+    dagster_looks_once,
+    home,
+    made_home,
+)
+
+__all__ = ["dagster_home", "dagster_looks_once", "home", "made_home"]  # fixtures
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLONE_PIPELINE_LOG_LEVEL", "CRITICAL")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as instance:
+        yield instance
