@@ -8,6 +8,7 @@ import signal
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import update
 
@@ -46,20 +47,22 @@ def find(place: Place) -> Clone | None:
     return found[-1] if found else None
 
 
-def find_copying(place: Place) -> Clone | None:
-    """The clone while points are durable and their step goes on, held by its process: the branch of
-    the other steps, whose processes hold the clone too, has come to its end."""
+def is_copying(place: Place) -> bool:
+    """Points are durable, and their step is the only one that is not done."""
     found = find(place)
-    if found is None or found.holder_pid is None:
-        return None
+    if found is None:
+        return False
     with place.stores() as stores, stores.catalog.read() as connection:
         done = ledger.read_reports(connection, found.clone_id)
         alone = "clone_taxonomies" in done and "copy_points" not in done
-        return found if alone and ledger.points_copied(connection, found.clone_id) else None
+        return alone and ledger.points_copied(connection, found.clone_id) > 0
 
 
-def is_copying(place: Place) -> bool:
-    return find_copying(place) is not None
+def step_processes(running: Process) -> list[int]:
+    """The ids of the processes in which a run's steps are at work: Dagster forks them from a server
+    that is the run's child."""
+    servers = psutil.Process(running.pid).children()
+    return [step.pid for server in servers for step in server.children()]
 
 
 def has_begun(place: Place) -> bool:
@@ -111,19 +114,12 @@ def test_the_whole_run_is_killed_at_a_random_moment_and_again(
 
 
 def test_the_process_of_one_step_is_killed(place: Place, before: Source, tmp_path: Path) -> None:
-    found = list[Clone]()
-
-    def is_found() -> bool:
-        # One look: a moment later another process may hold the clone.
-        found.extend(filter(None, [find_copying(place)]))
-        return bool(found)
-
     running = start(place)
     try:
-        wait_until(is_found, "points")
-        holder = found[0].holder_pid
-        assert holder not in (None, running.pid)
-        os.kill(int(holder or 0), signal.SIGKILL)
+        # The process of a step that is done takes a while to end.
+        wait_until(lambda: is_copying(place) and len(step_processes(running)) == 1, "points")
+        (copying,) = step_processes(running)
+        os.kill(copying, signal.SIGKILL)
         outcome = running.end()
     finally:
         running.kill()
