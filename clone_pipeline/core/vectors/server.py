@@ -1,9 +1,4 @@
-"""A Qdrant server: points over gRPC where it can be reached, everything else over REST.
-
-JSON goes through as it is, not through the client's models: they drop fields that a newer server
-has, and check every component of every vector. The client still does the connection, the key and
-the server's answers.
-"""
+"""A Qdrant server: points over gRPC where it can be reached, everything else over REST."""
 
 from __future__ import annotations
 
@@ -12,14 +7,10 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
-from qdrant_client import QdrantClient
-
-from ..errors import InvalidRequest, NotFound, StoreUnavailable, WorkError
+from ..errors import NotFound, StoreUnavailable, WorkError
 from .channel import Channel, TooLarge
 from .encoded import EncodedPage, EncodedPoint, decoded, split_page, split_points
-from .faults import translated
 from .ids import canonical_id, id_order
 from .limits import Limits
 from .models import create_body, index_params, plain_point, refuse_no_numbers, reported_config
@@ -27,12 +18,12 @@ from .native import NativeLane
 from .point import CollectionConfig, Page, Point, PointId
 from .port import Attempt, once
 from .requests import batches, encoded_json, in_requests, upsert_bodies
+from .rest import Rest
 
 # Half of what Qdrant takes by default (`service.max_request_size_mb: 32`): proxies often take less.
 _MAX_REQUEST_BYTES = 16 * 1024 * 1024
 _MAX_IDS = 10_000
 
-_REST_PORT = 6333
 _PROBE_SECONDS = 3.0
 # Since then vectors have the same encoding in answers and in upserts.
 _ENCODED_SINCE = (1, 17)
@@ -46,9 +37,8 @@ class ServerStore:
 
     embedded = False
 
-    def __init__(self, client: QdrantClient, channel: Channel, where: str) -> None:
-        self._client = client
-        self._where = where
+    def __init__(self, rest: Rest, channel: Channel) -> None:
+        self.rest = rest
         self._limits: dict[str, Limits] = {}
         self._channel = channel
         self._probing = threading.Lock()
@@ -67,36 +57,19 @@ class ServerStore:
         A write that is not answered within `timeout_seconds` may have been done all the same.
         `grpc_port`: None is the one after the port of the URL, as Qdrant has it.
         """
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is no number, half an IPv6 address
-            usable = False
-        if not usable:
-            raise InvalidRequest("The Qdrant URL is not usable; write e.g. http://localhost:6333.")
-        # Compressing vectors costs the server ten times what it saves (measured, 1.18).
-        headers = {"Accept-Encoding": "identity"}
-        # As a header: the client's own argument warns of a key over http at every start.
-        headers |= {} if api_key is None else {"api-key": api_key}
-        where = f"Qdrant at {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-        with translated(where):
-            client = QdrantClient(
-                url=url, headers=headers, timeout=timeout_seconds, check_compatibility=False
-            )
-        # An IPv6 address stands in brackets.
-        host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+        rest = Rest.open(url, api_key, timeout_seconds)
         channel = Channel(
-            f"{host}:{grpc_port or (parts.port or _REST_PORT) + 1}",
-            tls=parts.scheme == "https",
+            rest.grpc_address(grpc_port),
+            tls=rest.tls,
             api_key=api_key,
-            where=where,
+            where=rest.where,
             timeout_seconds=timeout_seconds,
         )
-        return cls(client, channel, where)
+        return cls(rest, channel)
 
     def close(self) -> None:
         self._channel.close()
-        self._client.close()
+        self.rest.close()
 
     @property
     def transport(self) -> str:
@@ -108,28 +81,24 @@ class ServerStore:
         return NativeLane(self)
 
     def version(self) -> str:
-        with translated(self._where):
-            return str(
-                self._client.http.client.request(type_=dict, method="GET", url="/")["version"]
-            )
+        return self.rest.version()
 
     @property
     def where(self) -> str:
         """The server at the start of a sentence, without anything secret."""
-        return self._where
+        return self.rest.where
 
     def address(self) -> tuple[str, str | None]:
         """The URL of the REST interface, port included, and the API key."""
-        api = self._client.http.client
-        return api.host, api._client.headers.get("api-key")
+        return self.rest.address()
 
     def exists(self, collection: str) -> bool:
-        return bool(self._request("GET", "/exists", collection)["exists"])
+        return bool(self.rest.ask("GET", "/exists", collection)["exists"])
 
     def resolve(self, name: str) -> str:
         """A key for one collection may not see the aliases; then the name is taken as it is."""
         try:
-            known = self._get("/aliases", {})["aliases"]
+            known = self.rest.get("/aliases")["aliases"]
         except StoreUnavailable:
             raise
         except WorkError:
@@ -137,27 +106,27 @@ class ServerStore:
         return next((one["collection_name"] for one in known if one["alias_name"] == name), name)
 
     def collections(self) -> list[str]:
-        found = self._get("/collections", {})["collections"]
+        found = self.rest.get("/collections")["collections"]
         return sorted(one["name"] for one in found)
 
     def aliases(self, collection: str) -> list[str]:
-        known = self._request("GET", "/aliases", collection)["aliases"]
+        known = self.rest.ask("GET", "/aliases", collection)["aliases"]
         return sorted(one["alias_name"] for one in known)
 
     def move_alias(self, alias: str, collection: str, stale: Sequence[str] = ()) -> None:
         known = {
             one["alias_name"]: one["collection_name"]
-            for one in self._get("/aliases", {})["aliases"]
+            for one in self.rest.get("/aliases")["aliases"]
         }
         gone = [one for one in (alias, *stale) if one in known]
         if gone == [alias] and known[alias] == collection:
             return
         actions: list[dict[str, Any]] = [{"delete_alias": {"alias_name": one}} for one in gone]
         actions.append({"create_alias": {"alias_name": alias, "collection_name": collection}})
-        self._request("POST", "", "aliases", encoded_json({"actions": actions}))
+        self.rest.ask("POST", "", "aliases", encoded_json({"actions": actions}))
 
     def read_config(self, collection: str) -> CollectionConfig:
-        return reported_config(self._request("GET", "", collection))
+        return reported_config(self.rest.ask("GET", "", collection))
 
     def kept_config(self, config: CollectionConfig) -> CollectionConfig:
         return config
@@ -170,26 +139,26 @@ class ServerStore:
         if for_loading:
             optimizers = body.get("optimizers_config") or {}
             body["optimizers_config"] = optimizers | {"max_optimization_threads": 0}
-        self._request("PUT", "", collection, encoded_json(body))
+        self.rest.ask("PUT", "", collection, encoded_json(body))
         for field, schema in (config.get("payload_schema") or {}).items():
             self.create_index(collection, field, schema)
         left = self.count(collection)
         if left:
-            raise WorkError(f"{self._where}: the new collection {collection} holds {left} points.")
+            raise WorkError(f"{self.where}: the new collection {collection} holds {left} points.")
 
     def finish_loading(self, collection: str, config: CollectionConfig) -> None:
         threads = (config.get("optimizers_config") or {}).get("max_optimization_threads")
         wanted = {"max_optimization_threads": "auto" if threads is None else threads}
-        self._request("PATCH", "", collection, encoded_json({"optimizers_config": wanted}))
+        self.rest.ask("PATCH", "", collection, encoded_json({"optimizers_config": wanted}))
 
     def create_index(self, collection: str, field: str, schema: Any) -> None:
         body = {"field_name": field, "field_schema": index_params(schema)}
-        self._request("PUT", "/index", collection, encoded_json(body), wait=True)
+        self.rest.ask("PUT", "/index", collection, encoded_json(body), wait=True)
 
     def delete(self, collection: str) -> None:
         self._limits.pop(collection, None)
         try:
-            self._request("DELETE", "", collection)
+            self.rest.ask("DELETE", "", collection)
         except NotFound:
             return
 
@@ -198,7 +167,7 @@ class ServerStore:
         if not limits.exact_count:
             return self._count_ids(collection, limits.scroll or _MAX_IDS)
         return int(
-            self._request("POST", "/points/count", collection, encoded_json({"exact": True}))[
+            self.rest.ask("POST", "/points/count", collection, encoded_json({"exact": True}))[
                 "count"
             ]
         )
@@ -208,7 +177,7 @@ class ServerStore:
         counted = 0
         body = {"limit": page, "offset": None, "with_payload": False, "with_vector": False}
         while True:
-            result = self._request("POST", "/points/scroll", collection, encoded_json(body))
+            result = self.rest.ask("POST", "/points/scroll", collection, encoded_json(body))
             counted += len(result["points"])
             body["offset"] = result.get("next_page_offset")
             if body["offset"] is None:
@@ -221,7 +190,7 @@ class ServerStore:
         where this key may not see it.
         """
         try:
-            known = self._get("/telemetry", {"details_level": _SHARDS_IN_TELEMETRY})
+            known = self.rest.get("/telemetry", {"details_level": _SHARDS_IN_TELEMETRY})
             told = next(
                 one for one in known["collections"]["collections"] if one["id"] == collection
             )
@@ -239,7 +208,7 @@ class ServerStore:
         most = self._limits_of(collection).scroll
         wanted = min(parts * _SAMPLED_PER_PART, most or _MAX_IDS)
         body = {"query": {"sample": "random"}, "limit": wanted, "with_payload": False}
-        found = self._request("POST", "/points/query", collection, encoded_json(body))["points"]
+        found = self.rest.ask("POST", "/points/query", collection, encoded_json(body))["points"]
         ids = sorted({canonical_id(item["id"]) for item in found}, key=id_order)
         firsts = [ids[len(ids) * part // parts] for part in range(1, parts)] if ids else []
         return list(dict.fromkeys(firsts))
@@ -304,7 +273,7 @@ class ServerStore:
             "with_payload": True,
             "with_vector": True,
         }
-        result = self._request("POST", "/points/scroll", collection, encoded_json(body))
+        result = self.rest.ask("POST", "/points/scroll", collection, encoded_json(body))
         following = result.get("next_page_offset")
         return Page(
             [_point(item) for item in result["points"]],
@@ -337,7 +306,7 @@ class ServerStore:
         found: dict[PointId, Point] = {}
         for some in batches(ids, self._limits_of(collection).retrieve or _MAX_IDS):
             body = encoded_json({"ids": some, "with_payload": True, "with_vector": vectors})
-            for item in self._request("POST", "/points", collection, body):
+            for item in self.rest.ask("POST", "/points", collection, body):
                 point = _point(item)
                 found[point.id] = point
         return found
@@ -345,13 +314,13 @@ class ServerStore:
     def upsert(self, collection: str, points: Sequence[Point], attempt: Attempt = once) -> None:
         most = attempt(partial(self._limits_of, collection)).upsert
         for body in upsert_bodies(points, _MAX_REQUEST_BYTES, most):
-            attempt(partial(self._request, "PUT", "/points", collection, body, wait=True))
+            attempt(partial(self.rest.ask, "PUT", "/points", collection, body, wait=True))
 
     def delete_points(self, collection: str, ids: Iterable[PointId]) -> None:
         most = self._limits_of(collection).delete or _MAX_IDS
         for some in batches((canonical_id(one) for one in ids), most):
             body = encoded_json({"points": some})
-            self._request("POST", "/points/delete", collection, body, wait=True)
+            self.rest.ask("POST", "/points/delete", collection, body, wait=True)
 
     def search(
         self,
@@ -373,12 +342,12 @@ class ServerStore:
             "limit": limit,
             "with_payload": True,
         }
-        found = self._request("POST", "/points/query", collection, encoded_json(body))
+        found = self.rest.ask("POST", "/points/query", collection, encoded_json(body))
         return [(_point(item), float(item["score"])) for item in found["points"]]
 
     def _limits_of(self, collection: str) -> Limits:
         if collection not in self._limits:
-            config = self._request("GET", "", collection)["config"]
+            config = self.rest.ask("GET", "", collection)["config"]
             self._limits[collection] = Limits.of(config.get("strict_mode_config"))
         return self._limits[collection]
 
@@ -390,33 +359,6 @@ class ServerStore:
                 over_grpc = self._channel.version(_PROBE_SECONDS)
                 self._fallback = _reason(over_rest, over_grpc, self._channel.address)
             return self._fallback
-
-    def _get(self, url: str, params: dict[str, Any]) -> Any:
-        with translated(self._where):
-            return self._client.http.client.request(
-                type_=dict, method="GET", url=url, params=params
-            )["result"]
-
-    def _request(
-        self,
-        method: str,
-        path: str,
-        collection: str,
-        body: bytes | None = None,
-        wait: bool = False,
-    ) -> Any:
-        options: dict[str, Any] = {"params": {"wait": "true"}} if wait else {}
-        if body is not None:
-            options |= {"content": body, "headers": {"Content-Type": "application/json"}}
-        with translated(self._where):
-            answer = self._client.http.client.request(
-                type_=dict,
-                method=method,
-                url=f"/collections/{{collection_name}}{path}",
-                path_params={"collection_name": collection},
-                **options,
-            )
-            return answer["result"]
 
 
 def _reason(over_rest: str, over_grpc: str | None, address: str) -> str:

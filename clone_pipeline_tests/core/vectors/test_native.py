@@ -86,9 +86,9 @@ def everything(store: ServerStore, collection: str) -> list[Point]:
 
 def snapshots(store: ServerStore, collection: str) -> list[Any]:
     """Names of all snapshots of a collection and of its shards."""
-    found = list(store._request("GET", "/snapshots", collection))
+    found = list(store.rest.ask("GET", "/snapshots", collection))
     for shard in store.native.layout(collection).shards:
-        found += store._request("GET", f"/shards/{shard}/snapshots", collection)
+        found += store.rest.ask("GET", f"/shards/{shard}/snapshots", collection)
     return found
 
 
@@ -120,13 +120,13 @@ def test_the_index_comes_along(server: ServerStore, made: tuple[str, str]) -> No
     server.create(source, {"vectors": vectors, "optimizers_config": tight})
     server.upsert(source, wide(32, 400))
     deadline = time.monotonic() + _DEADLINE_SECONDS
-    while not server._request("GET", "", source)["indexed_vectors_count"]:
+    while not server.rest.ask("GET", "", source)["indexed_vectors_count"]:
         assert time.monotonic() < deadline, "the source was never indexed"
         time.sleep(0.05)
     copied(server, source, target)
-    told = server._request("GET", "", target)
+    told = server.rest.ask("GET", "", target)
     assert (told["status"], told["indexed_vectors_count"]) == ("green", 400)
-    waiting = server._request("GET", "/optimizations", target)["summary"]
+    waiting = server.rest.ask("GET", "/optimizations", target)["summary"]
     assert (waiting["queued_optimizations"], waiting["queued_segments"]) == (0, 0)
 
 

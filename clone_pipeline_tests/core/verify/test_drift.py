@@ -126,12 +126,12 @@ def test_a_bucket_that_comes_after_the_plan_is_not_part_of_the_clone(stores: Sto
 
 def _add_index(vectors: Any, collection: str) -> None:
     body = {"field_name": "other", "field_schema": "bool"}
-    vectors._request("PUT", "/index", collection, json.dumps(body).encode(), wait=True)
+    vectors.rest.ask("PUT", "/index", collection, json.dumps(body).encode(), wait=True)
 
 
 def _change_hnsw(vectors: Any, collection: str) -> None:
     body = {"hnsw_config": {"m": 9}}
-    vectors._request("PATCH", "", collection, json.dumps(body).encode())
+    vectors.rest.ask("PATCH", "", collection, json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("configure", [_add_index, _change_hnsw])

@@ -171,12 +171,12 @@ CONFIG_CHANGES: dict[str, tuple[Callable[[Any, str], Any], str]] = {
 
 
 def _patch(store: Any, collection: str, body: dict[str, Any]) -> None:
-    store._request("PATCH", "", collection, json.dumps(body).encode())
+    store.rest.ask("PATCH", "", collection, json.dumps(body).encode())
 
 
 def _index(store: Any, collection: str, field: str, schema: Any) -> None:
     body = json.dumps({"field_name": field, "field_schema": schema}).encode()
-    store._request("PUT", "/index", collection, body, wait=True)
+    store.rest.ask("PUT", "/index", collection, body, wait=True)
 
 
 @pytest.mark.parametrize("what", CONFIG_CHANGES)
@@ -194,7 +194,7 @@ def test_a_payload_index_that_was_dropped_is_made_again(stores_on_a_server: Stor
     making = Making.until_copied(stores_on_a_server)
     with making.target() as (vectors, collection):
         before = vectors.read_config(collection)
-        vectors._request("DELETE", "/index/count", collection, wait=True)  # type: ignore[attr-defined]
+        vectors.rest.ask("DELETE", "/index/count", collection, wait=True)  # type: ignore[attr-defined]
     report = making.step("verify_clone")
     assert report.details["repaired"] == 1
     assert [one["field"] for one in report.details["differences_first"]] == [
