@@ -158,7 +158,7 @@ def markdown() -> str:
         )
         parts += [f"| {' | '.join(_cells(row))} |" for row in rows]
     parts += [*_settings(), _SECRETS]
-    return "\n".join(parts) + "\n"
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def _title(resource: str) -> str:
