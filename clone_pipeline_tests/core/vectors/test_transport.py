@@ -70,7 +70,7 @@ def recorded(
 ) -> Iterator[list[tuple[int, int]]]:
     """(points, bytes) of every request that writes points, over either way."""
     requests: list[tuple[int, int]] = []
-    upsert, request = store._channel._upsert, store._request
+    upsert, request = store._channel._upsert, store.rest.ask
 
     def over_grpc(encoded: bytes, **options: Any) -> Any:
         requests.append((len(UpsertPoints.FromString(encoded).points), len(encoded)))
@@ -83,7 +83,7 @@ def recorded(
 
     with monkeypatch.context() as patched:
         patched.setattr(store._channel, "_upsert", over_grpc)
-        patched.setattr(store, "_request", over_rest)
+        patched.setattr(store.rest, "ask", over_rest)
         yield requests
 
 
