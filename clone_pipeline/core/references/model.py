@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal
 
 from ..kinds import KINDS as RESOURCE_KINDS
@@ -172,6 +173,7 @@ class Row:
         return 0 if self.clears == ITSELF else len(self.steps) - len(steps(self.clears))
 
 
+@cache
 def steps(path: str) -> tuple[str, ...]:
     """`a[].b.*` as ("a", "[]", "b", "*")."""
     spaced = path.replace("[]", ".[]").replace("{}", ".{}")

@@ -199,9 +199,10 @@ class _Link:
     def open(cls, server: Server, *, patient: bool = False) -> Iterator[_Link]:
         """`patient`: for answers that take longer than a router remembers a silent connection."""
         url, key = server.address()
-        transport = httpx.HTTPTransport(socket_options=_KEEP_ALIVE) if patient else None
+        tls = url.startswith("https:")  # else no certificates are loaded, which takes its time
+        transport = httpx.HTTPTransport(tls, socket_options=_KEEP_ALIVE) if patient else None
         headers = {} if key is None else {"api-key": key}
-        with httpx.Client(transport=transport, headers=headers) as http:
+        with httpx.Client(transport=transport, headers=headers, verify=tls) as http:
             yield cls(http, url.rstrip("/"), key, server.where)
 
     def get(self, path: str, *, whole: bool = False) -> Any:

@@ -46,7 +46,12 @@ class Rest:
         where = f"Qdrant at {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         with translated(where):
             client = QdrantClient(
-                url=url, headers=headers, timeout=timeout_seconds, check_compatibility=False
+                url=url,
+                headers=headers,
+                timeout=timeout_seconds,
+                check_compatibility=False,
+                # Loading certificates takes five times as long as all else that is done here.
+                verify=parts.scheme == "https",
             )
         # An IPv6 address stands in brackets.
         host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
