@@ -81,7 +81,7 @@ def policy_records(connection: Connection, organization_id: str | None) -> list[
                 begun_at=row["created_at"],
                 status=row["status"],
                 made=row["namespace_name"],
-                outcome=_outcome(connection, row),
+                outcome=outcome_of(connection, row),
                 error=row["error"],
                 live=live[key],
                 **_success(connection, done),
@@ -145,7 +145,8 @@ def _newest(
     return {(row["organization_id"], row["policy"]): dict(row) for row in rows}
 
 
-def _outcome(connection: Connection, row: Mapping[str, Any]) -> Outcome | None:
+def outcome_of(connection: Connection, row: Mapping[str, Any]) -> Outcome | None:
+    """How a clone of the ledger ended; None while it is at work."""
     if row["phase"] == "published":
         return "published"
     if row["status"] == "cloning":
