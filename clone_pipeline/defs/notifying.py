@@ -15,6 +15,8 @@ from clone_pipeline.policies.intervals import expected_interval
 from clone_pipeline.settings import Settings
 
 _LOOK_SECONDS = 30
+# How many of Dagster's runs are looked at, at least.
+_FEWEST_RUNS = 100
 
 Policy = BackupPolicy | RefreshPolicy
 
@@ -65,6 +67,7 @@ def _watched(
     """The policies of which something is expected, with what is known of their last runs."""
     records, organization_id = _records(settings)
     every: list[Policy] = [*policies.backups, *policies.refreshes]
+    runs = _last_runs(instance, [policy.name for policy in every if policy.enabled])
     found = []
     for policy in every:
         record = _record_of(policy, records, organization_id)
@@ -79,7 +82,7 @@ def _watched(
                     turn=expected_interval(policy, now),
                     since=since,
                     record=record,
-                    run=_last_run(instance, policy.name),
+                    run=runs.get(policy.name),
                 )
             )
     for name in memory.expected.keys() - {policy.name for policy in every}:
@@ -116,20 +119,30 @@ def _record_of(
     return max(mine, key=lambda one: one.begun_at, default=None)
 
 
-def _last_run(instance: dg.DagsterInstance, policy: str) -> LastRun | None:
-    newest = instance.get_run_records(dg.RunsFilter(tags={POLICY_TAG: policy}), limit=1)
-    for record in newest:
-        run = record.dagster_run
-        retried = run.tags.get(WILL_RETRY_TAG) == "true"
-        ended = run.status not in UNDER_WAY and not retried
-        end_time = record.end_time or record.update_timestamp.timestamp()
-        return LastRun(
-            run_id=run.run_id,
-            asked_at=record.create_timestamp,
-            ended_at=datetime.fromtimestamp(end_time, timezone.utc) if ended else None,
-            failed=run.status != dg.DagsterRunStatus.SUCCESS,
-        )
-    return None
+def _last_runs(instance: dg.DagsterInstance, policies: list[str]) -> dict[str, LastRun]:
+    """The newest run of each policy, by one query. One that so many others have run after counts as
+    not known: what was told of it stands."""
+    if not policies:
+        return {}
+    newest_first = instance.get_run_records(
+        dg.RunsFilter(tags={POLICY_TAG: policies}), limit=max(_FEWEST_RUNS, 2 * len(policies))
+    )
+    found: dict[str, LastRun] = {}
+    for record in newest_first:
+        found.setdefault(record.dagster_run.tags[POLICY_TAG], _run(record))
+    return found
+
+
+def _run(record: dg.RunRecord) -> LastRun:
+    run = record.dagster_run
+    ended = run.status not in UNDER_WAY and run.tags.get(WILL_RETRY_TAG) != "true"
+    end_time = record.end_time or record.update_timestamp.timestamp()
+    return LastRun(
+        run_id=run.run_id,
+        asked_at=record.create_timestamp,
+        ended_at=datetime.fromtimestamp(end_time, timezone.utc) if ended else None,
+        failed=run.status != dg.DagsterRunStatus.SUCCESS,
+    )
 
 
 def _tell(
