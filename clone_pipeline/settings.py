@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -93,3 +94,9 @@ def load_settings() -> Settings:
         raise InvalidRequest(
             f"Environment variable {first['loc'][0]} is not usable: {first['msg']}."
         ) from None
+
+
+def read_variable(name: str) -> SecretStr | None:
+    """A variable that the policies file names. None where it is unset or empty."""
+    value = os.environ.get(name, "").strip()
+    return SecretStr(value) if value else None

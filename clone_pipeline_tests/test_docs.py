@@ -29,6 +29,7 @@ from clone_pipeline.policies import (
     OnChange,
     RefreshPolicy,
     RestoreTest,
+    Target,
     read_policies,
 )
 from clone_pipeline.settings import Settings
@@ -263,6 +264,7 @@ def test_a_service_that_writes_as_the_page_says_hits_the_live_generation(stores:
         ("Staging from production", RefreshPolicy),
         ("On change", OnChange),
         ("The restore test", RestoreTest),
+        ("Notify", Target),
     ],
 )
 def test_the_policies_tables_are_the_models(heading: str, model: type[BaseModel]) -> None:

@@ -1,18 +1,27 @@
 """`policies`: a file checked before it is deployed, and a policy run now."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import click
 
 from clone_pipeline.cli.clones import print_outcome, run_clone
-from clone_pipeline.cli.common import BAD_INPUT, Session, json_option, opened, print_json
+from clone_pipeline.cli.common import (
+    BAD_INPUT,
+    FAILED,
+    Session,
+    json_option,
+    opened,
+    print_json,
+)
 from clone_pipeline.cli.output import counted, print_table, say
 from clone_pipeline.core.errors import InProgress, InvalidRequest, NotFound
 from clone_pipeline.core.request import parse_request
-from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy, read_policies
+from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy, Target, read_policies
+from clone_pipeline.policies.targets import KINDS
+from clone_pipeline.settings import read_variable
 
 
 @click.group(no_args_is_help=False)
@@ -22,26 +31,44 @@ def policies() -> None:
 
 @policies.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--notify", is_flag=True, help="Also send a test message to each target.")
 @json_option
-def check(file: Path, as_json: bool) -> None:
+def check(file: Path, notify: bool, as_json: bool) -> None:
     """Say what is wrong with the policies FILE, and what is in it. Needs no store.
 
-    Exit code 2 means that something is wrong.
+    Exit code 2 means that something is wrong; 1 that a target could not be reached.
     """
     read = read_policies(file)
+    failed = _send_test(read) if notify else None
     rows = [_row(kind, policy) for kind, policy in _all(read)]
+    targets = [_target_row(target, failed) for target in read.notify]
     problems = [str(problem) for problem in read.problems]
     if as_json:
-        print_json({"policies": rows, "problems": problems})
+        print_json({"policies": rows, "notify": targets, "problems": problems})
     else:
         print_table("Policies", rows)
-        for problem in problems:
-            say(problem)
+        if targets:
+            print_table("Told when something is wrong", targets)
+        for said in (*problems, *filter(None, (failed or {}).values())):
+            say(said)
         if not problems:
             counts = {"backups": len(read.backups), "refreshes": len(read.refreshes)}
             say(f"{file} is in order: {counted(counts)}.")
     if problems:
         raise SystemExit(BAD_INPUT)
+    if failed and any(failed.values()):
+        raise SystemExit(FAILED)
+
+
+def _send_test(read: Policies) -> dict[str, str | None]:
+    """By target: why it was not reached, None if it was."""
+    # Late: an HTTP client takes a while to import.
+    from clone_pipeline.notify.deliver import deliver
+    from clone_pipeline.notify.told import Event
+
+    now = datetime.now(timezone.utc)
+    test = Event("test", now, "This is a test; nothing is wrong.")
+    return deliver([(target, [test]) for target in read.notify], lambda: now)
 
 
 @policies.command("run")
@@ -107,3 +134,15 @@ def _row(kind: str, policy: BackupPolicy | RefreshPolicy) -> dict[str, Any]:
         "makes": makes,
         "when": when if policy.enabled else "disabled",
     }
+
+
+def _target_row(target: Target, failed: dict[str, str | None] | None) -> dict[str, Any]:
+    """What was sent, or else which variables are still to be set where the code location runs."""
+    unset = [name for name in target.variables if read_variable(name) is None]
+    row: dict[str, Any] = {"target": target.name, "where": target.where}
+    row["kinds"] = "all" if len(target.kinds) == len(KINDS) else ", ".join(target.kinds)
+    if failed is not None:
+        row["test"] = "not reached" if failed[target.name] else "reached"
+    else:
+        row["not set here"] = ", ".join(unset)
+    return row

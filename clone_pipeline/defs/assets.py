@@ -4,6 +4,7 @@ Source, clone, backup and what was restored of it are joined, as one is made of 
 """
 
 import logging
+import shlex
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -119,7 +120,11 @@ def _policy_assets(settings: Settings, policies: Policies) -> Iterator[dg.AssetS
                 group_name=group,
                 description=f"{what} of the namespace {policy.source}, for the policy "
                 f"`{policy.name}`, made by the job `clone_namespace`.",
-                metadata={"policy": policy.name, "source": policy.source},
+                metadata={
+                    "policy": policy.name,
+                    "source": policy.source,
+                    "report": _report(policy.name, "--policy"),
+                },
                 owners=policy.owners,
                 freshness_policy=_freshness(policy, now) if policy.enabled else None,
             )
@@ -170,8 +175,18 @@ def _asset(clone: RowMapping) -> dg.AssetSpec:
         deps=[_made_of(clone)],
         group_name=BACKUPS if policy else CLONES,
         description=f"{what}, made by the job `clone_namespace`.",
-        metadata={"namespace_id": clone["namespace_id"], "source_namespace_id": source},
+        metadata={
+            "namespace_id": clone["namespace_id"],
+            "source_namespace_id": source,
+            "report": (_report(policy, "--policy") if policy else _report(clone["namespace_name"])),
+        },
     )
+
+
+def _report(name: str, *options: str) -> str:
+    """The command that writes the page about it."""
+    file = f"{''.join(one if one.isalnum() else '_' for one in name)}.html"
+    return shlex.join(["clone-pipeline", "report", *options, "-o", file, "--", name])
 
 
 def _made_of(clone: RowMapping) -> dg.AssetKey:

@@ -23,6 +23,7 @@ KIND_TAG = "clone/policy_kind"
 CAUSE_TAG = "clone/cause"
 ATTEMPT_TAG = "clone/attempt"
 RESTORE_TEST_TAG = "clone/restore_test"
+WILL_RETRY_TAG = "dagster/will_retry"
 
 DISABLED = "The policy says `enabled: false`."
 

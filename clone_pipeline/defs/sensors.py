@@ -26,11 +26,13 @@ from clone_pipeline.defs.automation import (
     DISABLED,
     POLICY_TAG,
     UNDER_WAY,
+    WILL_RETRY_TAG,
     looking,
     policy_tags,
     resolve_request,
 )
 from clone_pipeline.defs.jobs import clone_namespace, test_restore
+from clone_pipeline.defs.notifying import notify_sensor
 from clone_pipeline.defs.outcome import AUTO_RETRY_TAG
 from clone_pipeline.policies import Policies, RefreshPolicy, read_policies
 from clone_pipeline.policies.load import SENSOR_PREFIX
@@ -45,7 +47,6 @@ _OUTCOMES: dict[dg.DagsterRunStatus, Outcome] = {
     dg.DagsterRunStatus.FAILURE: "failed",
     dg.DagsterRunStatus.CANCELED: "cancelled",
 }
-_WILL_RETRY = "dagster/will_retry"
 
 
 def policy_sensors(policies: Policies, settings: Settings) -> list[dg.SensorDefinition]:
@@ -62,6 +63,8 @@ def policy_sensors(policies: Policies, settings: Settings) -> list[dg.SensorDefi
     ]
     if settings.policies is not None:
         looking_after.append(_file_sensor(policies, settings))
+    if policies.notify:
+        looking_after.append(notify_sensor(policies, settings))
     return [*watching, *looking_after]
 
 
@@ -153,7 +156,7 @@ def _failed_sensor(settings: Settings) -> dg.SensorDefinition:
         "so itself, such as after a killed worker. Running by default.",
     )
     def clone_failed(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-        if context.dagster_run.tags.get(_WILL_RETRY) == "true":
+        if context.dagster_run.tags.get(WILL_RETRY_TAG) == "true":
             return dg.SkipReason("The run will be retried by itself, and resumes the clone.")
         return _record_end(context, settings, "The run failed")
 
@@ -244,7 +247,7 @@ def _state(run: dg.DagsterRun | None) -> RunState:
     """Whether anything is to be expected of a run."""
     if run is None:
         return "none"
-    retried = run.tags.get(_WILL_RETRY) == "true"
+    retried = run.tags.get(WILL_RETRY_TAG) == "true"
     return "under way" if run.status in UNDER_WAY or retried else "ended"
 
 

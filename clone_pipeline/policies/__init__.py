@@ -2,6 +2,7 @@
 
 from clone_pipeline.policies.load import Policies, Problem, load_policies, read_policies
 from clone_pipeline.policies.models import BackupPolicy, Keep, OnChange, RefreshPolicy, RestoreTest
+from clone_pipeline.policies.targets import Target
 
 __all__ = [
     "BackupPolicy",
@@ -11,6 +12,7 @@ __all__ = [
     "Problem",
     "RefreshPolicy",
     "RestoreTest",
+    "Target",
     "load_policies",
     "read_policies",
 ]

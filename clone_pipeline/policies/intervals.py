@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice, pairwise
 
 from clone_pipeline.policies.models import BackupPolicy, RefreshPolicy
@@ -16,13 +17,24 @@ def expected_interval(policy: BackupPolicy | RefreshPolicy, now: datetime) -> ti
     that takes."""
     if isinstance(policy, RefreshPolicy) and policy.max_age_seconds is not None:
         return timedelta(seconds=policy.max_age_seconds)
-    return None if policy.cron is None else _longest_turn(policy.cron, policy.timezone, now)
+    if policy.cron is None:
+        return None
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return _longest_turn(policy.cron, policy.timezone, day)
 
 
-def _longest_turn(cron: str, timezone: str, now: datetime) -> timedelta:
+def overdue_after(turn: timedelta) -> timedelta:
+    """How old a last success may be: a turn, and a quarter of it, but a minute at least, because
+    runs do not all take as long."""
+    return turn + max(turn / 4, timedelta(minutes=1))
+
+
+# Whoever waits asks again and again, and a cron line takes milliseconds to follow.
+@lru_cache(maxsize=2000)
+def _longest_turn(cron: str, timezone: str, since: datetime) -> timedelta:
     # Dagster takes a second to import, which those who only look need not wait for.
     from dagster._utils.schedules import schedule_execution_time_iterator
 
-    every = schedule_execution_time_iterator(now.timestamp(), cron, timezone)
+    every = schedule_execution_time_iterator(since.timestamp(), cron, timezone)
     ticks = islice(every, _TICKS)
     return max(later - earlier for earlier, later in pairwise(ticks))

@@ -16,14 +16,18 @@ from pydantic import BaseModel, ValidationError
 
 from clone_pipeline.policies.lines import Document, NotYaml, short
 from clone_pipeline.policies.models import REFUSED, BackupPolicy, PoliciesFile, RefreshPolicy
+from clone_pipeline.policies.targets import Target
 
-_SECTIONS: dict[str, type[BackupPolicy] | type[RefreshPolicy]] = {
+_SECTIONS: dict[str, type[BackupPolicy] | type[RefreshPolicy] | type[Target]] = {
     "backups": BackupPolicy,
     "refreshes": RefreshPolicy,
+    "notify": Target,
 }
 # Far more than anybody writes.
 _LARGEST_FILE = 2**20
 _MOST_POLICIES = 1000
+# All of them are told at once, within one tick.
+_MOST_TARGETS = 20
 _MOST_PROBLEMS = 100
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 # What our own definitions are called.
@@ -37,6 +41,7 @@ _OURS = {
     "clone_failed",
     "clone_cancelled",
     "clones_in_waiting",
+    "notifications",
     "policies_file",
 }
 # What the sensor of a refresh is called: a schedule must not be called the same.
@@ -64,6 +69,7 @@ class Policies:
 
     backups: tuple[BackupPolicy, ...] = ()
     refreshes: tuple[RefreshPolicy, ...] = ()
+    notify: tuple[Target, ...] = ()
     problems: tuple[Problem, ...] = ()
     version: str = ""
 
@@ -96,6 +102,7 @@ def read_policies(file: Path | None) -> Policies:
     return Policies(
         tuple(one for one in reader.found if isinstance(one, BackupPolicy)),
         tuple(one for one in reader.found if isinstance(one, RefreshPolicy)),
+        tuple(reader.targets),
         _bounded(sorted(reader.problems, key=lambda problem: problem.line or 0)),
         version,
     )
@@ -127,6 +134,7 @@ class _Reader:
         self.file = file
         self.document = document
         self.found: list[BackupPolicy | RefreshPolicy] = []
+        self.targets: list[Target] = []
         self.problems: list[Problem] = []
         self._lines: dict[str, int] = {}  # of the usable policies, by name
 
@@ -146,7 +154,7 @@ class _Reader:
                 for place, entry in enumerate(entries):
                     self._read_entry(key, place, entry)
             elif entries is not None:
-                self._say((key,), f"`{key}` must be a list of policies.")
+                self._say((key,), f"`{key}` must be a list of {_kind(key)}.")
 
     def _read_entry(self, section: str, place: int, entry: Any) -> None:
         path = (section, place)
@@ -155,20 +163,32 @@ class _Reader:
                 return  # said already; a key that stands twice may mean either
         model = _SECTIONS[section]
         if not isinstance(entry, dict):
-            self._say(path, f"Each of `{section}` must be a policy with `name` and `source`.")
+            self._say(path, f"Each of `{section}` must be {_SHAPES[_kind(section)]}.")
             return
         try:
-            policy = model.model_validate(entry)
+            found = model.model_validate(entry)
         except ValidationError as error:
             for one in error.errors(include_url=False):
                 self._say((*path, *one["loc"]), _sentence(one, model, section))
             return
-        sentence = self._clash(policy)
+        sentence = self._unusable(found) if isinstance(found, Target) else self._clash(found)
         if sentence is not None:
             self._say(path, sentence)
-            return
-        self._lines[policy.name] = self.document.line(path)
-        self.found.append(policy)
+        elif isinstance(found, Target):
+            self.targets.append(found)
+        else:
+            self._lines[found.name] = self.document.line(path)
+            self.found.append(found)
+
+    def _unusable(self, target: Target) -> str | None:
+        """What is wrong with a target beside the others."""
+        if not _NAME.fullmatch(target.name):
+            return f"`name` {short(target.name)!r} is not usable: write letters, digits and `_`."
+        if any(target.name == other.name for other in self.targets):
+            return f"The name {target.name!r} is taken by another target."
+        if len(self.targets) == _MOST_TARGETS:
+            return f"A file takes at most {_MOST_TARGETS} targets."
+        return None
 
     def _clash(self, policy: BackupPolicy | RefreshPolicy) -> str | None:
         """What is wrong with a policy beside the others."""
@@ -223,6 +243,16 @@ def _may_be_same(one: str | None, other: str | None) -> bool:
     return one is None or other is None or one == other
 
 
+_SHAPES = {
+    "policies": "a policy with `name` and `source`",
+    "targets": "a target with `name`, and `webhook` or `slack`",
+}
+
+
+def _kind(section: str) -> str:
+    return "targets" if _SECTIONS[section] is Target else "policies"
+
+
 def _unknown(key: str, model: type[BaseModel]) -> str:
     return f"Unknown key `{short(key)}`; accepted are: {', '.join(model.model_fields)}."
 
@@ -239,11 +269,15 @@ def _sentence(error: Any, model: type[BaseModel], section: str) -> str:
         reason = str(error["ctx"]["error"])
         return f"{reason[0].upper()}{reason[1:]}."
     got = json.dumps(error["input"], default=str, ensure_ascii=False)
-    return f"`{key}` is not usable: {error['msg'][0].lower()}{error['msg'][1:]} (got {short(got)})."
+    # What stands at a wrong place of a target may be a secret.
+    quoted = "" if model is Target else f" (got {short(got)})"
+    return f"`{key}` is not usable: {error['msg'][0].lower()}{error['msg'][1:]}{quoted}."
 
 
 def _refused(path: list[str], section: str) -> str | None:
     """Why a key of the request is none here, or not at this place."""
+    if section == "notify":
+        return None
     options = _SECTIONS[section].model_fields["options"].default
     name = path[-1]
     if len(path) == 1 and name in type(options).model_fields:

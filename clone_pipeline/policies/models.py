@@ -17,6 +17,7 @@ from clone_pipeline.core.request import (
     IncludeResources,
 )
 from clone_pipeline.policies.names import check_template, is_rendered, render_name
+from clone_pipeline.policies.targets import Target
 from clone_pipeline.policies.times import check_cron, check_timezone
 
 DEFAULT_NAME = "{source}_backup_{date}_{time}"
@@ -307,4 +308,7 @@ class PoliciesFile(_Strict):
     backups: list[BackupPolicy] = Field([], description="Clones at fixed times, kept for a while.")
     refreshes: list[RefreshPolicy] = Field(
         [], description="Namespaces that follow their source, such as staging."
+    )
+    notify: list[Target] = Field(
+        [], description="Who is told when a policy fails, is overdue, or cannot be proven."
     )

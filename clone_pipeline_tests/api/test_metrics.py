@@ -178,7 +178,7 @@ def test_the_page_the_rules_and_the_dashboard_name_the_metrics_that_there_are(
         labels = ", ".join(f"`{label}`" for label in family.samples[0].labels)
         documented[family.name] = [labels, family.documentation]
     page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
-    table = re.findall(r"^\| `(\w+)` \| (.*?) ?\| (.*) \|$", page, re.M)
+    table = re.findall(rf"^\| `({PREFIX}_\w+)` \| (.*?) ?\| (.*) \|$", page, re.M)
     assert {name: [labels, what] for name, labels, what in table} == documented
     rules = yaml.safe_load((MONITORING / "alerts.yml").read_text(encoding="utf-8"))
     expressions = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]

@@ -9,6 +9,7 @@ import pytest
 from clone_pipeline.core.generations.holdings import Holdings
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.cli.running import run
+from clone_pipeline_tests.notify.receiver import receiving
 
 FILE = """\
 backups:
@@ -62,3 +63,27 @@ def test_a_policy_that_is_not_there_is_told(file: Path, monkeypatch: pytest.Monk
     assert "has no usable policy 'nightly' (" in run("policies", "run", "nightly").stderr
     monkeypatch.delenv("CLONE_POLICIES")
     assert "CLONE_POLICIES names no policies file" in run("policies", "run", "nightly").stderr
+
+
+def test_a_test_message_goes_to_each_target_and_who_was_not_reached_is_named(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_SECRET", "canary-of-the-webhook")
+    with receiving() as receiver:
+        entry = f"{{name: ops, webhook: '{receiver.url}', secret: {{env: HOOK_SECRET}}}}"
+        chat = "{name: chat, slack: c, token: {env: UNSET}, kinds: [failed]}"
+        file.write_text(f"{FILE}notify:\n  - {entry}\n", encoding="utf-8")
+        looked = run("policies", "check", str(file), "--json")
+        assert (looked.code, receiver.received) == (0, [])
+        said = run("policies", "check", str(file), "--notify", "--json")
+        assert (said.code, receiver.said) == (0, [["test"]])
+        assert said.json["notify"] == [
+            {"target": "ops", "where": "127.0.0.1", "kinds": "all", "test": "reached"}
+        ]
+        file.write_text(f"{FILE}notify:\n  - {entry}\n  - {chat}\n", encoding="utf-8")
+        unset = run("policies", "check", str(file), "--json").json["notify"][1]
+        assert (unset["kinds"], unset["not set here"]) == ("failed", "UNSET")
+        said = run("policies", "check", str(file), "--notify")
+        assert (said.code, len(receiver.received)) == (1, 2)
+    assert "chat (Slack, c) was not told: the environment variable UNSET is not set." in said.stdout
+    assert "canary" not in said.stdout + said.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from clone_pipeline.cli.main import cli
 from clone_pipeline.core.catalog.namespaces import resolve
 from clone_pipeline.core.generations.delete import Admitted, delete_clone
 from clone_pipeline.core.ledger.clones import read_reports
@@ -42,6 +44,9 @@ def test_published_clones_are_declared_and_nothing_else_is(home: Path, tmp_path:
     assert source.key == SOURCE
     assert asset.key == dg.AssetKey(["clone", "org_acme", name])
     assert asset.metadata["source_namespace_id"] == made.source_namespace_id
+    _, *arguments = shlex.split(asset.metadata["report"])
+    parsed = cli.commands["report"].make_context("report", arguments[1:]).params
+    assert (parsed["name"], str(parsed["output"])) == (name, "a_b_____x____é_.html")
     dg.Definitions.validate_loadable(dg.Definitions(assets=[asset, source]))
 
 
@@ -58,6 +63,8 @@ def test_all_backups_of_a_policy_are_one_asset(home: Path, tmp_path: Path) -> No
     nightly = dg.AssetKey(["clone", "org_acme", "nightly"])
     assert assets.keys() == {nightly, dg.AssetKey(["clone", "org_acme", "staging"]), SOURCE}
     assert assets[nightly].metadata["namespace_id"] == tuesday
+    command = "clone-pipeline report --policy -o nightly.html -- nightly"
+    assert assets[nightly].metadata["report"] == command
     assert summary_materialization(published).asset_key == nightly
 
 

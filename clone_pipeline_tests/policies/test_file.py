@@ -169,13 +169,64 @@ def test_a_target_that_no_clone_can_have(fields: str, sentence: str, tmp_path: P
     assert said(policies) == [f"policies.yaml, line 2: {sentence}"]
 
 
+# ---- mistakes in one target ------------------------------------------------------------------
+
+HOOK = ("name: b", "webhook: https://b.example", "secret: {env: B}")
+_VARIABLE = "`{env: NAME}`, the name of an environment variable: secrets do not stand in this file."
+_ADDRESS = "An address begins with `https://` and a host, such as `https://a.example/b`."
+_HELD = "The address holds a secret; put it into a variable, and write `{env: NAME}`."
+_KEYS = "name, webhook, secret, slack, token, api_url, kinds"
+_KINDS = "'failed', 'overdue', 'not_proven', 'restore_test_failed' or 'broken_file'"
+
+# (lines of the entry, the line that is named, the sentence)
+TARGETS = [
+    (["name: b"], 5, "A target has either `webhook` or `slack`."),
+    ([*HOOK, "slack: c"], 5, "A target has either `webhook` or `slack`."),
+    (["name: b", "webhook: https://b.example"], 5, "`secret` is required; write `secret: {env: NAME}`."),
+    (["name: b", "slack: c"], 5, "`token` is required; write `token: {env: NAME}`."),
+    ([*HOOK, "token: {env: T}"], 5, "A webhook has no `token`."),
+    (["name: b", "slack: c", "token: {env: T}", "secret: {env: T}"], 5, "A target in Slack has no `secret`."),
+    (["name: b", "slack: c", "token: xoxb-canary"], 7, f"Write {_VARIABLE}"),
+    ([*HOOK[:2], "secret: canary"], 7, f"Write {_VARIABLE}"),
+    ([*HOOK[:2], "secret: {env: canary-of-it}"], 7, f"Write {_VARIABLE}"),
+    ([*HOOK[:2], "secret: {env: B, value: canary}"], 7, f"Write {_VARIABLE}"),
+    (["name: b", "webhook: [canary]", HOOK[2]], 6, f"Write an `https://` address, or {_VARIABLE}"),
+    (["name: b", "webhook: canary.example", HOOK[2]], 6, _ADDRESS),
+    (["name: b", "webhook: 'ftp://canary'", HOOK[2]], 6, _ADDRESS),
+    (["name: b", "webhook: 'https://a:99999/canary'", HOOK[2]], 6, _ADDRESS),
+    (["name: b", "webhook: 'https://a/can ary'", HOOK[2]], 6, _ADDRESS),
+    (["name: b", "webhook: 'https://ops:canary@a/'", HOOK[2]], 6, _HELD),
+    (["name: b", "webhook: 'https://a/?token=canary'", HOOK[2]], 6, _HELD),
+    ([*HOOK, "kinds: [late]"], 8, f"`kinds` is not usable: input should be {_KINDS}."),
+    ([*HOOK, "kinds: []"], 8, "`kinds` is not usable: list should have at least 1 item after validation, not 0."),
+    ([*HOOK, "password: canary"], 8, f"Unknown key `password`; accepted are: {_KEYS}."),
+    ([*HOOK, "ttl_seconds: canary"], 8, f"Unknown key `ttl_seconds`; accepted are: {_KEYS}."),
+    (["name: good", *HOOK[1:]], 5, "The name 'good' is taken by another target."),
+    (["name: a-b", *HOOK[1:]], 5, "`name` 'a-b' is not usable: write letters, digits and `_`."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entry", "line", "sentence"), TARGETS, ids=lambda one: one if isinstance(one, str) else ""
+)
+def test_a_mistake_in_a_target_quotes_no_secret(
+    entry: list[str], line: int, sentence: str, tmp_path: Path
+) -> None:
+    good = "notify:\n  - name: good\n    webhook: {env: HOOK}\n    secret: {env: S}\n"
+    policies = read(tmp_path, good + "  - " + "\n    ".join(entry) + "\n")
+    assert said(policies) == [f"policies.yaml, line {line}: {sentence}"]
+    assert [target.name for target in policies.notify] == ["good"]
+
+
 # ---- the file as a whole ---------------------------------------------------------------------
 
 ROOTS = [
     ("- a\n", ["policies.yaml, line 1: The file must hold `backups` and `refreshes`, each a list of policies."]),
     ("backups: 3\n", ["policies.yaml, line 1: `backups` must be a list of policies."]),
     ("backups: [3]\n", ["policies.yaml, line 1: Each of `backups` must be a policy with `name` and `source`."]),
-    ("backups: []\nbackup: []\n", ["policies.yaml, line 2: Unknown key `backup`; accepted are: backups, refreshes."]),
+    ("backups: []\nbackup: []\n", ["policies.yaml, line 2: Unknown key `backup`; accepted are: backups, refreshes, notify."]),
+    ("notify: 3\n", ["policies.yaml, line 1: `notify` must be a list of targets."]),
+    ("notify: [3]\n", ["policies.yaml, line 1: Each of `notify` must be a target with `name`, and `webhook` or `slack`."]),
     ("backups: [\n", ["policies.yaml, line 2: This is not YAML: expected the node content, but found '<stream end>'."]),
     ("a: 1\n\tb: 2\n", ["policies.yaml, line 2: This is not YAML: found character '\\t' that cannot start any token."]),
     (b"\xff\xfe\xff", ["policies.yaml: This is not YAML: truncated data."]),
@@ -196,7 +247,7 @@ def test_a_file_that_is_not_what_it_should_be(
 ) -> None:
     policies = read(tmp_path, content)
     assert said(policies) == sentences
-    assert policies.backups == policies.refreshes == ()
+    assert policies.backups == policies.refreshes == policies.notify == ()
 
 
 def test_a_section_that_stands_twice_is_not_used_and_the_other_one_is(tmp_path: Path) -> None:
@@ -298,9 +349,11 @@ def test_no_policy_can_be_called_what_we_call_something(
     monkeypatch.setenv("CLONE_POLICIES", str(tmp_path / "policies.yaml"))
     ours = [
         *(clone_namespace, sweep_namespaces, test_restore, sweep_schedule()),
-        *policy_sensors(Policies(), load_settings()),
+        *policy_sensors(
+            read(tmp_path, "notify:\n  - {name: a, slack: b, token: {env: C}}\n"), load_settings()
+        ),
     ]
-    assert len(ours) == 8
+    assert len(ours) == 9
     for name in [one.name for one in ours] + ["daily_checks", "check_clones"]:
         content = f"backups:\n  - {{name: {name}, source: p, cron: '@daily'}}\n"
         (problem,) = read(tmp_path, content).problems

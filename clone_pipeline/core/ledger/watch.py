@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
@@ -18,14 +18,20 @@ from ..catalog.schema import clone_steps, clones, namespaces
 from ..report import STEPS, StepReport
 from .clones import read_reports
 
+Outcome = Literal["published", "failed", "not proven"]
+
 
 @dataclass(frozen=True)
 class PolicyRecord:
     """The last runs of a policy, as far as there are any.
 
     `status` is that of the newest one: `cloning`, `ready`, `failed`, or `discarded` when what it
-    made is gone. `succeeded_at` is when the newest one that was published had been, and `proven_at`
-    the same if every point of it was compared; `points`, `bytes` and `seconds` are of that one.
+    made is gone. `outcome` is how that one ended, whatever became of it since: None while it is at
+    work; `not proven` where it was copied, and the proof did not come to an end. `made` is the name
+    of what it was to make, and `error` its sentence where it failed.
+
+    `succeeded_at` is when the newest one that was published had been, and `proven_at` the same if
+    every point of it was compared; `points`, `bytes` and `seconds` are of that one.
     """
 
     organization_id: str
@@ -33,6 +39,9 @@ class PolicyRecord:
     purpose: str | None
     begun_at: datetime
     status: str
+    made: str = ""
+    outcome: Outcome | None = None
+    error: str | None = None
     succeeded_at: datetime | None = None
     proven_at: datetime | None = None
     points: int | None = None
@@ -41,6 +50,7 @@ class PolicyRecord:
     live: int = 0
     restore_tested_at: datetime | None = None
     restorable: bool | None = None
+    restore_error: str | None = None
 
 
 @dataclass
@@ -70,6 +80,9 @@ def policy_records(connection: Connection, organization_id: str | None) -> list[
                 purpose=row["purpose"],
                 begun_at=row["created_at"],
                 status=row["status"],
+                made=row["namespace_name"],
+                outcome=outcome_of(connection, row),
+                error=row["error"],
                 live=live[key],
                 **_success(connection, done),
                 **_tested(tests.get(key)),
@@ -116,7 +129,10 @@ def _newest(
         .group_by(*keys)
         .subquery()
     )
-    wanted = ("clone_id", "purpose", "status", "request", "points", "created_at", "finished_at")
+    wanted = (
+        *("clone_id", "purpose", "status", "request", "points", "created_at", "finished_at"),
+        *("namespace_name", "phase", "error"),
+    )
     query = select(*keys, *(clones.c[name] for name in wanted)).join(
         last,
         and_(
@@ -127,6 +143,19 @@ def _newest(
     )
     rows = connection.execute(query.where(*of_policies)).mappings()
     return {(row["organization_id"], row["policy"]): dict(row) for row in rows}
+
+
+def outcome_of(connection: Connection, row: Mapping[str, Any]) -> Outcome | None:
+    """How a clone of the ledger ended; None while it is at work."""
+    if row["phase"] == "published":
+        return "published"
+    if row["status"] == "cloning":
+        return None
+    # Whoever takes away what is left of it forgets the reports, and leaves the phase.
+    at_proof = row["phase"] == "verifying"
+    if at_proof and "verify_clone" not in read_reports(connection, row["clone_id"]):
+        return "not proven"
+    return "failed"
 
 
 def _success(connection: Connection, done: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -187,4 +216,9 @@ def _tested(test: Mapping[str, Any] | None) -> dict[str, Any]:
     if test is None:
         return {}
     moment = datetime.fromisoformat(test["tested_at"].replace("Z", "+00:00"))
-    return {"restore_tested_at": moment, "restorable": bool(test["good"])}
+    good = bool(test["good"])
+    return {
+        "restore_tested_at": moment,
+        "restorable": good,
+        "restore_error": None if good else test.get("sentence"),
+    }

@@ -1,0 +1,1 @@
+"""One page about a clone, or about all that a policy has made."""

@@ -1,0 +1,135 @@
+"""Who is told when something is wrong with a policy: the entries of `notify` in the file."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from clone_pipeline.core.secrets import mask
+
+Kind = Literal["failed", "overdue", "not_proven", "restore_test_failed", "broken_file"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class FromEnvironment(BaseModel):
+    """The value of an environment variable, which is read when it is needed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    env: str = Field(
+        min_length=1, max_length=200, description="Name of the variable that holds the value."
+    )
+
+
+class Target(BaseModel):
+    """A webhook, or a channel in Slack."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field(
+        min_length=1,
+        max_length=100,
+        description="Name of the target: letters, digits and `_`, unique in `notify`.",
+    )
+    webhook: str | FromEnvironment | None = Field(
+        None, description="Where to send messages: an address, or `{env: NAME}` for a secret one."
+    )
+    secret: FromEnvironment | None = Field(
+        None, description="What messages to a webhook are signed with: `{env: NAME}`."
+    )
+    slack: str | None = Field(
+        None, min_length=1, max_length=100, description="The channel in Slack, by name or id."
+    )
+    token: FromEnvironment | None = Field(
+        None, description="The token of the Slack app, which may `chat:write`: `{env: NAME}`."
+    )
+    api_url: str | None = Field(
+        None, description="Where Slack's API is, if not at `https://slack.com/api/` (GovSlack)."
+    )
+    kinds: list[Kind] = Field(
+        list(KINDS),
+        min_length=1,
+        description="What it is told of; *recovered* goes to whoever was told.",
+    )
+
+    # Before the types are checked: a sentence about a wrong type would quote what may be a secret.
+    @field_validator("secret", "token", mode="before")
+    @classmethod
+    def _is_from_environment(cls, value: Any) -> Any:
+        return _variable(value, "")
+
+    @field_validator("webhook", mode="before")
+    @classmethod
+    def _is_webhook(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            check_address(value)
+            return value
+        return _variable(value, "an `https://` address, or ")
+
+    @field_validator("api_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Target:
+        if (self.webhook is None) == (self.slack is None):
+            raise ValueError("a target has either `webhook` or `slack`")
+        own = ("secret",) if self.slack is None else ("token", "api_url")
+        for key in ("secret", "token", "api_url"):
+            given = getattr(self, key) is not None
+            if given and key not in own:
+                kind = "webhook" if self.slack is None else "target in Slack"
+                raise ValueError(f"a {kind} has no `{key}`")
+            if not given and key in own and key != "api_url":
+                raise ValueError(f"`{key}` is required; write `{key}: {{env: NAME}}`")
+        return self
+
+    @property
+    def where(self) -> str:
+        """The place as it may be shown: without what in an address may be secret."""
+        if self.slack is not None:
+            return f"Slack, {self.slack}"
+        if isinstance(self.webhook, FromEnvironment):
+            return f"the address in {self.webhook.env}"
+        return urlsplit(self.webhook or "").hostname or ""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that it needs."""
+        given = (self.webhook, self.secret, self.token)
+        return tuple(one.env for one in given if isinstance(one, FromEnvironment))
+
+
+def check_address(address: str, *, may_hold_secrets: bool = False) -> None:
+    """Raises ValueError, with a sentence that does not quote the address."""
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        usable = usable and (parts.port is None or parts.port > 0) and address.isprintable()
+    except ValueError:
+        usable = False
+    if not usable or " " in address:
+        raise ValueError(
+            "an address begins with `https://` and a host, such as `https://a.example/b`"
+        )
+    if not may_hold_secrets and mask(address) != address:
+        raise ValueError(
+            "the address holds a secret; put it into a variable, and write `{env: NAME}`"
+        )
+
+
+def _variable(value: Any, otherwise: str) -> Any:
+    if value is None or isinstance(value, FromEnvironment):
+        return value
+    name = value.get("env") if isinstance(value, dict) and len(value) == 1 else None
+    if isinstance(name, str) and name.isidentifier() and name.isascii():
+        return FromEnvironment(env=name)
+    raise ValueError(
+        f"write {otherwise}`{{env: NAME}}`, the name of an environment variable: secrets do not "
+        "stand in this file"
+    )
