@@ -83,8 +83,14 @@ def _of_policies(records: list[PolicyRecord]) -> Iterator[Metric]:
     )
     for one in records:
         for name in STATUSES:
-            status.add_metric([one.organization_id, one.policy, name], name == one.status)
+            status.add_metric([one.organization_id, one.policy, name], name == _status(one))
     yield status
+
+
+def _status(one: PolicyRecord) -> str:
+    """A failure stays one when what it left was taken away: that is no success."""
+    gone = one.status == "discarded"
+    return "failed" if gone and one.outcome in ("failed", "not proven") else one.status
 
 
 def _of_work(work: AtWork) -> Iterator[Metric]:

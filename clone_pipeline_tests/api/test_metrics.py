@@ -18,6 +18,7 @@ from sqlalchemy import insert, select, text, update
 
 from clone_pipeline.api.metrics import PREFIX, STATUSES, exposed
 from clone_pipeline.core.catalog import schema
+from clone_pipeline.core.generations.delete import delete_clone
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger import watch
 from clone_pipeline.core.stores import Stores
@@ -93,6 +94,8 @@ def test_a_policy_shows_its_last_success_and_after_a_failure_that_too(
     assert then["policy_last_status"][(*who, "failed")] == 1.0
     assert then["policy_last_success_timestamp_seconds"] == {who: success}
     assert (then["clones_failed"], then.get("clones_running", {})) == ({(): 1.0}, {})
+    delete_clone(stores, "org_acme", "tuesday")
+    assert read(stores, file)["policy_last_status"][(*who, "failed")] == 1.0
 
 
 def test_the_file_says_how_often_a_policy_is_expected_and_how_many_mistakes_it_has(
