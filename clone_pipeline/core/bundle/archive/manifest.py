@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import BundleError
 from ...vectors.digest import Digest, canonical
-from ..files import CONFIG, NAMESPACE, POINTS, RECORD_FILES
+from ..files import CLEARED, CONFIG, NAMESPACE, POINTS, RECORD_FILES
 from ..output import encode_indented
 from .place import Place
 
@@ -24,7 +24,8 @@ MOST_BYTES = 256 * 1024 * 1024  # of a manifest, or of a part as it is stored
 
 # The bundle's files of which an archive has parts, by the first word of their names.
 FILES = {
-    file.partition(".")[0]: file for file in (NAMESPACE, CONFIG, *RECORD_FILES.values(), POINTS)
+    file.partition(".")[0]: file
+    for file in (NAMESPACE, CONFIG, CLEARED, *RECORD_FILES.values(), POINTS)
 }
 _NAME = re.compile(rf"({'|'.join(FILES)})-\d{{5}}-\d{{5}}-[0-9a-f]{{12}}\.jsonl\.zst")
 
