@@ -8,6 +8,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
+from clone_pipeline.cli.archives import show_archives
 from clone_pipeline.cli.asking import confirm, yes_option
 
 # `bundle` is imported where it is used: it brings the Qdrant client, which takes most of a second.
@@ -162,9 +163,13 @@ def _say_how(reused: int, consistent: bool | None) -> None:
 
 
 @click.command("list")
+@click.option("--archives", is_flag=True, help="Archives that policies have written, instead.")
 @json_option
-def list_namespaces(as_json: bool) -> None:
-    """List namespaces with their clone state."""
+def list_namespaces(archives: bool, as_json: bool) -> None:
+    """List namespaces with their clone state, or archives."""
+    if archives:
+        show_archives(as_json=as_json)
+        return
     with opened() as session, session.stores.catalog.read() as connection:
         listed = catalog.list_all(connection, session.organization_id)
         rows = [_listed(connection, namespace) for namespace in listed]

@@ -128,6 +128,11 @@ def read_manifest(place: Place) -> Manifest:
     return manifest
 
 
+def read_parts(data: bytes) -> Sequence[Part]:
+    """The parts that a manifest lists, whether or not they are there. Raises BundleError."""
+    return _parse(data).parts
+
+
 def _parse(data: bytes) -> Manifest:
     try:
         document = json.loads(data)

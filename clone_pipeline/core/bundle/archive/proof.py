@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from ...catalog.documents import RECORDS
-from ...errors import BundleError, VerificationFailed
+from ...errors import VerificationFailed
 from ...ledger.meter import Meter
 from ...points.pages import CONCURRENT, for_each, read_slice
 from ...points.retry import Retry
 from ...vectors.digest import Digest
-from ...vectors.encoded import EncodedPoint
 from ...vectors.equality import differences, rule
 from ...vectors.point import Point, PointId
 from ...vectors.port import VectorStore
@@ -26,7 +25,8 @@ from ..owner import Owner
 from ..points import parse_point
 from ..rewritten import Rewrite
 from .files import ArchiveFiles
-from .manifest import MANIFEST, Part, Sealed, record_digest
+from .manifest import Part, Sealed, record_digest
+from .seal import check_part, check_records, check_sum, point_digest
 
 
 class Proof:
@@ -63,7 +63,7 @@ class Proof:
         compared point by point, as those of a clone are."""
         store = reservation.vectors
         parts = list(ranges(self._files.point_parts))
-        self._check_seal()
+        check_sum(self._files.manifest)
         meter.begin("Proved", bundle.points, bundle.files.measure(POINTS)[1])
 
         def one(part: tuple[Part, Slice]) -> None:
@@ -78,14 +78,6 @@ class Proof:
                 f"The Qdrant collection {bundle.qdrant_collection} has {count} points, and the "
                 f"archive has {bundle.points}: another writer is at work in it."
             )
-
-    def _check_seal(self) -> None:
-        """The parts' digests are those that the seal adds up. Raises BundleError."""
-        digest = Digest()
-        for part in self._files.point_parts:
-            digest.merge(Digest(int(part.digest or "0", 16), part.lines))
-        if Sealed.of(digest) != self._files.manifest.seal.points:
-            raise BundleError("has another seal than its parts add up to", MANIFEST)
 
     def is_stored(
         self, bundle: Bundle, reservation: Reservation, part: Part, within: Slice
@@ -107,10 +99,9 @@ class Proof:
             before, after = Digest(), Digest()
             owner = Owner.of(bundle.namespace)
             for line in self._files.lines_of(part, checked=True):
-                before.add(_digest(parse_point(line.document, bundle.shapes)))
-                after.add(_digest(self._expected(bundle, owner, line)))
-            if (before.hexdigest(), before.count) != (part.digest, part.lines):
-                raise BundleError("holds other points than the archive's seal says", part.name)
+                before.add(point_digest(parse_point(line.document, bundle.shapes)))
+                after.add(point_digest(self._expected(bundle, owner, line)))
+            check_part(part, before)
             self._rewritten[part.name] = after.hexdigest()
         return self._rewritten[part.name]
 
@@ -168,13 +159,8 @@ class Proof:
             document = identified(record, line.document)
             before.add(record_digest(document))
             after.add(record_digest(rewrite(file, document)))
-        if Sealed.of(before) != sealed:
-            raise BundleError("is not what the archive's seal says", file)
+        check_records(file, before, sealed)
         return Sealed.of(after)
-
-
-def _digest(point: Point) -> int:
-    return EncodedPoint.of(point).digest(settled=True)
 
 
 def ranges(parts: list[Part]) -> Iterator[tuple[Part, Slice]]:
