@@ -52,7 +52,9 @@ OPTIONS = (
     "include_resources, description, source_organization_id, preserve_resource_ids, on_dangling, "
     "organization_id, lane, verify, verify_objects, max_points_per_second, concurrent_slices"
 )
-KEYS = "name, source, enabled, owners, cron, timezone, name_template, options, keep, restore_test"
+KEYS = (
+    "name, source, enabled, owners, cron, timezone, name_template, to, options, keep, restore_test"
+)
 
 # (lines of the entry, the line that is named, the sentence)
 BACKUPS = [

@@ -25,6 +25,7 @@ from ..ledger.clones import DISCARDED_STAY
 from ..points.retry import Retry
 from ..stores import Stores
 from . import records
+from .own import own_manifest
 from .records import Archive
 from .scratch import drop_killed
 
@@ -116,10 +117,11 @@ def _mark(stores: Stores, organization_id: str | None, policies: Policies, entry
 def _remove(stores: Stores, archive: Archive) -> None:
     retry = Retry(stores)
     with closing(open_place(archive.address, stores.s3_endpoint_url)) as place:
-        if archive.manifest is None:
+        manifest = own_manifest(place, archive)
+        if manifest is None:
             remove_unfinished(place, archive.source_namespace_id, retry)
         else:
-            remove_archive(place, archive.manifest, retry)
+            remove_archive(place, manifest, retry)
     with stores.catalog.write() as connection:
         records.change(connection, archive.key, stores.clock(), status="removed")
 

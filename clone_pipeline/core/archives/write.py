@@ -6,14 +6,13 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 
 from sqlalchemy.exc import IntegrityError
 
 from ..bundle.archive import Place, dump_archive, open_place, read_back
-from ..bundle.archive.manifest import MANIFEST, MOST_BYTES, Manifest, read_manifest
+from ..bundle.archive.manifest import Manifest
 from ..catalog.namespace import Namespace
-from ..errors import CloneError, Conflict, InProgress, InvalidRequest, StorageFailed
+from ..errors import CloneError, InProgress, InvalidRequest
 from ..ledger.meter import Meter
 from ..plan.resolve import resolve_source
 from ..points.retry import Retry
@@ -21,6 +20,7 @@ from ..principal import Principal, require_writer
 from ..request import LONGEST_NAME
 from ..stores import Stores
 from . import records
+from .own import own_manifest
 from .records import Archive
 
 Say = Callable[[str], None]
@@ -72,11 +72,12 @@ def archive_namespace(
             say(f"{wanted.address} is there already.")
             return archive
         try:
-            _write(stores, source, place, say)
+            _write(stores, archive, source, place, say)
             say(f"Reading {place.address} back.")
-            return _finish(stores, archive, place, read_back(place, Retry(stores)), started)
+            return _finish(stores, archive, read_back(place, Retry(stores)), started)
         except BaseException as error:
-            sentence = error.message if isinstance(error, CloneError) else "it was interrupted"
+            interrupted = "The run was interrupted."
+            sentence = error.message if isinstance(error, CloneError) else interrupted
             with suppress(CloneError), stores.catalog.write() as connection:
                 records.fail(connection, run_id, sentence, stores.clock())
             raise
@@ -111,14 +112,19 @@ def place_of(address: str) -> str:
     return address.rstrip("/")
 
 
-def _write(stores: Stores, source: Namespace, place: Place, say: Say) -> None:
-    if MANIFEST in place.sizes():
+def _write(stores: Stores, archive: Archive, source: Namespace, place: Place, say: Say) -> None:
+    """Makes the archive, which is not proven yet; the ledger knows it by its manifest then."""
+    if own_manifest(place, archive) is not None:
         # Its run was killed after the end of the dump.
         say(f"{place.address} is written already.")
-        found = read_manifest(place).namespace_id
-        if found != source.namespace_id:
-            raise Conflict(f"{place.address} holds an archive of {found}.")
-        return
+    else:
+        _dump(stores, source, place, say)
+    written = own_manifest(place, archive)
+    with stores.catalog.write() as connection:
+        records.change(connection, archive.key, stores.clock(), manifest=written)
+
+
+def _dump(stores: Stores, source: Namespace, place: Place, say: Say) -> None:
     say(f"Writing {source.name} to {place.address}.")
     with (
         stores.vectors() as own,
@@ -129,12 +135,7 @@ def _write(stores: Stores, source: Namespace, place: Place, say: Say) -> None:
         say(f"Of an interrupted dump {dumped.reused:,} points were there already.")
 
 
-def _finish(
-    stores: Stores, archive: Archive, place: Place, manifest: Manifest, started: datetime
-) -> Archive:
-    stored = place.read(MANIFEST, MOST_BYTES)
-    if stored is None:
-        raise StorageFailed(f"{place.address} has lost its manifest since it was read back.")
+def _finish(stores: Stores, archive: Archive, manifest: Manifest, started: datetime) -> Archive:
     now = stores.clock()
     with stores.catalog.write() as connection:
         records.change(
@@ -145,7 +146,6 @@ def _finish(
             error=None,
             proven=True,
             consistent=manifest.consistent,
-            manifest=sha256(stored.data).hexdigest(),
             points=manifest.counts["points"],
             objects=manifest.counts["objects"],
             bytes=sum(part.bytes for part in manifest.parts),

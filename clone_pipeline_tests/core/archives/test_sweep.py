@@ -6,7 +6,7 @@ import pytest
 
 from clone_pipeline.core.archives import records
 from clone_pipeline.core.bundle.archive.folder import FolderPlace
-from clone_pipeline.core.errors import StoreUnavailable
+from clone_pipeline.core.errors import BundleError, StoreUnavailable
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.cli.prod import prod
 
@@ -136,6 +136,22 @@ def test_what_was_cut_off_goes_after_a_week_with_its_notes(
     world.go_on(days=2)
     assert [entry.archive.name for entry in world.sweep(last=1).removed] == ["half"]
     assert [path.name for path in (world.folder / "half").iterdir()] == ["notes.txt"]
+
+
+def test_a_damaged_one_that_never_counted_goes_after_a_week(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise BundleError("is damaged", "points-x")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("clone_pipeline.core.archives.write.read_back", refuse)
+        with pytest.raises(BundleError):
+            world.write("bad")
+    assert (world.folder / "bad" / "manifest.json").exists()
+    world.go_on(days=8)
+    assert [entry.archive.name for entry in world.sweep(last=1).removed] == ["bad"]
+    assert there(world) == []
 
 
 def test_the_ledger_forgets_what_is_long_gone(world: World) -> None:

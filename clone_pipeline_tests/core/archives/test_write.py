@@ -10,7 +10,9 @@ from clone_pipeline.core.archives import write
 from clone_pipeline.core.archives.write import Wanted
 from clone_pipeline.core.bundle.archive import dump, load_archive
 from clone_pipeline.core.bundle.archive.folder import FolderPlace
+from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.errors import BundleError, Conflict, Forbidden, InvalidRequest, NotFound
+from clone_pipeline.core.ledger.meter import Meter
 from clone_pipeline.core.principal import Principal
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.cli.prod import COUNTS, prod
@@ -121,3 +123,19 @@ def test_what_cannot_be_archived_is_refused_before_anything_is_noted(world: Worl
         world.write("x" * 65)
     assert world.listed() == {}
     assert not world.folder.exists()
+
+
+def test_an_archive_that_was_there_before_is_not_taken_for_its_own(world: World) -> None:
+    """Somebody's dump of the same namespace, of another day."""
+    place = write.open_place(f"{world.place}/first", None)
+    with world.stores.catalog.read() as connection:
+        key = namespaces.resolve(connection, None, "prod").key
+    with world.stores.vectors() as vectors:
+        dump.dump_archive(world.stores, vectors, key, place, Meter(world.stores.clock))
+    world.go_on(hours=1)
+    with pytest.raises(Conflict, match="holds another archive"):
+        world.write("first")
+    world.go_on(days=8)
+    done = world.sweep(last=1)
+    assert (done.removed, len(done.kept)) == ([], 1)
+    assert (world.folder / "first" / "manifest.json").exists()

@@ -117,7 +117,7 @@ def read_manifest(place: Place) -> Manifest:
     stored = place.read(MANIFEST, MOST_BYTES)
     if stored is None:
         raise BundleError(f"is missing, so there is no archive at {place.address}", MANIFEST)
-    manifest = _parse(stored.data)
+    manifest = parse_manifest(stored.data)
     sizes = place.sizes()
     for part in manifest.parts:
         if part.name not in sizes:
@@ -128,12 +128,8 @@ def read_manifest(place: Place) -> Manifest:
     return manifest
 
 
-def read_parts(data: bytes) -> Sequence[Part]:
-    """The parts that a manifest lists, whether or not they are there. Raises BundleError."""
-    return _parse(data).parts
-
-
-def _parse(data: bytes) -> Manifest:
+def parse_manifest(data: bytes) -> Manifest:
+    """What a manifest says, whether or not its parts are there. Raises BundleError."""
     try:
         document = json.loads(data)
         del document["sha256"]

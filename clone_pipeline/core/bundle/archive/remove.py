@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from ...errors import Conflict
 from ...points.retry import Retry
-from .manifest import MANIFEST, MOST_BYTES, is_part, read_parts
+from .manifest import MANIFEST, MOST_BYTES, is_part, parse_manifest
 from .place import Place
 from .state import STATE, unfinished_of
 
@@ -28,7 +28,7 @@ def remove_archive(place: Place, manifest: str, retry: Retry) -> int:
             "is removed."
         )
     # A dump that was killed at its very end has left its notes.
-    names = [*(part.name for part in read_parts(stored.data)), STATE, MANIFEST]
+    names = [*(part.name for part in parse_manifest(stored.data).parts), STATE, MANIFEST]
     return _remove(place, names, retry)
 
 
