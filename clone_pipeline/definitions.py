@@ -13,7 +13,12 @@ from clone_pipeline.defs.assets import clone_assets
 from clone_pipeline.defs.checks import clone_checks
 from clone_pipeline.defs.config import console
 from clone_pipeline.defs.history import another_dev, dev_above, where_runs_are_recorded
-from clone_pipeline.defs.jobs import clone_namespace, sweep_namespaces, test_restore
+from clone_pipeline.defs.jobs import (
+    archive_namespace,
+    clone_namespace,
+    sweep_namespaces,
+    test_restore,
+)
 from clone_pipeline.defs.resources import StoresResource
 from clone_pipeline.defs.schedules import check_schedule, policy_schedules, sweep_schedule
 from clone_pipeline.defs.sensors import policy_sensors
@@ -61,6 +66,7 @@ _check_schedules = [check_schedule(checks) for checks in _checks]
 defs = dg.Definitions(
     jobs=[
         clone_namespace,
+        archive_namespace,
         sweep_namespaces,
         test_restore,
         *(schedule.job for schedule in _check_schedules),

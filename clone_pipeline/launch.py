@@ -24,7 +24,7 @@ from clone_pipeline.core.words import Part, from_json
 from clone_pipeline.defs.outcome import CANCELLED
 from clone_pipeline.settings import LOG_LEVEL_VARIABLE, Settings
 
-JOB = "clone_namespace"
+JOB, ARCHIVE_JOB = "clone_namespace", "archive_namespace"
 # What the workspace calls the code, and Dagster the definitions in it.
 LOCATION, REPOSITORY = "clone_pipeline", "__repository__"
 MAX_RETRIES_TAG = "dagster/max_retries"
@@ -41,6 +41,16 @@ def clone_job() -> dg.JobDefinition:
     from clone_pipeline.definitions import defs
 
     return defs.resolve_job_def(JOB)
+
+
+def archive_job() -> dg.JobDefinition:
+    """As `clone_job`, the one that writes archives."""
+    from clone_pipeline.definitions import defs
+
+    return defs.resolve_job_def(ARCHIVE_JOB)
+
+
+_JOBS = {JOB: clone_job, ARCHIVE_JOB: archive_job}
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
@@ -139,9 +149,10 @@ def run_job(
     *,
     quiet: bool,
     tags: Mapping[str, str] | None = None,
+    job: str = JOB,
 ) -> dg.JobExecutionResult:
-    """Runs `clone_namespace` for a request to its end, with these tags besides the job's own. A
-    failed run is a result, not an error.
+    """Runs a job, `clone_namespace` for a request, to its end, with these tags besides the job's
+    own. A failed run is a result, not an error.
 
     Raises StorageFailed where Dagster itself cannot write down what happens.
     """
@@ -150,8 +161,8 @@ def run_job(
         os.environ[LOG_LEVEL_VARIABLE] = "CRITICAL"
     try:
         with _output_given_back():
-            job = dg.reconstructable(clone_job)
-            return execute_run(job, _recorded(instance, job, request, tags or {}), instance)
+            again = dg.reconstructable(_JOBS[job])
+            return execute_run(again, _recorded(instance, again, request, tags or {}), instance)
     except (DBAPIError, OSError) as error:
         reason = str(error.orig if isinstance(error, DBAPIError) else error.strerror or error)
         raise StorageFailed(
@@ -169,12 +180,12 @@ def _recorded(
     """A run as the UI records it: with where its job is from, which is how the pages of the job and
     its sensors find it. The daemon does not start it anew: whoever is at the terminal may."""
     definition = job.get_definition()
-    location = RegisteredCodeLocationOrigin(LOCATION)
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), REPOSITORY)
     return instance.create_run_for_job(
         definition,
         run_config=dict(request),
         tags={**definition.run_tags, **tags, MAX_RETRIES_TAG: "0"},
-        remote_job_origin=RemoteRepositoryOrigin(location, REPOSITORY).get_job_origin(JOB),
+        remote_job_origin=repository.get_job_origin(definition.name),
         job_code_origin=job.get_python_origin(),
     )
 

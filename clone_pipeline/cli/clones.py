@@ -37,7 +37,7 @@ from clone_pipeline.core.words import as_text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_BAD_INPUT_CODES = {
+BAD_INPUT_CODES = {
     kind.code
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, errors.RequestError)
@@ -229,7 +229,7 @@ def run_clone(
     if not result.success:
         said, code = failure(result)
         _record_failure(session, result.run_id, as_text(said))
-        raise RunFailed(said, code, BAD_INPUT if code in _BAD_INPUT_CODES else FAILED)
+        raise RunFailed(said, code, BAD_INPUT if code in BAD_INPUT_CODES else FAILED)
     with session.stores.catalog.read() as connection:
         return ledger.of_run(connection, result.run_id)
 

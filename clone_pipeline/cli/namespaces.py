@@ -8,6 +8,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
+from clone_pipeline.cli.archives import show_archives
 from clone_pipeline.cli.asking import confirm, yes_option
 
 # `bundle` is imported where it is used: it brings the Qdrant client, which takes most of a second.
@@ -29,15 +30,32 @@ from clone_pipeline.core.verify import verify_pair, verify_sealed
 
 @click.command()
 @click.argument("source", metavar="DIR|ADDRESS")
+@click.option("--as", "namespace_name", metavar="NAME", help="Under another name.")
+@click.option(
+    "--organization", "organization_id", metavar="ID", help="Into another organization, as a clone."
+)
+@click.option(
+    "--new-ids", is_flag=True, help="With ids of its own, as a clone; without it ids are kept."
+)
 @json_option
-def load(source: str, as_json: bool) -> None:
+def load(
+    source: str,
+    namespace_name: str | None,
+    organization_id: str | None,
+    new_ids: bool,
+    as_json: bool,
+) -> None:
     """Load a namespace from a bundle folder, or an archive at s3://bucket/prefix or file:///folder:
-    all of it, or nothing."""
+    all of it, or nothing.
+
+    A backup that is loaded with --as, its ids kept, is restored: what it had cleared is put back.
+    """
     from clone_pipeline.core import bundle
     from clone_pipeline.core.bundle import archive
 
     with opened() as session:
         session.must_write()
+        target = bundle.Target(namespace_name, organization_id, new_ids)
         stores, who = session.stores, session.principal
         with (
             _place(session, source) as place,
@@ -46,15 +64,21 @@ def load(source: str, as_json: bool) -> None:
         ):
             if place is None:
                 folder, now = Path(source), stores.clock()
-                report = bundle.load(folder, stores.catalog, vectors, now, bar.tell, who, bar.meter)
+                report = bundle.load(
+                    *(folder, stores.catalog, vectors, now, bar.tell, who, bar.meter), target=target
+                )
             else:
-                report = archive.load_archive(stores, vectors, place, bar.tell, who, bar.meter)
+                report = archive.load_archive(
+                    stores, vectors, place, bar.tell, who, bar.meter, target
+                )
     result = {
         "namespace_id": report.namespace_id,
         "namespace_name": report.namespace_name,
         "organization_id": report.organization_id,
         **report.counts,
         "warnings": report.warnings,
+        "references": report.references,
+        "by_hand": report.by_hand,
     }
     if as_json:
         print_json(result)
@@ -139,9 +163,13 @@ def _say_how(reused: int, consistent: bool | None) -> None:
 
 
 @click.command("list")
+@click.option("--archives", is_flag=True, help="Archives that policies have written, instead.")
 @json_option
-def list_namespaces(as_json: bool) -> None:
-    """List namespaces with their clone state."""
+def list_namespaces(archives: bool, as_json: bool) -> None:
+    """List namespaces with their clone state, or archives."""
+    if archives:
+        show_archives(as_json=as_json)
+        return
     with opened() as session, session.stores.catalog.read() as connection:
         listed = catalog.list_all(connection, session.organization_id)
         rows = [_listed(connection, namespace) for namespace in listed]

@@ -7,16 +7,18 @@ from typing import Any
 
 import click
 
-from clone_pipeline.cli.clones import print_outcome, run_clone
+from clone_pipeline.cli.clones import BAD_INPUT_CODES, print_outcome, run_clone
 from clone_pipeline.cli.common import (
     BAD_INPUT,
     FAILED,
+    RunFailed,
     Session,
     json_option,
     opened,
     print_json,
 )
 from clone_pipeline.cli.output import counted, print_table, say
+from clone_pipeline.core.archives import records as archives
 from clone_pipeline.core.errors import InProgress, InvalidRequest, NotFound
 from clone_pipeline.core.request import parse_request
 from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy, Target, read_policies
@@ -82,10 +84,36 @@ def run(name: str, verbose: bool, as_json: bool) -> None:
     """
     with opened() as session:
         policy = _find(session, name)
+        if isinstance(policy, BackupPolicy) and policy.to is not None:
+            found = _archive(session, policy, verbose=verbose)
+            if as_json:
+                print_json(found)
+            else:
+                say(f"Written to {found['address']}: {counted({'points': found['points']})}.")
+            return
         kind, request = _asked(policy, session.stores.clock())
         tags = _tags(session, policy.name, kind, request["namespace_name"])
-        found = run_clone(session, parse_request(request), verbose=verbose, tags=tags)
-    print_outcome(found, as_json=as_json)
+        clone = run_clone(session, parse_request(request), verbose=verbose, tags=tags)
+    print_outcome(clone, as_json=as_json)
+
+
+def _archive(session: Session, policy: BackupPolicy, *, verbose: bool) -> dict[str, Any]:
+    """Writes an archive of the policy, in a run as its schedule launches it; what the ledger has of
+    it. Raises RunFailed."""
+    from clone_pipeline.launch import ARCHIVE_JOB, failure, open_instance, run_job
+
+    session.must_write()
+    name = policy.clone_name(session.stores.clock())
+    config = policy.archive_config(name)
+    tags = _tags(session, policy.name, "backup", name)
+    with open_instance(session.settings) as instance:
+        result = run_job(instance, config, quiet=not verbose, tags=tags, job=ARCHIVE_JOB)
+    if not result.success:
+        said, code = failure(result)
+        raise RunFailed(said, code, BAD_INPUT if code in BAD_INPUT_CODES else FAILED)
+    with session.stores.catalog.read() as connection:
+        made = archives.find(connection, session.organization_id, config["address"])
+    return made[-1].to_json()
 
 
 def _find(session: Session, name: str) -> BackupPolicy | RefreshPolicy:
@@ -125,7 +153,10 @@ def _all(read: Policies) -> Iterator[tuple[str, BackupPolicy | RefreshPolicy]]:
 
 
 def _row(kind: str, policy: BackupPolicy | RefreshPolicy) -> dict[str, Any]:
-    makes = policy.clone_names if isinstance(policy, BackupPolicy) else policy.target
+    if isinstance(policy, BackupPolicy):
+        makes = policy.address(policy.clone_names) or policy.clone_names
+    else:
+        makes = policy.target
     when = f"{policy.cron} ({policy.timezone})" if policy.cron else "when the source has changed"
     return {
         "policy": policy.name,

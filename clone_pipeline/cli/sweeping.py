@@ -1,6 +1,6 @@
 """The command `sweep`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -23,6 +23,7 @@ def sweep(dry_run: bool, yes: bool, as_json: bool) -> None:
     clone-pipeline did not make goes, nothing that a run uses, not the last proven backup of a
     policy, and no S3 file.
     """
+    from clone_pipeline.core.archives.sweep import plan_archives, sweep_archives
     from clone_pipeline.defs.history import forget_runs, runs_to_forget
     from clone_pipeline.launch import recorded_instance
 
@@ -34,44 +35,61 @@ def sweep(dry_run: bool, yes: bool, as_json: bool) -> None:
                 need_terminal("Remove what `--dry-run` lists?")
         policies = backup_policies(session.settings)
         plan = plan_sweep(session.stores, session.organization_id, policies)
+        archives = plan_archives(session.stores, session.organization_id, policies)
         now = session.stores.clock()
         runs = 0 if instance is None else len(runs_to_forget(instance, now))
         if dry_run:
             report = SweepReport(removed=plan.removals, kept=plan.kept)
         else:
-            nothing = not (plan.removals or runs)
-            confirm(lambda: _question(session, plan, runs), yes=yes or nothing)
+            nothing = not (plan.removals or archives.removed or runs)
+            also = [entry.sentence for entry in archives.removed]
+            confirm(lambda: _question(session, plan, also, runs), yes=yes or nothing)
             report = run_sweep(session.stores, session.organization_id, policies, plan)
+            archives = sweep_archives(session.stores, session.organization_id, policies, archives)
             runs = 0 if instance is None else forget_runs(instance, now)
     if as_json:
-        print_json({"dry_run": dry_run, **report.to_json(), "runs_forgotten": runs})
+        rows = report.to_json() | {"archives": archives.to_json()}
+        print_json({"dry_run": dry_run, **rows, "runs_forgotten": runs})
     else:
-        _print(report.to_json(), "Would be removed" if dry_run else "Removed")
+        _print(report.to_json(), "Would be removed" if dry_run else "Removed", _line)
+        if any(archives.to_json().values()):
+            removed = "Archives that would be removed" if dry_run else "Removed archives"
+            _print(archives.to_json(), removed, _archive_line)
         if instance is not None:
             would = "would be " if dry_run else ""
             say(f"Dagster's record of runs: {counted({'runs': runs})} {would}forgotten.")
-    if report.failed:
+    if report.failed or archives.failed:
         raise SystemExit(FAILED)
 
 
-def _question(session: Session, plan: SweepPlan, runs: int) -> str:
-    """Says before what goes, and why."""
-    for entry in plan.removals:
-        tell(f"To be removed: {entry.sentence}")
+def _question(session: Session, plan: SweepPlan, archives: list[str], runs: int) -> str:
+    """Says before what goes, and why; of archives there are the sentences."""
+    for sentence in [entry.sentence for entry in plan.removals] + archives:
+        tell(f"To be removed: {sentence}")
     doomed = [one for entry in plan.removals for one in entry.generations]
     points = session.count_points(one.qdrant_collection for one in doomed)
     going = counted({"generations": len(doomed), "points": points})
+    if archives:
+        going += f", {counted({'archives': len(archives)})}"
     if runs:
         going += f", and the record of {counted({'runs': runs})} that have had their time"
     return f"Remove {going}?"
 
 
-def _print(rows: Mapping[str, list[dict[str, Any]]], removed: str) -> None:
-    print_table(removed, map(_line, rows["removed"]))
-    print_table("Kept", map(_line, rows["kept"]))
+def _print(
+    rows: Mapping[str, list[dict[str, Any]]],
+    removed: str,
+    line: Callable[[Mapping[str, Any]], dict[str, Any]],
+) -> None:
+    print_table(removed, map(line, rows["removed"]))
+    print_table("Kept", map(line, rows["kept"]))
     if rows["failed"]:
-        print_table("Failed", map(_line, rows["failed"]))
+        print_table("Failed", map(line, rows["failed"]))
         say("What failed is tried again by the next sweep.")
+
+
+def _archive_line(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"address": row["address"], "why": row["why"]}
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from .verify import verify_sealed
 _SCRATCH_STAYS = 24 * 3600
 _QUERIES = 5
 # Scores of one point may differ so much between two indexes: quantized vectors are approximate.
-_TOLERANCE = 1e-3
+TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class RestoreTest:
     scratch namespace alike, and `same_answers` those in which both found the same first."""
 
     backup: str
-    clone_id: str
+    clone_id: str | None  # of an archive there is none
     organization_id: str
     policy: str | None
     tested_at: datetime
@@ -168,7 +168,7 @@ def _plan_restore(
     stores: Stores, principal: Principal, backup: Namespace, clone: Clone
 ) -> dict[str, Any]:
     home = clone.plan["source"]["organization_id"]  # where it would be restored
-    name = _scratch_name(clone.clone_id)
+    name = scratch_name(clone.clone_id)
     request = _request(backup, clone, name, restore=True, organization_id=home)
     plan = dry_run.plan(stores, request, principal)
     return {"put_back": len(plan.reinstated.put_back), "by_hand": len(plan.reinstated.by_hand)}
@@ -182,7 +182,7 @@ def _copy_and_search(
     run_id: str,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    request = _request(backup, clone, _scratch_name(run_id), ttl_seconds=_SCRATCH_STAYS)
+    request = _request(backup, clone, scratch_name(run_id), ttl_seconds=_SCRATCH_STAYS)
     scratch = begin.begin(stores, request, principal, run_id)
     try:
         for step in STEPS[1:]:
@@ -224,7 +224,7 @@ def _search(stores: Stores, backup: Namespace, made: Namespace) -> dict[str, int
         stores.vectors() as there,
         stores.source_vectors(there, backup.qdrant_url, backup.qdrant_api_key) as store,
     ):
-        for name, vector in _queries(store, backup.qdrant_collection):
+        for name, vector in queries(store, backup.qdrant_collection):
             before = store.search(backup.qdrant_collection, name, vector, 1, {})
             after = there.search(made.qdrant_collection, name, vector, 1, {})
             searches += 1
@@ -242,7 +242,7 @@ def _search(stores: Stores, backup: Namespace, made: Namespace) -> dict[str, int
     return {"searches": searches, "same_answers": same}
 
 
-def _queries(store: VectorStore, collection: str) -> Iterator[tuple[str, list[float]]]:
+def queries(store: VectorStore, collection: str) -> Iterator[tuple[str, list[float]]]:
     """Dense vectors of the first points, each with its name."""
     for point in store.scroll(collection, _QUERIES).points:
         for name, vector in point.vectors.items():
@@ -255,8 +255,8 @@ def _same_answer(before: list[tuple[Point, float]], after: list[tuple[Point, flo
     if not before:
         return True
     (one, score), (other, its_score) = before[0], after[0]
-    return one.id == other.id or abs(score - its_score) <= _TOLERANCE * max(1.0, abs(score))
+    return one.id == other.id or abs(score - its_score) <= TOLERANCE * max(1.0, abs(score))
 
 
-def _scratch_name(run_id: str) -> str:
+def scratch_name(run_id: str) -> str:
     return f"restore_test_{run_id[:8]}"

@@ -16,7 +16,7 @@ from clone_pipeline.core.catalog.namespaces import list_clones, list_deleted_clo
 from clone_pipeline.core.errors import CloneError, NotFound
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import BACKUP
-from clone_pipeline.defs.automation import looking, resolve_request
+from clone_pipeline.defs.automation import looking, resolve_archived, resolve_request
 from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy
 from clone_pipeline.policies.intervals import expected_interval
 from clone_pipeline.settings import Settings
@@ -109,17 +109,25 @@ def _policy_assets(settings: Settings, policies: Policies) -> Iterator[dg.AssetS
                 name, group, what = policy.target, CLONES, f"Copy, called {policy.target},"
                 request = policy.request()
             try:
-                parties = resolve_request(stores, principal, request)
+                if isinstance(policy, BackupPolicy) and policy.to is not None:
+                    # An archive belongs to whom the source belongs to.
+                    job, config = "archive_namespace", policy.archive_config("")
+                    made_of = resolve_archived(stores, principal, config)
+                    organization_id = made_of.organization_id
+                else:
+                    job = "clone_namespace"
+                    parties = resolve_request(stores, principal, request)
+                    made_of, organization_id = parties.source, parties.organization_id
                 with stores.catalog.read() as connection:
-                    source = _key_of(connection, parties.source)
+                    source = _key_of(connection, made_of)
             except CloneError:
                 continue
             yield dg.AssetSpec(
-                clone_key(parties.organization_id, name),
+                clone_key(organization_id, name),
                 deps=[source],
                 group_name=group,
                 description=f"{what} of the namespace {policy.source}, for the policy "
-                f"`{policy.name}`, made by the job `clone_namespace`.",
+                f"`{policy.name}`, made by the job `{job}`.",
                 metadata={
                     "policy": policy.name,
                     "source": policy.source,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 
+from clone_pipeline.core.catalog.namespace import Namespace
 from clone_pipeline.core.errors import NotFound, WorkError
 from clone_pipeline.core.plan.parties import Parties
-from clone_pipeline.core.plan.resolve import resolve_parties
+from clone_pipeline.core.plan.resolve import resolve_parties, resolve_source
 from clone_pipeline.core.principal import Principal, require_writer
 from clone_pipeline.core.request import CloneRequest, parse_request
 from clone_pipeline.core.stores import Stores
@@ -66,6 +67,25 @@ def policy_of_run(
     return None
 
 
+def policy_of_archive(
+    context: dg.OpExecutionContext, source: str, address: str, settings: Settings
+) -> str | None:
+    """As `policy_of_run`, of a run that writes an archive."""
+    claimed: str | None = context.run.tags.get(POLICY_TAG)
+    if claimed is None:
+        return None
+    backups = read_policies(settings.policies).backups
+    if any(
+        policy.name == claimed and policy.asks_for_archive(source, address) for policy in backups
+    ):
+        return claimed
+    context.log.warning(
+        f"The tag {POLICY_TAG} says {claimed!r}, but the policies file has no backup policy of "
+        "that name that asks for this archive, so it counts as no backup of that policy."
+    )
+    return None
+
+
 @contextmanager
 def looking(settings: Settings) -> Iterator[tuple[Stores, Principal]]:
     """The stores, for a tick. Raises NotFound where there is no catalog yet: none is made."""
@@ -85,11 +105,24 @@ def resolve_request(stores: Stores, principal: Principal, request: dict[str, Any
         return resolve_parties(connection, parse_request(request), principal)
 
 
-def refusal(settings: Settings, request: dict[str, Any]) -> None:
+def resolve_archived(stores: Stores, principal: Principal, config: dict[str, Any]) -> Namespace:
+    """The namespace that a run is to archive. Raises what a run would be refused for, as far as the
+    catalog tells."""
+    require_writer(principal)
+    where = config["source_organization_id"]
+    with stores.catalog.read() as connection:
+        return resolve_source(connection, config["namespace_identifier"], where, principal)
+
+
+def refusal(
+    settings: Settings,
+    asked: dict[str, Any],
+    resolve: Callable[[Stores, Principal, dict[str, Any]], object] = resolve_request,
+) -> None:
     """Raises the sentence that a run would be refused with. A catalog that cannot be reached now
     is no reason: a run waits for it."""
     try:
         with looking(settings) as (stores, principal):
-            resolve_request(stores, principal, request)
+            resolve(stores, principal, asked)
     except WorkError:
         return

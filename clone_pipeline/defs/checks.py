@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Connection
 
+from clone_pipeline.core.archives.records import Archive, list_archives
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.generations.holdings import Holdings
 from clone_pipeline.core.ledger import clones as ledger
@@ -35,6 +36,15 @@ def equality_evaluation(report: StepReport) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(asset_key=asset_key(report), check_name=EQUAL, **finding)
 
 
+def archive_evaluation(made: Archive) -> dg.AssetCheckEvaluation:
+    """Of an archive that has just been written for a policy."""
+    return dg.AssetCheckEvaluation(
+        asset_key=clone_key(made.organization_id, made.policy or made.name),
+        check_name=EQUAL,
+        **_archive_equality(made),
+    )
+
+
 def restore_evaluation(result: RestoreTest) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
         asset_key=clone_key(result.organization_id, result.policy or result.backup),
@@ -53,6 +63,7 @@ def clone_checks(
         for policy in policies.backups
         if policy.restore_test is not None
     }
+    archiving = {policy.name for policy in policies.backups if policy.to is not None}
     assets = [asset for asset in assets if asset.group_name in (BACKUPS, CLONES)]
     specs = [
         dg.AssetCheckSpec(
@@ -91,12 +102,13 @@ def clone_checks(
         now = stores.stores.clock()
         with stores.stores.catalog.read() as connection:
             for key in sorted(context.selected_asset_check_keys):
-                of = _clones_of(connection, key.asset_key, now)
+                kept = _archives_of(connection, key.asset_key, archiving)
+                of = [] if kept else _clones_of(connection, key.asset_key, now)
                 if key.name == EQUAL:
-                    finding = _newest_equality(of)
+                    finding = _archive_equality(kept[0]) if kept else _newest_equality(of)
                 else:
                     days = tested[key.asset_key.path[-1]]
-                    finding = _newest_test(of, now, days)
+                    finding = _newest_test([one.restore_test for one in kept or of], now, days)
                 yield dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, **finding)
 
     checks: dg.AssetChecksDefinition = dg.AssetChecksDefinition.create(
@@ -123,6 +135,25 @@ def _clones_of(connection: Connection, key: dg.AssetKey, now: datetime) -> list[
     ]
 
 
+def _archives_of(connection: Connection, key: dg.AssetKey, archiving: set[str]) -> list[Archive]:
+    """The archives that an asset stands for, newest first; none where its policy makes clones."""
+    _, organization_id, name = key.path
+    if name not in archiving:
+        return []
+    there = list_archives(connection, organization_id, "ready")
+    return [one for one in there[::-1] if one.policy == name]
+
+
+def _archive_equality(made: Archive) -> Finding:
+    if made.proven:
+        sentence = (
+            f"At {made.finished_at or made.updated_at:%Y-%m-%d %H:%M} UTC the archive was read "
+            "back, and holds every point and record as it was read from the source."
+        )
+        return {"passed": True, "metadata": {"sentence": sentence, "proven": "full"}}
+    return _failed("The archive was not read back.", severity=dg.AssetCheckSeverity.WARN)
+
+
 def _newest_equality(clones: Sequence[Clone]) -> Finding:
     if not clones:
         return _failed("There is no such clone any more.")
@@ -141,8 +172,8 @@ def _equality(proven: str, when: str) -> Finding:
     )
 
 
-def _newest_test(clones: Sequence[Clone], now: datetime, days: int) -> Finding:
-    tests = [RestoreTest.from_json(clone.restore_test) for clone in clones if clone.restore_test]
+def _newest_test(found: Sequence[dict[str, Any] | None], now: datetime, days: int) -> Finding:
+    tests = [RestoreTest.from_json(test) for test in found if test]
     if not tests:
         return _failed("No backup has been restored for a test yet.")
     newest = max(tests, key=lambda test: test.tested_at)

@@ -39,6 +39,19 @@ CloneConfig: type[dg.Config] = create_model(
 )
 
 
+class ArchiveConfig(dg.Config):
+    """What to write as an archive, and where."""
+
+    namespace_identifier: str = Field(description="The namespace: its id or its name.")
+    address: str = Field(
+        description="Of this archive alone: s3://bucket/prefix/name or file:///folder/name. The "
+        "same one again goes on with what was cut off."
+    )
+    source_organization_id: str | None = Field(
+        None, description="Organization of the namespace, when it is another one (admin only)."
+    )
+
+
 class SweepConfig(dg.Config):
     """How to sweep."""
 
@@ -95,6 +108,7 @@ def _field(field: dg.Field) -> dg.Field:
 
 
 request_at_the_root = _at_the_root("plan_clone", CloneConfig)
+archive_at_the_root = _at_the_root("write_archive", ArchiveConfig)
 sweep_at_the_root = _at_the_root("sweep", SweepConfig)
 restore_test_at_the_root = _at_the_root("try_restore", RestoreTestConfig)
 # Of a job that has nothing to be configured.

@@ -26,6 +26,7 @@ from clone_pipeline.settings import Settings
 # checks come by the hour and say little; those of clones are the points of the plots.
 KEPT = {
     "clone_namespace": timedelta(days=90),
+    "archive_namespace": timedelta(days=90),
     "test_restore": timedelta(days=90),
     "sweep_namespaces": timedelta(days=7),
     "check_clones": timedelta(days=7),

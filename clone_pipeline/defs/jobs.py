@@ -1,10 +1,11 @@
-"""The jobs: how the steps of a clone depend on each other, the sweep, and the restore test."""
+"""The jobs: how the steps of a clone depend on each other, archives, sweep and restore test."""
 
 import dagster as dg
 
 from clone_pipeline.core.kinds import COLLECTION, KINDS
 from clone_pipeline.defs import ops
 from clone_pipeline.defs.config import (
+    archive_at_the_root,
     request_at_the_root,
     restore_test_at_the_root,
     sweep_at_the_root,
@@ -24,6 +25,16 @@ def clone_namespace() -> None:
     last = {name: reports[name] for name in ops.LAST_KINDS}
     points = ops.copy_points(reports[COLLECTION.plural])
     ops.publish_clone(ops.verify_clone(points=points, **last))
+
+
+@dg.job(config=archive_at_the_root, tags={"clone/job": "archive_namespace"})
+def archive_namespace() -> None:
+    """Write a namespace as an archive outside of these stores.
+
+    Read back whole before it counts: every part by its checksum, every point and record by the
+    digests of what was read from the stores. The source is never written.
+    """
+    ops.write_archive()
 
 
 @dg.job(config=sweep_at_the_root, tags={"clone/job": "sweep_namespaces"})

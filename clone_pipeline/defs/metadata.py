@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from clone_pipeline.core.archives.records import Archive
 from clone_pipeline.core.errors import CloneError
 from clone_pipeline.core.outputs import Published
 from clone_pipeline.core.report import STEPS, StepReport, size
@@ -87,6 +88,38 @@ def sweep_metadata(rows: Mapping[str, list[dict[str, Any]]], *, dry_run: bool) -
     metadata |= {f"generations_{name}": len(found) for name, found in rows.items()}
     lists = {name: table(found) for name, found in rows.items()}
     return metadata | {name: shown for name, shown in lists.items() if shown is not None}
+
+
+def archive_sweep_metadata(rows: Mapping[str, list[dict[str, Any]]]) -> Metadata:
+    """The same of archives; nothing where there are none."""
+    if not any(rows.values()):
+        return {}
+    metadata: Metadata = {f"archives_{name}": len(found) for name, found in rows.items()}
+    lists = {f"{name}_archives": table(found) for name, found in rows.items()}
+    return metadata | {name: shown for name, shown in lists.items() if shown is not None}
+
+
+def archive_metadata(made: Archive) -> Metadata:
+    facts = made.to_json() | {"size": size(made.bytes or 0)}
+    shown = ("policy", "error", "restore_test")
+    return {key: _cell(value) for key, value in facts.items() if key not in shown and value}
+
+
+def archive_materialization(made: Archive) -> dg.AssetMaterialization:
+    """One point on the plots of its policy's page, with the same names as a clone's."""
+    return dg.AssetMaterialization(
+        asset_key=clone_key(made.organization_id, made.policy or made.name),
+        description=f"Archive of {made.source_namespace_id}",
+        metadata={
+            "points": made.points or 0,
+            "objects": made.objects or 0,
+            "bytes": made.bytes or 0,
+            "seconds": made.seconds or 0.0,
+            "proven": "full",
+            "address": made.address,
+            "source_namespace_id": made.source_namespace_id,
+        },
+    )
 
 
 def restore_test_metadata(result: RestoreTest) -> Metadata:

@@ -5,6 +5,9 @@ from typing import Any
 
 import dagster as dg
 
+from clone_pipeline.core.archives.restore_test import choose_archive, run_archive_test
+from clone_pipeline.core.archives.sweep import plan_archives, sweep_archives
+from clone_pipeline.core.archives.write import Wanted, archive_namespace
 from clone_pipeline.core.errors import VerificationFailed, WorkError
 from clone_pipeline.core.generations.sweep import SweepReport, plan_sweep, run_sweep
 from clone_pipeline.core.kinds import KINDS, ResourceKind
@@ -15,12 +18,18 @@ from clone_pipeline.core.plan.reservation import caller
 from clone_pipeline.core.principal import Principal, require_writer
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import CloneRequest, parse_request
-from clone_pipeline.core.restore_test import run_restore_test
-from clone_pipeline.defs.automation import policy_of_run, queue_tags
-from clone_pipeline.defs.checks import restore_evaluation
-from clone_pipeline.defs.config import CloneConfig, RestoreTestConfig, SweepConfig
+from clone_pipeline.core.restore_test import RestoreTest, run_restore_test
+from clone_pipeline.defs.automation import policy_of_archive, policy_of_run, queue_tags
+from clone_pipeline.defs.checks import archive_evaluation, restore_evaluation
+from clone_pipeline.defs.config import ArchiveConfig, CloneConfig, RestoreTestConfig, SweepConfig
 from clone_pipeline.defs.history import forget_runs
-from clone_pipeline.defs.metadata import restore_test_metadata, sweep_metadata
+from clone_pipeline.defs.metadata import (
+    archive_materialization,
+    archive_metadata,
+    archive_sweep_metadata,
+    restore_test_metadata,
+    sweep_metadata,
+)
 from clone_pipeline.defs.outcome import (
     CLONE_ID_TAG,
     repeated_by_dagster,
@@ -126,6 +135,32 @@ def publish_clone(
 
 
 @dg.op
+def write_archive(
+    context: dg.OpExecutionContext, config: ArchiveConfig, stores: StoresResource
+) -> dict[str, Any]:
+    """Write a namespace as an archive, and read it back whole."""
+    with step(context, stores):
+        policy = policy_of_archive(
+            context, config.namespace_identifier, config.address, stores.settings
+        )
+        wanted = Wanted(
+            config.namespace_identifier, config.address, config.source_organization_id, policy
+        )
+        made = archive_namespace(
+            stores.stores, wanted, stores.principal, context.run_id, context.log.info
+        )
+        if made.consistent is False:
+            context.log.warning(
+                "Points were written to meanwhile: the archive has each as it was when it was read."
+            )
+        context.add_output_metadata(archive_metadata(made))
+        if made.policy is not None:
+            context.log_event(archive_materialization(made))
+            context.log_event(archive_evaluation(made))  # type: ignore[arg-type]  # it takes them
+        return made.to_json()
+
+
+@dg.op
 def sweep(
     context: dg.OpExecutionContext, config: SweepConfig, stores: StoresResource
 ) -> dict[str, int]:
@@ -133,22 +168,29 @@ def sweep(
     with step(context, stores):
         principal, policies = stores.principal, backup_policies(stores.settings)
         plan = plan_sweep(stores.stores, principal.organization_id, policies)
+        archives = plan_archives(stores.stores, principal.organization_id, policies)
         # Said before it is done: what goes is gone then.
-        for entry in plan.removals:
-            context.log.info(f"To be removed: {entry.sentence}")
+        doomed = [entry.sentence for entry in plan.removals]
+        for sentence in doomed + [entry.sentence for entry in archives.removed]:
+            context.log.info(f"To be removed: {sentence}")
         report = SweepReport(removed=plan.removals, kept=plan.kept)
         if not config.dry_run:
             require_writer(principal)
             report = run_sweep(stores.stores, principal.organization_id, policies, plan)
+            archives = sweep_archives(stores.stores, principal.organization_id, policies, archives)
             forgotten = forget_runs(context.instance, stores.stores.clock())
             context.log.info(f"Runs that Dagster does not keep any longer: {forgotten}.")
-        if report.failed:
+        failed = [entry.sentence for entry in report.failed]
+        failed += [entry.sentence for entry in archives.failed]
+        if failed:
             raise WorkError(
-                f"{len(report.failed)} failed, the first one: {report.failed[0].sentence} The next "
-                "sweep tries again.",
+                f"{len(failed)} failed, the first one: {failed[0]} The next sweep tries again.",
                 **{name: rows for name, rows in report.to_json().items() if rows},
             )
-        context.add_output_metadata(sweep_metadata(report.to_json(), dry_run=config.dry_run))
+        context.add_output_metadata(
+            sweep_metadata(report.to_json(), dry_run=config.dry_run)
+            | archive_sweep_metadata(archives.to_json())
+        )
         return report.counts
 
 
@@ -159,10 +201,21 @@ def try_restore(
     """Restore a backup into a scratch namespace, prove and search that, and drop it."""
     with step(context, stores):
         require_writer(stores.principal)
-        result = run_restore_test(
-            stores.stores, stores.principal, config.backup, context.run_id, context.log.info
-        )
+        result = _test(context, stores, config.backup)
         yield restore_evaluation(result)  # also of a bad backup, which fails the run
         if not result.good:
             raise VerificationFailed(result.sentence)
         yield dg.Output(result.to_json(), metadata=restore_test_metadata(result))
+
+
+def _test(context: dg.OpExecutionContext, stores: StoresResource, identifier: str) -> RestoreTest:
+    """Of an archive, or of a backup beside its source. A policy that has both, because it was
+    changed, says which it makes now."""
+    rule = backup_policies(stores.settings).get(identifier)
+    with stores.stores.catalog.read() as connection:
+        archive = choose_archive(connection, stores.principal.organization_id, identifier)
+    if archive is not None and (rule is None or rule.archives):
+        return run_archive_test(stores.stores, stores.principal, archive, context.log.info)
+    return run_restore_test(
+        stores.stores, stores.principal, identifier, context.run_id, context.log.info
+    )

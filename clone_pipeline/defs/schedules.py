@@ -15,11 +15,17 @@ from clone_pipeline.defs.automation import (
     looking,
     policy_tags,
     refusal,
+    resolve_archived,
     resolve_request,
     run_under_way,
 )
 from clone_pipeline.defs.config import nothing_at_the_root
-from clone_pipeline.defs.jobs import clone_namespace, sweep_namespaces, test_restore
+from clone_pipeline.defs.jobs import (
+    archive_namespace,
+    clone_namespace,
+    sweep_namespaces,
+    test_restore,
+)
 from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy
 from clone_pipeline.policies.load import RESTORE_TEST_PREFIX
 from clone_pipeline.settings import Settings
@@ -118,17 +124,22 @@ def _backup_schedule(policy: BackupPolicy, settings: Settings) -> dg.ScheduleDef
         running = run_under_way(context.instance, policy.name)
         if running is not None:
             return dg.SkipReason(_overlaps(policy.name, running))
-        refusal(settings, request)
+        if policy.to is None:
+            refusal(settings, request)
+        else:
+            request = policy.archive_config(name)
+            refusal(settings, request, resolve_archived)
         return _run(policy, "backup", name, request, moment.isoformat())
 
     return dg.ScheduleDefinition(
         name=policy.name,
-        job=clone_namespace,
+        job=clone_namespace if policy.to is None else archive_namespace,
         cron_schedule=policy.cron,
         execution_timezone=policy.timezone,
         execution_fn=evaluate,
         default_status=_default_status(policy.enabled),
-        description=f"Backs {policy.source} up as {policy.clone_names}, at {policy.cron} "
+        description=f"Backs {policy.source} up as "
+        f"{policy.address(policy.clone_names) or policy.clone_names}, at {policy.cron} "
         f"({policy.timezone}). {_stated(policy.enabled)}",
     )
 

@@ -4,6 +4,7 @@ import json
 
 import dagster as dg
 
+from clone_pipeline.core.archives import records as archives
 from clone_pipeline.core.errors import CloneError, NotFound, WorkError
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.plan.reservation import RunState, Waiting, list_waiting, settle
@@ -20,6 +21,7 @@ from clone_pipeline.core.refresh.decide import (
 )
 from clone_pipeline.core.refresh.target import read_target
 from clone_pipeline.core.request import parse_request
+from clone_pipeline.core.stores import Stores
 from clone_pipeline.defs.automation import (
     ATTEMPT_TAG,
     CAUSE_TAG,
@@ -31,7 +33,7 @@ from clone_pipeline.defs.automation import (
     policy_tags,
     resolve_request,
 )
-from clone_pipeline.defs.jobs import clone_namespace, test_restore
+from clone_pipeline.defs.jobs import archive_namespace, clone_namespace, test_restore
 from clone_pipeline.defs.notifying import notify_sensor
 from clone_pipeline.defs.outcome import AUTO_RETRY_TAG
 from clone_pipeline.policies import Policies, RefreshPolicy, read_policies
@@ -150,7 +152,7 @@ def _run_request(policy: RefreshPolicy, run: Run) -> dg.RunRequest:
 def _failed_sensor(settings: Settings) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="clone_failed",
-        monitored_jobs=[clone_namespace, test_restore],
+        monitored_jobs=[clone_namespace, archive_namespace, test_restore],
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Marks the clone of a failed run as failed, also where the run could not do "
         "so itself, such as after a killed worker. Running by default.",
@@ -167,7 +169,7 @@ def _cancelled_sensor(settings: Settings) -> dg.SensorDefinition:
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.CANCELED,
         name="clone_cancelled",
-        monitored_jobs=[clone_namespace, test_restore],
+        monitored_jobs=[clone_namespace, archive_namespace, test_restore],
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Marks the clone of a cancelled run as failed, also where the run could not "
         "do so itself. Running by default.",
@@ -186,6 +188,8 @@ def _record_end(
     run = context.dagster_run
     try:
         with looking(settings) as (stores, _):
+            if _fail_archive(context, stores, run.run_id, what):
+                return None
             with stores.catalog.read() as connection:
                 clone = ledger.of_any_run(connection, run.run_id)
             if clone.run_id != run.run_id or clone.status != "cloning":
@@ -203,6 +207,18 @@ def _record_end(
         return dg.SkipReason(error.message)
     context.log.error(f"{clone.namespace_name}: {sentence}")
     return None
+
+
+def _fail_archive(
+    context: dg.RunStatusSensorContext, stores: Stores, run_id: str, what: str
+) -> bool:
+    """Whether the run was writing an archive: that is noted to have failed then."""
+    sentence = f"{what} without a word, as when its process is killed; run it again to go on."
+    with stores.catalog.write() as connection:
+        found = archives.fail(connection, run_id, sentence, stores.clock())
+    for address in found:
+        context.log.error(f"{address}: {sentence}")
+    return bool(found)
 
 
 # ---- clones_in_waiting -----------------------------------------------------------------------

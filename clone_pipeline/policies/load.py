@@ -33,6 +33,7 @@ _NAME = re.compile(r"[A-Za-z0-9_]+")
 # What our own definitions are called.
 _OURS = {
     "clone_namespace",
+    "archive_namespace",
     "sweep_namespaces",
     "hourly_sweep",
     "test_restore",
@@ -227,6 +228,8 @@ def _same_target(one: BackupPolicy | RefreshPolicy, other: BackupPolicy | Refres
             one.request()["organization_id"], other.request()["organization_id"]
         )
     if isinstance(one, BackupPolicy) and isinstance(other, BackupPolicy):
+        if one.address("") != other.address(""):  # a place of its own, or none
+            return False
         return _name_without_time(one) == _name_without_time(other) and _may_be_same(
             one.request("")["organization_id"], other.request("")["organization_id"]
         )

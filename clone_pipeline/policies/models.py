@@ -16,7 +16,12 @@ from clone_pipeline.core.request import (
     CloneRequest,
     IncludeResources,
 )
-from clone_pipeline.policies.names import check_template, is_rendered, render_name
+from clone_pipeline.policies.names import (
+    check_place,
+    check_template,
+    is_rendered,
+    render_name,
+)
 from clone_pipeline.policies.targets import Target
 from clone_pipeline.policies.times import check_cron, check_timezone
 
@@ -31,6 +36,7 @@ _OWNER = re.compile(
     r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}|team:[A-Za-z0-9_.-]+", re.ASCII
 )
 _MOST_KEPT = 1_000_000
+LONGEST_PLACE = 500
 
 
 class _Strict(BaseModel):
@@ -187,8 +193,12 @@ class _Policy(_Strict):
         return owners
 
 
+# All that there is to say of an archive: it holds everything, and refers to nothing.
+_OF_ARCHIVES = {"source_organization_id"}
+
+
 class BackupPolicy(_Policy):
-    """A clone at fixed times, under a new name each time."""
+    """A clone or an archive at fixed times, under a new name each time."""
 
     cron: str = Field(description="When: five fields, minute hour day month weekday.")
     timezone: str = Field("UTC", max_length=64, description="Time zone of `cron` and of the names.")
@@ -197,6 +207,12 @@ class BackupPolicy(_Policy):
         max_length=200,
         description="Name of each backup. `{source}`, `{policy}`, `{date}` (20261124) and `{time}` "
         "(0230) are filled in.",
+    )
+    to: str | None = Field(
+        None,
+        max_length=LONGEST_PLACE,
+        description="Where archives are written, `s3://bucket/prefix` or `file:///folder`; without "
+        "it a backup is a clone beside its source.",
     )
     options: BackupOptions = Field(  # type: ignore[valid-type]
         BackupOptions(), description="Options of the clone, as in the request."
@@ -211,7 +227,19 @@ class BackupPolicy(_Policy):
         check_cron(self.cron)
         check_timezone(self.timezone)
         check_template(self.name_template, self.source, self.name, self.cron)
+        if self.to is not None:
+            check_place(self.to, self.clone_names)
+            options: BaseModel = self.options
+            told = sorted(options.model_fields_set - _OF_ARCHIVES)
+            if told:
+                raise ValueError(
+                    f"an archive (`to`) holds everything, so that its `options` take no `{told[0]}`"
+                )
         return self
+
+    def address(self, name: str) -> str | None:
+        """Where the archive of that name is written; None for a policy whose backups are clones."""
+        return None if self.to is None else f"{self.to.rstrip('/')}/{name}"
 
     def request(self, name: str) -> dict[str, Any]:
         """The request for the backup of that name."""
@@ -232,6 +260,21 @@ class BackupPolicy(_Policy):
         return request.model_dump(include=same) == mine.model_dump(include=same) and is_rendered(
             request.namespace_name, self.name_template, self.source, self.name
         )
+
+    def asks_for_archive(self, source: str, address: str) -> bool:
+        """Whether that archive is one of the policy's own."""
+        place, _, name = address.rpartition("/")
+        if self.to is None or place != self.to.rstrip("/") or source != self.source:
+            return False
+        return is_rendered(name, self.name_template, self.source, self.name)
+
+    def archive_config(self, name: str) -> dict[str, Any]:
+        """What the job is asked for that writes the archive of that name."""
+        return {
+            "namespace_identifier": self.source,
+            "address": self.address(name),
+            "source_organization_id": self.request(name)["source_organization_id"],
+        }
 
     def clone_name(self, moment: datetime) -> str:
         """The name of the backup of a tick."""

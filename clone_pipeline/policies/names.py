@@ -11,6 +11,9 @@ from clone_pipeline.policies.times import is_once_a_day
 
 PLACEHOLDERS = ("source", "policy", "date", "time")
 _LONGEST = 64
+_NOT_IN_ADDRESSES = set("/?#%")
+# Nothing after a `?` or `#` would be part of the path, and nothing is decoded.
+_PLACE = re.compile(r"(s3://[^/?#%]+(/[^/?#%]+)+|file:///[^?#%]*[^/?#%])/*")
 # The longest that any tick gives.
 _SAMPLE = {"date": "20261124", "time": "0230b"}
 
@@ -51,6 +54,21 @@ def check_template(template: str, source: str, policy: str, cron: str) -> None:
         raise ValueError(
             f"`name_template` {template!r} gives names that begin or end with a space or hold "
             "control characters"
+        )
+
+
+def check_place(to: str, names: str) -> None:
+    """Whether archives of these names can be written below a place. Raises ValueError with a
+    sentence."""
+    if _PLACE.fullmatch(to) is None or not to.isprintable():
+        raise ValueError(
+            f"`to` {to!r} is no place for archives: write `s3://bucket/prefix` or "
+            "`file:///path/of/a/folder`"
+        )
+    if _NOT_IN_ADDRESSES & set(names) or names.startswith("."):
+        raise ValueError(
+            "archives need names without `/`, `?`, `#` and `%` that do not begin with a dot, and "
+            f"the names here are {names!r}; write another `name_template`"
         )
 
 

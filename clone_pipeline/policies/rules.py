@@ -17,6 +17,7 @@ def backup_policies(settings: Settings) -> Policies:
             ZoneInfo(policy.timezone),
             policy.source,
             policy.request(policy.name)["source_organization_id"],
+            policy.to is not None,
         )
         for policy in load_policies(settings.policies).backups
     }

@@ -54,3 +54,24 @@ def test_damage_is_one_sentence(home: Path, tmp_path: Path) -> None:
         f"{part.name}: is damaged: its checksum is not the one in manifest.json." in answer.stderr
     )
     assert run("load", (tmp_path / "none").as_uri()).error.startswith("manifest.json: is missing")
+
+
+@pytest.mark.parametrize("kind", ["archive", "folder"])
+def test_it_comes_back_beside_the_source_under_another_name(
+    home: Path, tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / "out"
+    address = place.as_uri() if kind == "archive" else str(place)
+    assert run("dump", "prod", address).code == 0
+    taken = run("load", address, "--as", "again")
+    assert taken.code == 2
+    assert "exists already; load the bundle with `--new-ids`" in taken.error
+    taken = run("load", address, "--new-ids")
+    assert "exists already; load the bundle with `--as`" in taken.error
+    loaded = run("load", address, "--as", "again", "--new-ids", "--json")
+    assert loaded.code == 0, loaded.stderr
+    assert loaded.json["namespace_name"] == "again"
+    assert [one["outcome"] for one in loaded.json["references"]].count("cleared") > 0
+    assert run("load", address, "--organization", "", "--new-ids").error.startswith(
+        "`--organization` must have 1 to 128 characters"
+    )

@@ -177,7 +177,10 @@ def test_load_never_advises_to_delete_what_it_did_not_make(home: Path) -> None:
     write_bundle(home.parent / "theirs", files)
     write_bundle(home.parent / "same", prod("ns_new0000001", "staging"))
     write_bundle(home.parent / "again", prod())
-    for folder, words in (("theirs", "name another one as"), ("same", "give the bundle's another")):
+    for folder, words in (
+        ("theirs", "name another one as"),
+        ("same", "load the bundle with `--as`"),
+    ):
         refused = run("load", folder)
         assert refused.code == 2
         assert words in refused.error

@@ -87,3 +87,27 @@ def test_a_test_message_goes_to_each_target_and_who_was_not_reached_is_named(
         assert (said.code, len(receiver.received)) == (1, 2)
     assert "chat (Slack, c) was not told: the environment variable UNSET is not set." in said.stdout
     assert "canary" not in said.stdout + said.stderr
+
+
+@pytest.mark.outside
+def test_an_archive_that_is_run_now_is_listed_and_swept(file: Path, tmp_path: Path) -> None:
+    place = (tmp_path / "out").as_uri()
+    policy = f'name: nightly, source: prod, cron: "0 2 * * *", to: "{place}", keep: {{last: 1}}'
+    file.write_text(f"backups:\n  - {{{policy}}}\n", encoding="utf-8")
+    (row,) = run("policies", "check", str(file), "--json").json["policies"]
+    assert row["makes"] == f"{place}/prod_backup_{{date}}_{{time}}"
+    made = run("policies", "run", "nightly", "--json")
+    assert made.code == 0, made.stderr
+    assert made.json["address"].startswith(f"{place}/prod_backup_")
+    (shown,) = run("list", "--archives", "--json").json
+    assert (shown["address"], shown["policy"], shown["proven"]) == (
+        made.json["address"],
+        "nightly",
+        True,
+    )
+    assert "for policy nightly" in run("list", "--archives").stdout.replace("\n", " ")
+    would = run("sweep", "--dry-run", "--json").json
+    assert [one["why"] for one in would["archives"]["kept"]] == [
+        "a backup of nightly: the last proven backup, last 1"
+    ]
+    assert "the last proven backup" in run("sweep", "--dry-run").stdout.replace("\n", " ")

@@ -52,7 +52,9 @@ OPTIONS = (
     "include_resources, description, source_organization_id, preserve_resource_ids, on_dangling, "
     "organization_id, lane, verify, verify_objects, max_points_per_second, concurrent_slices"
 )
-KEYS = "name, source, enabled, owners, cron, timezone, name_template, options, keep, restore_test"
+KEYS = (
+    "name, source, enabled, owners, cron, timezone, name_template, to, options, keep, restore_test"
+)
 
 # (lines of the entry, the line that is named, the sentence)
 BACKUPS = [
@@ -98,6 +100,13 @@ BACKUPS = [
     (["name: clone_failed", "source: prod", "cron: '@daily'"], 5, "`name` 'clone_failed' means something else in Dagster; choose another."),
     (["name: good", "source: other", "cron: '@daily'"], 5, "The name 'good' is taken by the policy in line 2."),
     (["name: b", "source: prod", "cron: '@daily'"], 5, "'b' writes to the same names as 'good' in line 2."),
+    (["name: b", "source: prod", "cron: '@daily'", "to: s3://bucket"], 5, "`to` 's3://bucket' is no place for archives: write `s3://bucket/prefix` or `file:///path/of/a/folder`."),
+    (["name: b", "source: prod", "cron: '@daily'", "to: /mnt/backups"], 5, "`to` '/mnt/backups' is no place for archives: write `s3://bucket/prefix` or `file:///path/of/a/folder`."),
+    (["name: b", "source: prod", "cron: '@daily'", "to: file:///"], 5, "`to` 'file:///' is no place for archives: write `s3://bucket/prefix` or `file:///path/of/a/folder`."),
+    (["name: b", "source: prod", "cron: '@daily'", "to: 's3://b/x?y'"], 5, "`to` 's3://b/x?y' is no place for archives: write `s3://bucket/prefix` or `file:///path/of/a/folder`."),
+    (["name: b", "source: a/b", "cron: '@daily'", "to: s3://b/x"], 5, "Archives need names without `/`, `?`, `#` and `%` that do not begin with a dot, and the names here are 'a/b_backup_{date}_{time}'; write another `name_template`."),
+    (["name: b", "source: prod", "cron: '@daily'", "to: s3://b/x", "name_template: '../{date}'"], 5, "Archives need names without `/`, `?`, `#` and `%` that do not begin with a dot, and the names here are '../{date}'; write another `name_template`."),
+    (["name: b", "source: prod", "cron: '@daily'", "to: s3://b/x", "options: {lane: native}"], 5, "An archive (`to`) holds everything, so that its `options` take no `lane`."),
     (["name: b", "source: !secret x", "cron: '@daily'"], 6, "Could not determine a constructor for the tag '!secret'."),
 ]  # fmt: skip
 
@@ -111,6 +120,16 @@ def test_a_mistake_is_one_sentence_with_its_line_and_takes_its_entry_down(
     policies = read(tmp_path, GOOD + "  - " + "\n    ".join(entry) + "\n")
     assert said(policies) == [f"policies.yaml, line {line}: {sentence}"]
     assert [policy.name for policy in policies.backups] == ["good"]
+
+
+def test_archives_and_clones_of_one_name_are_in_nobodys_way(tmp_path: Path) -> None:
+    entry = "  - {{name: {}, source: prod, cron: '@daily', to: 's3://b/{}'}}\n"
+    policies = read(tmp_path, GOOD + entry.format("away", "x") + entry.format("far", "y"))
+    assert policies.problems == ()
+    same = read(tmp_path, GOOD + entry.format("away", "x") + entry.format("far", "x/"))
+    assert said(same) == [
+        "policies.yaml, line 6: 'far' writes to the same names as 'away' in line 5."
+    ]
 
 
 # ---- mistakes in one refresh -----------------------------------------------------------------

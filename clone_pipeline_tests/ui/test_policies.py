@@ -99,3 +99,43 @@ def test_backups_appear_are_proven_and_swept_and_staging_follows_its_source(
         assert left
         assert not set(backups) & set(left)
         assert {"prod", "staging"} <= listed(project).keys()
+
+
+ARCHIVES = """
+backups:
+  - name: offsite
+    source: prod
+    cron: "* * * * *"
+    to: {}
+    keep: {{last: 1}}
+    restore_test: {{cron: "* * * * *"}}
+"""
+
+
+def archives(project: Project) -> list[dict[str, Any]]:
+    """Those that are there, oldest first."""
+    return [one for one in project.cli("list", "--archives") if one["status"] == "ready"]
+
+
+@pytest.mark.long
+def test_archives_appear_are_tested_and_swept_under_a_live_daemon(tmp_path: Path) -> None:
+    file, out = tmp_path / "policies.yaml", tmp_path / "out"
+    file.write_text(ARCHIVES.format(out.as_uri()))
+    project = Project.make(tmp_path / "project", CLONE_POLICIES=str(file))
+    project.load_source(20)
+    with project.dagster_dev() as dev:
+        wait_until(lambda: len(archives(project)) >= 2, "two archives")
+        first = archives(project)[0]
+        wait_until(
+            lambda: [one for one in archives(project) if (one["restore_test"] or {}).get("good")],
+            "an archive that was restored for a test",
+        )
+        found = wait_until(lambda: passed(dev, "offsite"), "the checks of the policy's archives")
+        assert found == {"equal_to_source", "restore_tested"}
+        run_id = dev.launch("sweep_namespaces", dry_run=False)
+        dev.wait_for_status(run_id, "SUCCESS")
+        left = archives(project)
+        assert left
+        assert first["address"] not in {one["address"] for one in left}
+        assert not (out / first["name"]).exists()
+        assert listed(project).keys() == {"prod"}

@@ -3,5 +3,6 @@
 from .claim import discard_dead_loads
 from .dump import dump
 from .load import LoadReport, load
+from .rename import Target
 
-__all__ = ["LoadReport", "discard_dead_loads", "dump", "load"]
+__all__ = ["LoadReport", "Target", "discard_dead_loads", "dump", "load"]

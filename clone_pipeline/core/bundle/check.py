@@ -13,8 +13,9 @@ from ..ledger.meter import Meter
 from ..text import fault
 from ..vectors.point import CollectionConfig
 from .config import EMPTY, VectorShapes, check_config, named_vectors
-from .files import CONFIG, NAMESPACE, POINTS, RECORD_FILES, Files, Line, Wrong
+from .files import CONFIG, NAMESPACE, POINTS, RECORD_FILES, Files, Line, Wrong, identified
 from .points import parse_point
+from .rewritten import Rewrite
 from .seen import Seen, open_seen
 from .types import check_types
 
@@ -29,7 +30,8 @@ _NOT_IN_COLLECTION = set('<>:"/\\|?*\0\x1f')
 @dataclass(frozen=True)
 class Bundle:
     """A bundle that was checked. `namespace` is as it will be stored: with the Qdrant collection,
-    without the organization. `points` is how many it has."""
+    without the organization. `points` is how many it has. `rewrite` is what `files` does to records
+    and points, where they become those of another namespace."""
 
     files: Files
     organization_id: str
@@ -38,6 +40,7 @@ class Bundle:
     config: CollectionConfig
     shapes: VectorShapes
     points: int
+    rewrite: Rewrite | None = None
 
 
 def check(files: Files, meter: Meter) -> Bundle:
@@ -68,13 +71,6 @@ def check(files: Files, meter: Meter) -> Bundle:
             _check_point(line, shapes, seen)
             meter.add(1)
     return Bundle(files, organization_id, namespace, collection, config, shapes, meter.done)
-
-
-def identified(record: RecordTable, document: Document) -> Document:
-    """The document with every field that its row needs: a taxonomy's version is 1 by default."""
-    if record.versioned and "version" not in document:
-        return {"version": 1, **document}
-    return document
 
 
 def _check_namespace(document: Document) -> tuple[str, Document, str]:

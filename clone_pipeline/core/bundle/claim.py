@@ -32,7 +32,7 @@ from ..catalog.schema import clones, loads, namespaces
 from ..errors import CloneError, Conflict, InProgress, LeaseLost
 from ..process import Holder, silence
 from ..vectors.port import VectorStore
-from ..words import Hint
+from ..words import Hint, Option
 from .check import Bundle
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,9 @@ def reserve(catalog: Catalog, vectors: VectorStore, bundle: Bundle) -> Reservati
         if vectors.exists(collection):
             raise Conflict(
                 f"A Qdrant collection {collection} exists already, which this bundle did not "
-                "make; name another one as infrastructure.qdrant_collection in namespace.json."
+                "make; load it with ",
+                Option("new_ids"),
+                ", or name another one as infrastructure.qdrant_collection in namespace.json.",
             )
     return Reservation(catalog, vectors, collection, holder)
 
@@ -181,7 +183,8 @@ def refuse_taken(connection: Connection, bundle: Bundle) -> None:
             loaded = row.loaded_at is not None and what == "id"
             raise Conflict(
                 f"A namespace with the {what} {value!r} (as its id or its name) exists already; "
-                f"give the bundle's another {what} in namespace.json",
+                "load the bundle with ",
+                Option("new_ids" if what == "id" else "namespace_name"),
                 Hint(_LOADED_BEFORE.format(row.namespace_name) if loaded else ""),
                 ".",
             )

@@ -14,7 +14,8 @@ from ..catalog.engine import Catalog
 from ..catalog.namespace import Namespace
 from ..vectors.port import VectorStore
 from ..vectors.side_by_side import pages
-from .files import CONFIG, NAMESPACE, POINTS, RECORD_FILES
+from .cleared import cleared_in
+from .files import CLEARED, CONFIG, NAMESPACE, POINTS, RECORD_FILES
 from .load import Progress
 from .output import encode, encode_indented, encode_point, new_folder
 
@@ -67,6 +68,7 @@ def dump(
     with new_folder(folder) as output:
         with catalog.read() as connection:
             namespace = namespaces.by_key(connection, namespace_key)
+            cleared = cleared_in(connection, namespace)
             for kind, file in RECORD_FILES.items():
                 documents = record_documents(connection, namespace_key, kind, counter)
                 output.write(file, (encode(document) + b"\n" for document in documents))
@@ -75,6 +77,8 @@ def dump(
         counter.end("points")
         config = namespace.qdrant_config or vectors.read_config(namespace.qdrant_collection)
         output.write(CONFIG, [encode_indented(config)])
+        if cleared is not None:
+            output.write(CLEARED, [encode_indented(cleared)])
         document = namespace_document(namespace, counter.counts)
         output.write(NAMESPACE, [encode_indented(document)])
     return counter.counts

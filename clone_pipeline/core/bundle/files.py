@@ -18,13 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from ..catalog.documents import RECORDS, Document
+from ..catalog.documents import RECORDS, Document, RecordTable
 from ..depth import MAX_DEPTH, is_too_deep, may_be_too_deep
 from ..errors import BundleError
 
 NAMESPACE = "namespace.json"
 CONFIG = "qdrant.json"
 POINTS = "points.jsonl"
+CLEARED = "cleared.json"
 
 # The record files by kind, in the order in which their rows can be written.
 RECORD_FILES = {kind: f"{record.table.name}.jsonl" for kind, record in RECORDS.items()}
@@ -204,6 +205,13 @@ def _read_lines(opened: BinaryIO, file: str) -> Iterator[bytes]:
         if len(raw) > MAX_LINE:
             raise BundleError(f"is longer than {MAX_LINE} bytes", file, number)
         yield raw
+
+
+def identified(record: RecordTable, document: Document) -> Document:
+    """The document with every field that its row needs: a taxonomy's version is 1 by default."""
+    if record.versioned and "version" not in document:
+        return {"version": 1, **document}
+    return document
 
 
 def batches(files: Files, file: str) -> Iterator[list[Line]]:

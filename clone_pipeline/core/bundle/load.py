@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
@@ -21,12 +21,14 @@ from ..errors import BundleError, InvalidRequest, NotFound, VerificationFailed
 from ..ledger.meter import Meter
 from ..principal import LOCAL_OPERATOR, Principal
 from ..vectors.port import VectorStore
-from .check import Bundle, check, identified
+from ..words import Option
+from .check import Bundle, check
 from .claim import Reservation, discard_dead_loads, refuse_taken, reserve, resume
-from .files import CONFIG, POINTS, RECORD_FILES, BundleFiles, Files, Wrong, batches
+from .files import CONFIG, POINTS, RECORD_FILES, BundleFiles, Files, Wrong, batches, identified
 from .kept import Kept
 from .owner import Owner
 from .points import parse_point
+from .rename import AS_IT_IS, Target, rename
 
 # What is being written (a key of `LoadReport.counts`), and how many of it are written so far.
 Progress = Callable[[str, int], None]
@@ -39,13 +41,16 @@ def _silent(_what: str, _done: int) -> None:
 @dataclass(frozen=True)
 class LoadReport:
     """`counts`: buckets objects collections retrievers taxonomies points. Versions of one taxonomy
-    count once. `warnings`: what was loaded otherwise than the bundle has it."""
+    count once. `warnings`: what was loaded otherwise than the bundle has it. `references` and
+    `by_hand`: as `Renamed` has them."""
 
     organization_id: str
     namespace_id: str
     namespace_name: str
     counts: dict[str, int]
     warnings: list[str]
+    references: list[dict[str, Any]] = field(default_factory=list)
+    by_hand: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Proof(Protocol):
@@ -62,7 +67,7 @@ class Proof(Protocol):
 
     def points(self, bundle: Bundle, reservation: Reservation, meter: Meter) -> None: ...
 
-    def records(self, connection: Connection, namespace_key: int) -> None: ...
+    def records(self, bundle: Bundle, connection: Connection, namespace_key: int) -> None: ...
 
 
 def load(
@@ -74,9 +79,10 @@ def load(
     principal: Principal = LOCAL_OPERATOR,
     meter: Meter | None = None,
     proof: Proof | None = None,
+    target: Target = AS_IT_IS,
 ) -> LoadReport:
     """Makes the bundle's namespace, and its organization where that is new; `source` is its folder,
-    or its files wherever they are.
+    or its files wherever they are. `target` may want it under another name.
 
     Everything is checked before anything is written; the meter counts the points of both. Whatever
     ends a load before its end, also the death of its process, leaves nothing that the next load
@@ -91,11 +97,15 @@ def load(
     if proof is None:
         discard_dead_loads(catalog, vectors)
     bundle = check(BundleFiles(source) if isinstance(source, Path) else source, meter)
-    if not principal.may_read(bundle.organization_id):
+    organization = target.organization_id or bundle.organization_id
+    if not principal.may_read(organization):
         raise NotFound(
-            f"There is no organization {bundle.organization_id!r} for the bundle to land in; "
-            "change `organization_id` in namespace.json."
+            f"There is no organization {organization!r} for the bundle to land in; name yours by ",
+            Option("organization_id"),
+            ", or change `organization_id` in namespace.json.",
         )
+    renamed = rename(catalog, bundle, target)
+    bundle = renamed.bundle
     reservation = _reserve(catalog, vectors, bundle, may_resume=proof is not None)
     progress = on_progress or _silent
     try:
@@ -115,7 +125,9 @@ def load(
         bundle.namespace["namespace_id"],
         bundle.namespace["namespace_name"],
         {**counts, "points": points},
-        warnings,
+        renamed.warnings + warnings,
+        renamed.references,
+        renamed.by_hand,
     )
 
 
@@ -222,7 +234,7 @@ def _write_catalog(
             }
             bundle.files.check_unchanged()
             if proof is not None:
-                proof.records(connection, key)
+                proof.records(bundle, connection, key)
             return counts
     except IntegrityError:
         # Somebody took the id or the name since we looked, or the files are no longer the ones that

@@ -361,6 +361,36 @@ loads = Table(
     Column("seen_at", _Time),
 )
 
+# Backups as archives, outside of our stores; `archive_key` is the order in which they were begun.
+archives = Table(
+    "archives",
+    metadata,
+    Column("archive_key", _Key, primary_key=True),
+    Column("organization_id", String(128), nullable=False),  # of the source
+    Column("source_namespace_id", String(128), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("address", Text, nullable=False),
+    Column("policy", Text),  # the policy that asked for it; NULL: none did
+    Column("status", String(16), nullable=False),  # writing | ready | failed | removing | removed
+    Column("error", Text),
+    Column("run_id", String(64), nullable=False),
+    Column("proven", Boolean, nullable=False),  # read back, and it holds what its seal says
+    Column("consistent", Boolean),  # whether nothing was written to the points meanwhile
+    Column("manifest", String(64)),  # its SHA-256
+    Column("points", BigInteger),
+    Column("objects", BigInteger),
+    Column("bytes", BigInteger),
+    Column("seconds", Float),
+    Column("restore_test", JSON),  # what the last one said
+    Column("scratch", String(64)),  # the namespace that a restore test makes of it, while it does
+    Column("created_at", _Time, nullable=False),
+    Column("updated_at", _Time, nullable=False),
+    Column("finished_at", _Time),
+    UniqueConstraint("address"),
+    Index(None, "organization_id", "policy", "status"),
+    Index(None, "run_id"),
+)
+
 # ---- what the HTTP API keeps ------------------------------------------------------------------
 
 # A template's configuration is a row of `namespaces` with the role `template`, and what hangs on

@@ -36,12 +36,14 @@ REPLACED_STAYS = timedelta(hours=1)
 @dataclass(frozen=True)
 class BackupRule:
     """How many backups of a policy stay, by the days of which time zone, and what they are backups
-    of: `source` is an id or a name, in its organization or (None) in that of whoever sweeps."""
+    of: `source` is an id or a name, in its organization or (None) in that of whoever sweeps.
+    `archives`: the policy writes archives now."""
 
     keep: Keep
     timezone: tzinfo
     source: str
     source_organization_id: str | None = None
+    archives: bool = False
 
 
 Policies = Mapping[str, BackupRule]
@@ -210,7 +212,7 @@ def _plan_backups(
     """Organization by organization, and source by source: a policy of one never decides on backups
     of another, and a backup makes way for newer ones of the same namespace alone."""
     sources = {
-        name: _source_of(connection, organization_id, rule) for name, rule in policies.items()
+        name: source_of(connection, organization_id, rule) for name, rule in policies.items()
     }
     for (_, name, source), backups in holdings.backups().items():
         if name not in policies:
@@ -224,7 +226,7 @@ def _plan_backups(
             _plan_surplus(plan, holdings, backups, name, policies[name])
 
 
-def _source_of(connection: Connection, organization_id: str | None, rule: BackupRule) -> str | None:
+def source_of(connection: Connection, organization_id: str | None, rule: BackupRule) -> str | None:
     """The id of the namespace that a policy backs up now; None where nobody could tell."""
     try:
         where = rule.source_organization_id or organization_id

@@ -6,7 +6,7 @@ Cheap however long the ledger is: of its rows only the newest of each policy are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -14,9 +14,9 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from ..catalog.model import points_copied
-from ..catalog.schema import clone_steps, clones, namespaces
+from ..catalog.schema import archives, clone_steps, clones, namespaces
 from ..report import STEPS, StepReport
-from .clones import read_reports
+from .clones import BACKUP, read_reports
 
 Outcome = Literal["published", "failed", "not proven"]
 
@@ -65,7 +65,66 @@ class AtWork:
 
 
 def policy_records(connection: Connection, organization_id: str | None) -> list[PolicyRecord]:
-    """Of every policy that ever had a clone, in an organization or in all."""
+    """Of every policy that ever had a clone or an archive, in an organization or in all. Of one
+    that had both, because it was changed, what it made last."""
+    found = {
+        (one.organization_id, one.policy): one
+        for one in _records_of_clones(connection, organization_id)
+    }
+    for one in _records_of_archives(connection, organization_id):
+        key = one.organization_id, one.policy
+        if key not in found or found[key].begun_at <= one.begun_at:
+            found[key] = one
+    return list(found.values())
+
+
+def _records_of_archives(
+    connection: Connection, organization_id: str | None
+) -> Iterator[PolicyRecord]:
+    """An archive is read back before it is `ready`, so that its success is its proof."""
+    mine = archives.c.policy.is_not(None)
+    query = select(archives).where(mine).order_by(archives.c.archive_key)
+    if organization_id is not None:
+        query = query.where(archives.c.organization_id == organization_id)
+    of_policies: dict[_Key, list[dict[str, Any]]] = {}
+    for row in connection.execute(query).mappings():
+        of_policies.setdefault((row["organization_id"], row["policy"]), []).append(dict(row))
+    for (owner, policy), rows in of_policies.items():
+        done = [row for row in rows if row["finished_at"] is not None]
+        there = [row for row in rows if row["status"] == "ready"]
+        success = done[-1] if done else _NOTHING
+        tests = [row["restore_test"] for row in there if row["restore_test"]]
+        yield PolicyRecord(
+            organization_id=owner,
+            policy=policy,
+            purpose=BACKUP,
+            begun_at=rows[-1]["created_at"],
+            status=_AS_OF_CLONES.get(rows[-1]["status"], rows[-1]["status"]),
+            made=rows[-1]["address"],
+            outcome=_outcome_of_archive(rows[-1]),
+            error=rows[-1]["error"],
+            succeeded_at=success["finished_at"],
+            proven_at=success["finished_at"] if success["proven"] else None,
+            points=success["points"],
+            bytes=success["bytes"],
+            seconds=success["seconds"],
+            live=len(there),
+            **_tested(max(tests, key=lambda test: str(test["tested_at"]), default=None)),
+        )
+
+
+def _outcome_of_archive(row: Mapping[str, Any]) -> Outcome | None:
+    if row["finished_at"] is not None:
+        return "published"
+    return None if row["status"] == "writing" else "failed"
+
+
+_NOTHING: dict[str, Any] = dict.fromkeys(("finished_at", "proven", "points", "bytes", "seconds"))
+# What a clone's status is called where that of an archive has another word.
+_AS_OF_CLONES = {"writing": "cloning", "removing": "discarded", "removed": "discarded"}
+
+
+def _records_of_clones(connection: Connection, organization_id: str | None) -> list[PolicyRecord]:
     newest = _newest(connection, organization_id)
     published = _newest(connection, organization_id, clones.c.phase == "published")
     live = _live(connection, organization_id)

@@ -19,6 +19,7 @@ def allocate(
     connection: Connection, request: CloneRequest, source: Namespace, parties: Parties
 ) -> IdMap:
     backed_up = restored_from(connection, source) if request.restore else None
+    under = (parties.organization_id, request.namespace_name)
     ids: dict[str, dict[str, str]] = {}
     names: dict[str, set[str]] = {}
     left_out: dict[str, set[str]] = {}
@@ -28,7 +29,11 @@ def allocate(
         old = list(dict.fromkeys(row[record.id_field] for row in rows))
         called = {row[str(record.name_field)] for row in rows}
         if request.includes(kind):
-            ids[kind.name] = _new_ids(connection, request, parties, kind.name, old)
+            ids[kind.name] = (
+                {source_id: source_id for source_id in old}
+                if request.preserve_resource_ids
+                else new_ids(connection, kind.name, old, under, parties.namespace_id)
+            )
             names[kind.name] = called
         else:
             left_out[kind.name] = called | set(old)
@@ -58,31 +63,42 @@ def _namespace_id(
 ) -> str:
     """Derived; but a namespace that was lost comes back, under its name, with its id too."""
     organization, name = parties.organization_id, request.namespace_name
+    if backed_up is not None and backed_up[1] == name:
+        if not catalog.id_taken(connection, organization, backed_up[0]):
+            return backed_up[0]
+    return new_namespace_id(connection, source.namespace_id, (organization, name))
+
+
+def new_namespace_id(connection: Connection, source_id: str, under: tuple[str, str]) -> str:
+    """The derived id of a namespace that is made of `source_id`; `under` as for `new_ids`."""
+    organization, name = under
 
     def taken(candidate: str) -> bool:
         return catalog.id_taken(connection, organization, candidate)
 
-    if backed_up is not None and backed_up[1] == name and not taken(backed_up[0]):
-        return backed_up[0]
-    return derive_free("namespace", organization, name, source.namespace_id, taken)[0]
+    return derive_free("namespace", organization, name, source_id, taken)[0]
 
 
-def _new_ids(
-    connection: Connection, request: CloneRequest, parties: Parties, kind: str, old: list[str]
+def new_ids(
+    connection: Connection,
+    kind: str,
+    old: list[str],
+    under: tuple[str, str],
+    namespace_id: str | None = None,
 ) -> dict[str, str]:
-    if request.preserve_resource_ids:
-        return {source_id: source_id for source_id in old}
-    place = (kind, parties.organization_id, request.namespace_name)
+    """The derived ids of resources of one kind, by their old ones; `under` has the organization and
+    the name of the new namespace. What has them already is no obstacle below `namespace_id`."""
+    place = (kind, *under)
     # One look-up for all of them; a second one only for an id that is taken.
     first = [derive(*place, source_id) for source_id in old]
-    free = set(first) - catalog.taken_ids(connection, kind, first, parties.namespace_id)
+    free = set(first) - catalog.taken_ids(connection, kind, first, namespace_id)
     used = set(old)
 
     def taken(candidate: str) -> bool:
         if candidate in used:
             return True
         elsewhere = [] if candidate in free else [candidate]
-        return bool(catalog.taken_ids(connection, kind, elsewhere, parties.namespace_id))
+        return bool(catalog.taken_ids(connection, kind, elsewhere, namespace_id))
 
     new = {}
     for source_id in old:

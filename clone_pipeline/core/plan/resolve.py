@@ -23,7 +23,9 @@ def resolve_parties(connection: Connection, request: CloneRequest, principal: Pr
 
     Raises NotFound, InvalidRequest or Conflict, each with one sentence.
     """
-    source = _resolve_source(connection, request, principal)
+    source = resolve_source(
+        connection, request.namespace_identifier, request.source_organization_id, principal
+    )
     organization_id = _target_organization(connection, request, principal, source)
     _check_name(connection, request, principal, source, organization_id)
     if request.restore:
@@ -55,18 +57,23 @@ def _resolve_target(
     return Parties(source, organization_id, live, live.namespace_id, unfinished, adopts)
 
 
-def _resolve_source(
-    connection: Connection, request: CloneRequest, principal: Principal
+def resolve_source(
+    connection: Connection,
+    identifier: str,
+    source_organization_id: str | None,
+    principal: Principal,
 ) -> Namespace:
-    organization_id = request.source_organization_id or principal.organization_id
+    """What is to be cloned, or kept: by id or name, in its organization or (None) in that of
+    whoever asks. Raises NotFound, Conflict where it is not ready."""
+    organization_id = source_organization_id or principal.organization_id
     missing = NotFound(
-        f"There is no namespace {request.namespace_identifier!r} to clone",
+        f"There is no namespace {identifier!r} to clone",
         Hint("; `clone-pipeline list` shows the ones there are"),
         ".",
     )
     if not principal.may_read(organization_id):
         raise missing
-    source = catalog.find_source(connection, organization_id, request.namespace_identifier)
+    source = catalog.find_source(connection, organization_id, identifier)
     if source is None:
         raise missing
     if not source.is_ready:

@@ -69,16 +69,8 @@ def warnings(
     counts: Mapping[str, int],
 ) -> list[str]:
     """One sentence each. `counts` has the source's points and objects."""
-    outcomes = Counter(_warned_of(reference) for reference in references)
-    why_kept = "so it was in what was backed up" if request.restore else _WHY_KEPT
     parties = _parties(request)
-    found = [
-        text.format(count, (one if count == 1 else many).format(**parties), why_kept)
-        for outcome, one, many, text in _REFERENCE_WARNINGS
-        if (count := outcomes[outcome])
-    ]
-    if left := [one for one in references if one.reason == LEFT_BEHIND]:
-        found.append(_secrets_left(left))
+    found = of_references(references, parties["clone"], restored=request.restore)
     if without_vectors := _without_vectors(resources):
         found.append(
             "These collections are cold or archived, so their vectors are not all in Qdrant and "
@@ -96,6 +88,21 @@ def warnings(
     return found
 
 
+def of_references(references: list[Reference], made: str, *, restored: bool) -> list[str]:
+    """What became of references, one sentence for each outcome; `made` is what the namespace that
+    has them is called."""
+    outcomes = Counter(_warned_of(reference) for reference in references)
+    why_kept = "so it was in what was backed up" if restored else _WHY_KEPT
+    found = [
+        text.format(count, (one if count == 1 else many).format(clone=made), why_kept)
+        for outcome, one, many, text in _REFERENCE_WARNINGS
+        if (count := outcomes[outcome])
+    ]
+    if left := [one for one in references if one.reason == LEFT_BEHIND]:
+        found.append(_secrets_left(left))
+    return found
+
+
 def _parties(request: CloneRequest) -> dict[str, str]:
     """What the two namespaces are called: of a restore, the source is the backup."""
     if request.restore:
@@ -107,7 +114,7 @@ def _secrets_left(left: list[Reference]) -> str:
     words = "secrets do not go" if len(left) > 1 else "secret does not go"
     named = "; ".join(f"{one.resource} {one.resource_id} {one.path}" for one in left[:_NAMED])
     if len(left) > _NAMED:
-        named += f"; and {len(left) - _NAMED} more, which the plan lists under by_hand"
+        named += f"; and {len(left) - _NAMED} more, listed under `by_hand`"
     return f"{len(left)} {words} to another organization, to be set by hand: {named}."
 
 

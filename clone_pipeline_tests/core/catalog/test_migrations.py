@@ -263,6 +263,7 @@ def test_what_a_policy_had_a_clone_for_is_stored_from_then_on(empty_url: str) ->
 
 
 def _drop_what_came_after_0007(connection: Connection) -> None:
+    schema.archives.drop(connection)
     columns = ("organization_id", "policy", "phase", "created_at")
     for index in ("ix_clones_status", f"ix_clones_{'_'.join(columns)}"):
         connection.execute(text(f"DROP INDEX {index}"))

@@ -5,6 +5,8 @@ from .dump import Dumped, dump_archive
 from .load import load_archive
 from .manifest import read_manifest
 from .place import Place
+from .remove import remove_archive, remove_unfinished
+from .seal import read_back
 
 __all__ = [
     "Dumped",
@@ -13,5 +15,8 @@ __all__ = [
     "is_address",
     "load_archive",
     "open_place",
+    "read_back",
     "read_manifest",
+    "remove_archive",
+    "remove_unfinished",
 ]

@@ -17,8 +17,9 @@ from ...vectors.digest import Digest
 from ...vectors.encoded import EncodedPoint
 from ...vectors.port import VectorStore
 from ...vectors.slices import Slice, cut, from_firsts
+from ..cleared import cleared_in
 from ..dump import Counter, namespace_document, record_documents
-from ..files import CONFIG, NAMESPACE, POINTS, RECORD_FILES
+from ..files import CLEARED, CONFIG, NAMESPACE, POINTS, RECORD_FILES
 from ..load import Progress
 from ..output import encode, encode_point
 from .manifest import MANIFEST, Manifest, Part, Seal, Sealed, is_part, record_digest, written
@@ -67,6 +68,7 @@ def dump_archive(
     parts, sealed = points.unfinished.parts, dict[str, Sealed]()
     with stores.catalog.read() as connection:
         namespace = namespaces.by_key(connection, namespace_key)
+        cleared = cleared_in(connection, namespace)
         for kind, file in RECORD_FILES.items():
             digest = Digest()
             documents = record_documents(connection, namespace_key, kind, counter)
@@ -82,7 +84,9 @@ def dump_archive(
     counts = {**counter.counts, "points": points.digest.count}
     config = namespace.qdrant_config or vectors.read_config(namespace.qdrant_collection)
     document = namespace_document(namespace, counts)
-    for file, content in ((CONFIG, config), (NAMESPACE, document)):
+    for file, content in ((CONFIG, config), (NAMESPACE, document), (CLEARED, cleared)):
+        if content is None:
+            continue
         parts += write_lines(place, retry, Path(file).stem, [encode(content) + b"\n"])
     consistent = points.stayed()
     manifest = Manifest(

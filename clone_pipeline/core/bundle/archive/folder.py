@@ -68,6 +68,10 @@ class FolderPlace:
         except OSError as error:
             raise self._failed("written", error) from error
 
+    def tidy(self) -> None:
+        with suppress(OSError):  # it is not empty, or not there
+            self._folder.rmdir()
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """No other process writes meanwhile; whoever dies lets go of it."""

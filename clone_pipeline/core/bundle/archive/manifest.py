@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import BundleError
 from ...vectors.digest import Digest, canonical
-from ..files import CONFIG, NAMESPACE, POINTS, RECORD_FILES
+from ..files import CLEARED, CONFIG, NAMESPACE, POINTS, RECORD_FILES
 from ..output import encode_indented
 from .place import Place
 
@@ -24,7 +24,8 @@ MOST_BYTES = 256 * 1024 * 1024  # of a manifest, or of a part as it is stored
 
 # The bundle's files of which an archive has parts, by the first word of their names.
 FILES = {
-    file.partition(".")[0]: file for file in (NAMESPACE, CONFIG, *RECORD_FILES.values(), POINTS)
+    file.partition(".")[0]: file
+    for file in (NAMESPACE, CONFIG, CLEARED, *RECORD_FILES.values(), POINTS)
 }
 _NAME = re.compile(rf"({'|'.join(FILES)})-\d{{5}}-\d{{5}}-[0-9a-f]{{12}}\.jsonl\.zst")
 
@@ -116,7 +117,7 @@ def read_manifest(place: Place) -> Manifest:
     stored = place.read(MANIFEST, MOST_BYTES)
     if stored is None:
         raise BundleError(f"is missing, so there is no archive at {place.address}", MANIFEST)
-    manifest = _parse(stored.data)
+    manifest = parse_manifest(stored.data)
     sizes = place.sizes()
     for part in manifest.parts:
         if part.name not in sizes:
@@ -127,7 +128,8 @@ def read_manifest(place: Place) -> Manifest:
     return manifest
 
 
-def _parse(data: bytes) -> Manifest:
+def parse_manifest(data: bytes) -> Manifest:
+    """What a manifest says, whether or not its parts are there. Raises BundleError."""
     try:
         document = json.loads(data)
         del document["sha256"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
+from ...catalog.documents import RECORDS
 from ...errors import VerificationFailed
 from ...ledger.meter import Meter
 from ...points.pages import CONCURRENT, for_each, read_slice
@@ -19,11 +20,13 @@ from ...vectors.slices import Slice
 from ..check import Bundle
 from ..claim import Reservation
 from ..dump import Counter, record_documents
-from ..files import POINTS, RECORD_FILES
+from ..files import POINTS, RECORD_FILES, Line, identified
 from ..owner import Owner
 from ..points import parse_point
+from ..rewritten import Rewrite
 from .files import ArchiveFiles
 from .manifest import Part, Sealed, record_digest
+from .seal import check_part, check_records, check_sum, point_digest
 
 
 class Proof:
@@ -32,6 +35,7 @@ class Proof:
     def __init__(self, files: ArchiveFiles, retry: Retry) -> None:
         self._files = files
         self._retry = retry
+        self._rewritten: dict[str, str] = {}  # digests of parts that are not stored as they are
         self.first_difference: str | None = None
 
     def find_stored(self, bundle: Bundle, reservation: Reservation, meter: Meter) -> int:
@@ -41,7 +45,7 @@ class Proof:
         stored: list[Part] = []
 
         def one(item: tuple[Part, Slice]) -> None:
-            if self.is_stored(reservation.vectors, bundle.qdrant_collection, *item, reservation):
+            if self.is_stored(bundle, reservation, *item):
                 stored.append(item[0])
                 meter.add(item[0].lines)
 
@@ -59,10 +63,11 @@ class Proof:
         compared point by point, as those of a clone are."""
         store = reservation.vectors
         parts = list(ranges(self._files.point_parts))
+        check_sum(self._files.manifest)
         meter.begin("Proved", bundle.points, bundle.files.measure(POINTS)[1])
 
         def one(part: tuple[Part, Slice]) -> None:
-            if not self.is_stored(store, bundle.qdrant_collection, *part, reservation):
+            if not self.is_stored(bundle, reservation, *part):
                 self._compare(bundle, store, *part)
             meter.add(part[0].lines)
 
@@ -75,20 +80,38 @@ class Proof:
             )
 
     def is_stored(
-        self,
-        store: VectorStore,
-        collection: str,
-        part: Part,
-        within: Slice,
-        reservation: Reservation,
+        self, bundle: Bundle, reservation: Reservation, part: Part, within: Slice
     ) -> bool:
         """Whether the collection has just the points of a part where they belong."""
         digest = Digest()
-        for page in read_slice(store, collection, within, self._retry):
+        store = reservation.vectors
+        for page in read_slice(store, bundle.qdrant_collection, within, self._retry):
             reservation.heartbeat()
             for point in page.points:
                 digest.add(point.digest(settled=True))
-        return (digest.hexdigest(), digest.count) == (part.digest, part.lines)
+        expected = part.digest if bundle.rewrite is None else self._digest_rewritten(bundle, part)
+        return (digest.hexdigest(), digest.count) == (expected, part.lines)
+
+    def _digest_rewritten(self, bundle: Bundle, part: Part) -> str:
+        """Of a part's points as they are to be stored. Raises BundleError where those that it holds
+        are not the ones that the seal was made of."""
+        if part.name not in self._rewritten:
+            before, after = Digest(), Digest()
+            owner = Owner.of(bundle.namespace)
+            for line in self._files.lines_of(part, checked=True):
+                before.add(point_digest(parse_point(line.document, bundle.shapes)))
+                after.add(point_digest(self._expected(bundle, owner, line)))
+            check_part(part, before)
+            self._rewritten[part.name] = after.hexdigest()
+        return self._rewritten[part.name]
+
+    @staticmethod
+    def _expected(bundle: Bundle, owner: Owner, line: Line) -> Point:
+        document = line.document
+        if bundle.rewrite is not None:
+            document = bundle.rewrite(POINTS, document)
+        point = parse_point(document, bundle.shapes)
+        return point._replace(payload=owner.own(point.payload))
 
     def _compare(self, bundle: Bundle, store: VectorStore, part: Part, within: Slice) -> None:
         equal = rule(store.embedded, bundle.config)
@@ -96,8 +119,7 @@ class Proof:
 
         def expected() -> Iterator[list[Point]]:
             for line in self._files.lines_of(part, checked=True):
-                point = parse_point(line.document, bundle.shapes)
-                yield [point._replace(payload=owner.own(point.payload))]
+                yield [self._expected(bundle, owner, line)]
 
         def actual() -> Iterator[list[Point]]:
             for page in read_slice(store, bundle.qdrant_collection, within, self._retry):
@@ -113,17 +135,32 @@ class Proof:
                 point = before or after
                 self.first_difference = f"point {point.id if point else ''}, {found[0]}"
 
-    def records(self, connection: Connection, namespace_key: int) -> None:
-        """What stands in the catalog has the digests of the seal. Raises VerificationFailed."""
+    def records(self, bundle: Bundle, connection: Connection, namespace_key: int) -> None:
+        """What stands in the catalog has the digests of the seal; or of what the archive holds and
+        the seal was made of, rewritten. Raises VerificationFailed."""
         for kind in RECORD_FILES:
+            sealed = self._files.manifest.seal.records.get(kind)
+            if bundle.rewrite is not None:
+                sealed = self._rewritten_records(bundle.rewrite, kind, sealed)
             digest = Digest()
             for document in record_documents(connection, namespace_key, kind, Counter(None)):
                 digest.add(record_digest(document))
-            if Sealed.of(digest) != self._files.manifest.seal.records.get(kind):
+            if Sealed.of(digest) != sealed:
                 raise VerificationFailed(
                     f"The {RECORD_FILES[kind].removesuffix('.jsonl')} that were loaded are not "
                     "what the archive's seal says; nothing was kept."
                 )
+
+    def _rewritten_records(self, rewrite: Rewrite, kind: str, sealed: Sealed | None) -> Sealed:
+        """What the records of a kind must be. Raises BundleError as `_digest_rewritten` does."""
+        before, after = Digest(), Digest()
+        file, record = RECORD_FILES[kind], RECORDS[kind]
+        for line in self._files.lines(file, checked=True):
+            document = identified(record, line.document)
+            before.add(record_digest(document))
+            after.add(record_digest(rewrite(file, document)))
+        check_records(file, before, sealed)
+        return Sealed.of(after)
 
 
 def ranges(parts: list[Part]) -> Iterator[tuple[Part, Slice]]:

@@ -113,6 +113,9 @@ class S3Place:
         with self._translated():
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
 
+    def tidy(self) -> None:
+        return None  # there are no folders
+
     def _again(self, operation: Callable[[], T]) -> T:
         """The client tries requests again by itself, but not the reading of an answer."""
         for _ in range(ATTEMPTS - 1):

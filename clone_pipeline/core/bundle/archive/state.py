@@ -112,6 +112,13 @@ def begin(
     return unfinished
 
 
+def unfinished_of(place: Place) -> str | None:
+    """The id of the namespace of which an unfinished dump lies here; None where none does. Raises
+    Conflict for notes that are not ours."""
+    stored = place.read(STATE, MOST_BYTES)
+    return None if stored is None else _parse(place, stored.data).namespace_id
+
+
 def refuse_foreign(place: Place) -> None:
     """Raises Conflict where something is there that an unfinished dump cannot have left."""
     names = place.sizes()

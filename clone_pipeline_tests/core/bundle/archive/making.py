@@ -75,6 +75,9 @@ class InMemory:
     def remove(self, name: str) -> None:
         self.files.pop(name, None)
 
+    def tidy(self) -> None:
+        return None
+
     def copy(self) -> InMemory:
         return InMemory(dict(self.files))
 
