@@ -82,34 +82,35 @@ def _records_of_archives(
     connection: Connection, organization_id: str | None
 ) -> Iterator[PolicyRecord]:
     """An archive is read back before it is `ready`, so that its success is its proof."""
-    mine = archives.c.policy.is_not(None)
-    query = select(archives).where(mine).order_by(archives.c.archive_key)
-    if organization_id is not None:
-        query = query.where(archives.c.organization_id == organization_id)
-    of_policies: dict[_Key, list[dict[str, Any]]] = {}
-    for row in connection.execute(query).mappings():
-        of_policies.setdefault((row["organization_id"], row["policy"]), []).append(dict(row))
-    for (owner, policy), rows in of_policies.items():
-        done = [row for row in rows if row["finished_at"] is not None]
-        there = [row for row in rows if row["status"] == "ready"]
-        success = done[-1] if done else _NOTHING
-        tests = [row["restore_test"] for row in there if row["restore_test"]]
+    newest = _newest_archives(connection, organization_id)
+    done = _newest_archives(connection, organization_id, archives.c.finished_at.is_not(None))
+    there = [archives.c.status == "ready", *_of_policies(organization_id)]
+    keys = (archives.c.organization_id, archives.c.policy)
+    live: Counter[_Key] = Counter()
+    tests: dict[_Key, Mapping[str, Any]] = {}
+    ready = select(*keys, archives.c.restore_test).where(*there)
+    for owner, policy, test in connection.execute(ready):
+        live[owner, policy] += 1
+        if test and test["tested_at"] > tests.get((owner, policy), _NEVER)["tested_at"]:
+            tests[owner, policy] = test
+    for key, row in newest.items():
+        success = done.get(key, _NOTHING)
         yield PolicyRecord(
-            organization_id=owner,
-            policy=policy,
+            organization_id=key[0],
+            policy=key[1],
             purpose=BACKUP,
-            begun_at=rows[-1]["created_at"],
-            status=_AS_OF_CLONES.get(rows[-1]["status"], rows[-1]["status"]),
-            made=rows[-1]["address"],
-            outcome=_outcome_of_archive(rows[-1]),
-            error=rows[-1]["error"],
+            begun_at=row["created_at"],
+            status=_AS_OF_CLONES.get(row["status"], row["status"]),
+            made=row["address"],
+            outcome=_outcome_of_archive(row),
+            error=row["error"],
             succeeded_at=success["finished_at"],
             proven_at=success["finished_at"] if success["proven"] else None,
             points=success["points"],
             bytes=success["bytes"],
             seconds=success["seconds"],
-            live=len(there),
-            **_tested(max(tests, key=lambda test: str(test["tested_at"]), default=None)),
+            live=live[key],
+            **_tested(tests.get(key)),
         )
 
 
@@ -119,7 +120,27 @@ def _outcome_of_archive(row: Mapping[str, Any]) -> Outcome | None:
     return None if row["status"] == "writing" else "failed"
 
 
-_NOTHING: dict[str, Any] = dict.fromkeys(("finished_at", "proven", "points", "bytes", "seconds"))
+def _newest_archives(
+    connection: Connection, organization_id: str | None, *where: ColumnElement[bool]
+) -> dict[_Key, Mapping[str, Any]]:
+    """Of each policy the one that was begun last."""
+    last = (
+        select(func.max(archives.c.archive_key))
+        .where(*_of_policies(organization_id), *where)
+        .group_by(archives.c.organization_id, archives.c.policy)
+    )
+    rows = connection.execute(select(archives).where(archives.c.archive_key.in_(last))).mappings()
+    return {(row["organization_id"], row["policy"]): dict(row) for row in rows}
+
+
+def _of_policies(organization_id: str | None) -> list[ColumnElement[bool]]:
+    mine: list[ColumnElement[bool]] = [archives.c.policy.is_not(None)]
+    if organization_id is not None:
+        mine.append(archives.c.organization_id == organization_id)
+    return mine
+
+
+_NOTHING: Mapping[str, Any] = dict.fromkeys(("finished_at", "proven", "points", "bytes", "seconds"))
 # What a clone's status is called where that of an archive has another word.
 _AS_OF_CLONES = {"writing": "cloning", "removing": "discarded", "removed": "discarded"}
 
