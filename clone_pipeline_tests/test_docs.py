@@ -33,6 +33,7 @@ from clone_pipeline.policies import (
     read_policies,
 )
 from clone_pipeline.settings import Settings
+from clone_pipeline_tests.cli.running import parsed
 from clone_pipeline_tests.core.bundle.samples import sample
 from clone_pipeline_tests.harness import clone, holding
 
@@ -162,7 +163,7 @@ def test_the_examples_are_commands_that_exist(call: str) -> None:
     arguments = shlex.split(call)[1:]
     while isinstance(command, click.Group):
         command = command.commands[arguments.pop(0)]
-    command.make_context(call, arguments)  # raises for an unknown option, a missing argument
+    parsed(command, arguments)  # raises for an unknown option, a missing argument
 
 
 def test_the_launchpad_example_is_a_request() -> None:

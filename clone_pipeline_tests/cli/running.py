@@ -9,7 +9,10 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
+import click
+
 from clone_pipeline.cli import main, output
+from clone_pipeline.cli.main import cli
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,13 @@ def run(*arguments: str, answers: str | None = None) -> Answer:
     answer = Answer(code, out.text(), err.text())
     assert "Traceback" not in answer.stderr + answer.stdout
     return answer
+
+
+def parsed(command: click.Command, arguments: list[str]) -> dict[str, Any]:
+    """The parameters that a command is called with. As a part of the whole command line, for a
+    command keeps the help option that it was first asked for. Raises click.UsageError."""
+    whole = click.Context(cli, **cli.context_settings)
+    return command.make_context("it", arguments, parent=whole).params
 
 
 class _redirect_stdin(redirect_stdout[Any]):

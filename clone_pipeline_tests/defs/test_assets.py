@@ -18,6 +18,7 @@ from clone_pipeline.defs.assets import clone_assets
 from clone_pipeline.defs.metadata import summary_materialization
 from clone_pipeline.policies import Policies
 from clone_pipeline.settings import load_settings
+from clone_pipeline_tests.cli.running import parsed
 from clone_pipeline_tests.core.bundle.samples import sample
 from clone_pipeline_tests.harness import clone, holding
 from clone_pipeline_tests.policies.files import backup, refresh, written
@@ -45,8 +46,8 @@ def test_published_clones_are_declared_and_nothing_else_is(home: Path, tmp_path:
     assert asset.key == dg.AssetKey(["clone", "org_acme", name])
     assert asset.metadata["source_namespace_id"] == made.source_namespace_id
     _, *arguments = shlex.split(asset.metadata["report"])
-    parsed = cli.commands["report"].make_context("report", arguments[1:]).params
-    assert (parsed["name"], str(parsed["output"])) == (name, "a_b_____x____é_.html")
+    called = parsed(cli.commands["report"], arguments[1:])
+    assert (called["name"], str(called["output"])) == (name, "a_b_____x____é_.html")
     dg.Definitions.validate_loadable(dg.Definitions(assets=[asset, source]))
 
 

@@ -21,6 +21,7 @@ from clone_pipeline.cli.clones import clone as clone_command
 from clone_pipeline.cli.clones import plan as plan_command
 from clone_pipeline.core.request import CloneRequest, IncludeResources
 from clone_pipeline.launch import clone_job
+from clone_pipeline_tests.cli.running import parsed
 
 PACKAGE = Path(clone_pipeline.__file__).parent
 ROOT = PACKAGE.parent
@@ -190,8 +191,7 @@ def test_the_command_line_has_each_field(name: str, command: click.Command) -> N
     info, option = model.model_fields[name], options[name]
     assert isinstance(option, click.Option)
     assert option.help == info.description
-    parsed = command.make_context("it", ["prod", "staging"]).params
-    assert parsed[name] == info.default
+    assert parsed(command, ["prod", "staging"])[name] == info.default
     if model is IncludeResources:
         assert (option.opts, option.secondary_opts) == ([flag(name)], [flag(f"no_{name}")])
         return
