@@ -51,7 +51,6 @@ def loaded_elsewhere(home: Path, place: InMemory, target: Target) -> tuple[Any, 
 
 def comparable(stores: Stores, name: str, folder: Path) -> Any:
     files = read_bundle(harness.dump(stores, name, folder))
-    files.pop("cleared.json", None)
     namespace = files["namespace.json"]
     namespace["infrastructure"]["qdrant_collection"] = "its own"
     files["namespace.json"] = {
