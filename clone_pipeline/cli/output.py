@@ -9,15 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from clone_pipeline.core.outputs import Published
-from clone_pipeline.core.references import ACTS, LEFT_BEHIND
+from clone_pipeline.core.plan.listed import listed, outcome, whose
+from clone_pipeline.core.references import ACTS, LEFT_BEHIND, PRESERVED
 from clone_pipeline.core.report import LISTED, size
 
 # Names come from data: without `markup` and `emoji` a bracket or a colon in one is only that.
 stdout = Console(highlight=False, markup=False, emoji=False)
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
-
-# In this order they are listed: what a person should look at first.
-_LISTED_OUTCOMES = ("cleared", "unresolved", "unlisted", "mentioned", "kept")
 
 
 def say(*parts: str | tuple[str, str]) -> None:
@@ -104,28 +102,31 @@ def print_plan(plan: Mapping[str, Any]) -> None:
 
 
 def print_references(counts: Mapping[str, int], references: Sequence[Mapping[str, Any]]) -> None:
-    """How many there are, and a line each for everything but what is simply rewritten."""
-    how_many = {outcome: f"{count:,} {outcome}" for outcome, count in counts.items()}
+    """How many there are, and a line each for everything but what is simply rewritten or kept with
+    its id. What acts again comes first, all of it."""
+    found = listed(references)
+    how_many = {name: f"{count:,} {name}" for name, count in counts.items()}
     settings = sum(
         one["outcome"] == "cleared" and one["reason"] in (ACTS, LEFT_BEHIND) for one in references
     )
     if settings:  # they are listed with the references, but refer to nothing
         how_many["cleared"] += f" ({counted({'settings': settings})})"
+    if again := len(found.again):
+        acts = "acts" if again == 1 else "act"
+        how_many["kept"] += f" ({counted({'settings': again})} that {acts} again)"
     say(f"References: {', '.join(how_many.values()) or 'none'}")
-    shown = [
-        reference
-        for outcome in _LISTED_OUTCOMES
-        for reference in references
-        if reference["outcome"] == outcome
-    ]
-    for one in shown[:LISTED]:
+    for one in found.first(LISTED):
         old = f" -> {one['old']}" if one["old"] else ""
         say(
-            (f"  {one['outcome']:<10}", "yellow"),
-            f" {one['resource']} {one['resource_id']}: {one['path']}{old}",
+            (f"  {outcome(one):<10}", "yellow"),
+            f" {whose(one)}: {one['path']}{old}",
             (f" ({one['reason']})", "dim"),
         )
-    _print_left_out(len(shown) - LISTED)
+    _print_left_out(found.left_out(LISTED))
+    if found.preserved:
+        stay = "stays as it is" if found.preserved == 1 else "stay as they are"
+        what = counted({"references": found.preserved})
+        say(("  kept      ", "yellow"), f" {what}, which {stay}", (f" ({PRESERVED})", "dim"))
 
 
 def print_summary(

@@ -12,7 +12,7 @@ import pytest
 from clone_pipeline.cli import output
 from clone_pipeline.cli.common import print_json
 from clone_pipeline.core import report
-from clone_pipeline.core.references import ACTS
+from clone_pipeline.core.references import ACTS, ACTS_AGAIN, PRESERVED
 from clone_pipeline_tests.cli.prod import prod
 from clone_pipeline_tests.cli.running import Answer, at_width, run
 from clone_pipeline_tests.sources import write_bundle
@@ -196,4 +196,35 @@ def test_references_that_are_kept_are_listed_after_what_to_look_at(
     assert printed(capsys)[1:] == [
         "  cleared    retriever ret_1: p -> x (why)",
         "  kept       retriever ret_1: p -> x (why)",
+    ]
+
+
+def test_what_acts_again_comes_first_and_is_never_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever restores has to see it, among however many references that kept their ids."""
+    monkeypatch.setattr(output, "LISTED", 1)
+    one = {"resource": "bucket", "resource_id": "bkt_1", "path": "p", "old": ""}
+    kept = {**one, "outcome": "kept", "reason": PRESERVED}
+    again = {**one, "outcome": "kept", "reason": ACTS_AGAIN}
+    cleared = {**one, "outcome": "cleared", "reason": "gone"}
+    references = [kept, cleared, again, kept, cleared, again, kept]
+    output.print_references({"cleared": 2, "kept": 5}, references)
+    assert printed(capsys) == [
+        "References: 2 cleared, 5 kept (2 settings that act again)",
+        *[f"  acts again bucket bkt_1: p ({ACTS_AGAIN})"] * 2,
+        "  cleared    bucket bkt_1: p (gone)",
+        "  ... and 1 more; --json shows all.",
+        "  kept       3 references, which stay as they are (ids are preserved)",
+    ]
+
+
+def test_a_reference_of_one_version_names_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    one = {"resource": "taxonomy", "resource_id": "tax_1", "path": "p", "old": "x"}
+    references = [
+        {**one, "version": version, "outcome": "unlisted", "reason": "why"} for version in (1, 2)
+    ]
+    output.print_references({"unlisted": 2}, references)
+    assert printed(capsys)[1:] == [
+        f"  unlisted   taxonomy tax_1 version {version}: p -> x (why)" for version in (1, 2)
     ]
