@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 from dagster._core.errors import DagsterUserCodeProcessError
-from dagster._utils.error import SerializableErrorInfo
+from dagster._utils.error import SerializableErrorInfo  # type: ignore[attr-defined]
 
 from clone_pipeline.core.errors import CloneError, NotFound, WorkError
 from clone_pipeline.core.plan.parties import Parties
@@ -44,7 +44,9 @@ class FailedTick(DagsterUserCodeProcessError):
 
     def __init__(self, sentence: str) -> None:
         alone = SerializableErrorInfo(message=sentence, stack=[], cls_name=type(self).__name__)
-        super().__init__(sentence, user_code_process_error_infos=[alone])
+        super().__init__(  # type: ignore[no-untyped-call]
+            sentence, user_code_process_error_infos=[alone]
+        )
 
 
 def in_one_sentence(evaluate: Evaluate) -> Evaluate:

@@ -90,6 +90,30 @@ def test_counts_are_words(counts: dict[str, int], words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"collections": 0, "objects": 0, "points": 600}, "600 points"),
+        ({"buckets": 1, "objects": 0, "points": 0}, "1 bucket"),
+        ({"objects": 0, "points": 0}, "0 points"),
+    ],
+)
+def test_of_what_there_is_none_nothing_is_said(counts: dict[str, int], words: str) -> None:
+    assert output.what_there_is(counts) == words
+
+
+def test_numbers_are_on_the_right_though_one_is_not_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output.print_table(
+        "Things",
+        [{"points": 1_000, "why": None}, {"points": None, "why": "x"}, {"points": 7, "why": "y"}],
+    )
+    first, _, last = (line.rstrip() for line in printed(capsys)[4:7])
+    assert first.endswith("1,000")
+    assert last.index("7") == first.rindex("0")
+
+
+@pytest.mark.parametrize(
     ("count", "size"),
     [
         (0, "0 B"),
@@ -118,7 +142,7 @@ def test_a_plan_can_be_read(columns: int, home: Path, monkeypatch: pytest.Monkey
     with at_width(monkeypatch, columns):
         text = lines(run("plan", "prod", "new"))
     assert text[0].startswith("prod (ns_prod000001, org_acme)  ->  new (ns_")
-    copies = "Copies: 2 buckets, 2 collections, 1 retriever, 0 taxonomies, 3 objects, 5 points"
+    copies = "Copies: 2 buckets, 2 collections, 1 retriever, 3 objects, 5 points"
     assert text[1] == copies
     # One line each, with what stands there, where and why.
     assert any(
@@ -133,6 +157,22 @@ def test_a_plan_can_be_read(columns: int, home: Path, monkeypatch: pytest.Monkey
     assert sum(line.startswith("! ") for line in text) == 4
     in_tables = [line for line in text if "ret_search00000001" in line and "->" not in line]
     assert all(len(line) <= columns for line in in_tables)
+
+
+def test_a_plan_without_points_says_nothing_of_how_they_travel(home: Path) -> None:
+    told = lines(run("plan", "prod", "new"))
+    without = lines(run("plan", "prod", "new", "--no-collections"))
+    for beginning in ("Lane: ", "Points: ", "Proof: "):
+        assert any(line.startswith(beginning) for line in told)
+        assert not any(line.startswith(beginning) for line in without)
+    assert any(line.startswith("Disk: ") for line in without)
+
+
+def test_a_refresh_says_what_it_has_replaced(home: Path) -> None:
+    first = lines(run("clone", "prod", "again"))[0]
+    second = lines(run("clone", "prod", "again", "--if-exists", "replace"))[0]
+    assert first.endswith(", a clone of ns_prod000001")
+    assert second == f"{first}, in the place of generation 1"
 
 
 @pytest.mark.parametrize("columns", [80, 120, None])
