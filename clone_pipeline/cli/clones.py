@@ -179,19 +179,22 @@ def resume(name: str, verbose: bool, as_json: bool) -> None:
 @click.command()
 @click.option(
     "--change",
-    is_flag=True,
-    help="Only change the demo namespace as its owner would, so that what follows it has to.",
+    metavar="[NAME]",
+    is_flag=False,
+    flag_value="",
+    help="Only change the demo namespace as its owner would, so that what follows it has to; with "
+    "NAME that clone of it.",
 )
 @click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
 @json_option
-def demo(change: bool, verbose: bool, as_json: bool) -> None:
+def demo(change: str | None, verbose: bool, as_json: bool) -> None:
     """Load the demo namespace, clone it, and search both with the clone's own retriever."""
     from clone_pipeline.cli import demo as run
 
     with opened() as session:
         session.must_write()
-        if change:
-            changed = run.change_source(session.stores, session.principal)
+        if change is not None:
+            changed = run.change(session.stores, session.principal, change or None)
             if as_json:
                 print_json(changed)
             else:
@@ -252,7 +255,7 @@ def _ask_to_adopt(session: Session, request: CloneRequest, *, yes: bool) -> None
         points = counted({"points": session.count_points([taken.qdrant_collection])})
         return (
             f"Replace {taken.name} ({taken.namespace_id}, generation {taken.generation}, "
-            f"{points}), which is not a clone of {parties.source.name}? A rollback brings it back."
+            f"{points})? It is not a clone of {parties.source.name}. A rollback brings it back."
         )
 
     confirm(question, yes=yes)
@@ -298,5 +301,10 @@ def print_outcome(found: Clone, *, as_json: bool) -> None:
     with opened() as session, session.stores.catalog.read() as connection:
         reports = ledger.read_reports(connection, found.clone_id)
     report: StepReport = reports["publish_clone"]
-    restored = parse_request(found.request).restore
-    print_summary(response, Published.of(report), report.warnings, restored=restored)
+    print_summary(
+        response,
+        Published.of(report),
+        report.warnings,
+        restored=parse_request(found.request).restore,
+        replaced=found.plan["target"]["replaces_generation"],
+    )

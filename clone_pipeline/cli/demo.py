@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 import clone_pipeline.demo
 from clone_pipeline.cli.output import print_table, stderr, stdout
 from clone_pipeline.core import bundle
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.namespace import Namespace, iso
-from clone_pipeline.core.catalog.schema import retrievers
-from clone_pipeline.core.errors import NotFound
+from clone_pipeline.core.catalog.schema import clones, retrievers
+from clone_pipeline.core.errors import Conflict, NotFound
 from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.principal import Principal
 from clone_pipeline.core.request import CloneRequest, parse_request
@@ -24,7 +24,7 @@ FOLDER = Path(clone_pipeline.demo.__file__).parent
 SOURCE = json.loads((FOLDER / "bundle" / "namespace.json").read_text(encoding="utf-8"))
 TARGET = f"{SOURCE['namespace_name']}_staging"
 _RESULTS = 1
-_CHANGED = "documentation_search"  # the retriever that `change_source` changes
+_CHANGED = "documentation_search"  # the retriever that `change` changes
 SAID_OF_CHANGE = (
     "The retriever {retriever_name} of {namespace_name} has another description now: "
     "{description!r}."
@@ -72,23 +72,26 @@ def prepare(stores: Stores, principal: Principal, tell: Callable[[str], None]) -
     )
 
 
-def change_source(stores: Stores, principal: Principal) -> dict[str, str]:
-    """Gives a retriever of the demo namespace another description, in the way in which the catalog
-    is written. Of no other namespace than the one that was loaded from the demo's bundle.
+def change(stores: Stores, principal: Principal, clone: str | None = None) -> dict[str, str]:
+    """Gives a retriever of the demo namespace, or of a `clone` of it, another description, in the
+    way in which the catalog is written. Of no namespace else.
 
-    Raises NotFound where that is not there.
+    Raises NotFound where that is not there, Conflict for what is no clone of it, or has no such
+    retriever.
     """
     now = stores.clock()
     written = str(iso(now))
     description = f"Services and operations by meaning, as of {written}"
     with stores.catalog.write() as connection:
-        found = catalog.find(connection, SOURCE["organization_id"], SOURCE["namespace_id"])
-        visible = principal.may_read(SOURCE["organization_id"])
-        if found is None or found.loaded_at is None or not visible:
-            raise NotFound("The demo namespace is not here; `clone-pipeline demo` loads it.")
+        if clone is None:
+            found = _loaded(connection, principal)
+        else:
+            found = _cloned(connection, principal, clone)
         columns = retrievers.c
         its = (columns.namespace_key == found.key, columns.retriever_name == _CHANGED)
-        document = connection.execute(select(columns.document).where(*its)).scalar_one()
+        document = connection.execute(select(columns.document).where(*its)).scalar()
+        if document is None:
+            raise Conflict(f"{found.name!r} has no retriever {_CHANGED!r} to change.")
         document |= {"description": description, "updated_at": written}
         values = {"document": document, "updated_at": now}
         connection.execute(update(retrievers).where(*its).values(values))
@@ -97,6 +100,23 @@ def change_source(stores: Stores, principal: Principal) -> dict[str, str]:
         "retriever_name": _CHANGED,
         "description": description,
     }
+
+
+def _loaded(connection: Connection, principal: Principal) -> Namespace:
+    """The namespace that was loaded from the demo's bundle."""
+    found = catalog.find(connection, SOURCE["organization_id"], SOURCE["namespace_id"])
+    visible = principal.may_read(SOURCE["organization_id"])
+    if found is None or found.loaded_at is None or not visible:
+        raise NotFound("The demo namespace is not here; `clone-pipeline demo` loads it.")
+    return found
+
+
+def _cloned(connection: Connection, principal: Principal, name: str) -> Namespace:
+    found = catalog.resolve(connection, principal.organization_id, name)
+    query = select(clones.c.source_namespace_id).where(clones.c.clone_id == found.clone_id)
+    if not found.is_ready or connection.execute(query).scalar() != SOURCE["namespace_id"]:
+        raise Conflict(f"{found.name!r} is no finished clone of the demo namespace.")
+    return found
 
 
 def search_both(stores: Stores, clone: Clone) -> list[Search]:

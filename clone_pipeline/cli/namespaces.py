@@ -13,7 +13,7 @@ from clone_pipeline.cli.asking import confirm, yes_option
 
 # `bundle` is imported where it is used: it brings the Qdrant client, which takes most of a second.
 from clone_pipeline.cli.common import FAILED, Session, json_option, opened, print_json, tell
-from clone_pipeline.cli.output import counted, print_table, print_warnings, say
+from clone_pipeline.cli.output import counted, print_table, print_warnings, say, what_there_is
 from clone_pipeline.cli.progress import PointsBar
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.model import namespace_model
@@ -84,7 +84,7 @@ def load(
         print_json(result)
     else:
         where = f"{report.namespace_name} ({report.namespace_id}, {report.organization_id})"
-        say(f"Loaded {where}: {counted(report.counts)}.")
+        say(f"Loaded {where}: {what_there_is(report.counts)}.")
         print_warnings(report.warnings)
 
 
@@ -134,7 +134,7 @@ def dump(namespace: str, target: str, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    say(f"Written to {target}: {counted(counts)}.")
+    say(f"Written to {target}: {what_there_is(counts)}.")
     if dumped is not None:
         _say_how(dumped.reused, dumped.consistent)
 
@@ -236,13 +236,13 @@ def _states(row: dict[str, Any]) -> Iterator[str | None]:
     yield row["policy"] and f"for policy {row['policy']}"
     yield row["proven"] and ("proven" if row["proven"] == "full" else "not proven")
     yield row["restore_test"] and _tested(row["restore_test"])
-    yield row["expires_at"] and f"expires at {_minute(row['expires_at'])}"
+    yield row["expires_at"] and f"expires at {_minute(row['expires_at'])} UTC"
     yield row["replacement_status"] and f"replacement {row['replacement_status']}"
 
 
 def _tested(test: dict[str, Any]) -> str:
     how = "proven restorable" if test["good"] else "RESTORE TEST FAILED"
-    return f"{how} at {_minute(test['tested_at'])}"
+    return f"{how} at {_minute(test['tested_at'])} UTC"
 
 
 def _minute(moment: str | None) -> str | None:
@@ -281,7 +281,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
         print_json(verdict.to_json())
     else:
         say(verdict.sentence)
-        say(f"Compared: {counted(verdict.compared)}.")
+        say(f"Compared: {what_there_is(verdict.compared)}.")
         if verdict.differences:
             print_table("Differences", verdict.differences.to_json())
     if not verdict.good:

@@ -9,15 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from clone_pipeline.core.outputs import Published
-from clone_pipeline.core.references import ACTS, LEFT_BEHIND
+from clone_pipeline.core.plan.listed import listed, outcome, whose
+from clone_pipeline.core.references import ACTS, LEFT_BEHIND, PRESERVED
 from clone_pipeline.core.report import LISTED, size
 
 # Names come from data: without `markup` and `emoji` a bracket or a colon in one is only that.
 stdout = Console(highlight=False, markup=False, emoji=False)
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
-
-# In this order they are listed: what a person should look at first.
-_LISTED_OUTCOMES = ("cleared", "unresolved", "unlisted", "mentioned", "kept")
 
 
 def say(*parts: str | tuple[str, str]) -> None:
@@ -53,7 +51,8 @@ def print_table(title: str, records: Iterable[Mapping[str, Any]]) -> None:
 def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
     for column in rows[0]:
-        numeric = all(isinstance(row.get(column), int | float) for row in rows)
+        values = [row[column] for row in rows if row.get(column) is not None]
+        numeric = bool(values) and all(isinstance(value, int | float) for value in values)
         table.add_column(_label(column), justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*(Text(_printable(_text(row.get(column)))) for column in rows[0]))
@@ -75,6 +74,11 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {_noun(name, count)}" for name, count in counts.items())
 
 
+def what_there_is(counts: Mapping[str, int]) -> str:
+    """The same without what there is none of; where there is nothing at all, `0 points`."""
+    return counted({name: count for name, count in counts.items() if count} or {"points": 0})
+
+
 def print_plan(plan: Mapping[str, Any]) -> None:
     """A plan, as one reads it before saying yes."""
     source, target = plan["source"], plan["target"]
@@ -88,7 +92,7 @@ def print_plan(plan: Mapping[str, Any]) -> None:
         say(f"Replaces generation {target['replaces_generation']} of that namespace.")
     for plural, names in target["not_in_the_source"].items():
         say(f"In the target and not in the source: {plural} {', '.join(names)}")
-    say(f"Copies: {counted(plan['counts'])}")
+    say(f"Copies: {what_there_is(plan['counts'])}")
     print_table("Ids", plan["id_map"][:LISTED])
     _print_left_out(len(plan["id_map"]) - LISTED)
     print_references(plan["reference_counts"], plan["references"])
@@ -96,42 +100,51 @@ def print_plan(plan: Mapping[str, Any]) -> None:
         say(
             f"Secrets: {plan['secrets']['copied']:,} copied, {plan['secrets']['cleared']:,} cleared"
         )
-    say(f"Lane: {plan['lane']} ({plan['lane_reason']})")
-    say(f"Points: {plan['transport']}, in {counted({'slices': plan['slices']})}")
-    say(f"Proof: {plan['equality']}")
+    if plan["counts"]["points"]:
+        say(f"Lane: {plan['lane']} ({plan['lane_reason']})")
+        say(f"Points: {plan['transport']}, in {counted({'slices': plan['slices']})}")
+        say(f"Proof: {plan['equality']}")
     say(f"Disk: about {size(plan['bytes']['disk_needed'])}")
     print_warnings(plan["warnings"])
 
 
 def print_references(counts: Mapping[str, int], references: Sequence[Mapping[str, Any]]) -> None:
-    """How many there are, and a line each for everything but what is simply rewritten."""
-    how_many = {outcome: f"{count:,} {outcome}" for outcome, count in counts.items()}
+    """How many there are, and a line each for everything but what is simply rewritten or kept with
+    its id. What acts again comes first, all of it."""
+    lines = listed(references)
+    how_many = {name: f"{count:,} {name}" for name, count in counts.items()}
     settings = sum(
         one["outcome"] == "cleared" and one["reason"] in (ACTS, LEFT_BEHIND) for one in references
     )
     if settings:  # they are listed with the references, but refer to nothing
         how_many["cleared"] += f" ({counted({'settings': settings})})"
+    if again := len(lines.again):
+        acts = "acts" if again == 1 else "act"
+        how_many["kept"] += f" ({counted({'settings': again})} that {acts} again)"
     say(f"References: {', '.join(how_many.values()) or 'none'}")
-    shown = [
-        reference
-        for outcome in _LISTED_OUTCOMES
-        for reference in references
-        if reference["outcome"] == outcome
-    ]
-    for one in shown[:LISTED]:
+    for one in lines.first(LISTED):
         old = f" -> {one['old']}" if one["old"] else ""
         say(
-            (f"  {one['outcome']:<10}", "yellow"),
-            f" {one['resource']} {one['resource_id']}: {one['path']}{old}",
+            (f"  {outcome(one):<10}", "yellow"),
+            f" {whose(one)}: {one['path']}{old}",
             (f" ({one['reason']})", "dim"),
         )
-    _print_left_out(len(shown) - LISTED)
+    _print_left_out(lines.left_out(LISTED))
+    if lines.preserved:
+        stay = "stays as it is" if lines.preserved == 1 else "stay as they are"
+        what = counted({"references": lines.preserved})
+        say(("  kept      ", "yellow"), f" {what}, which {stay}", (f" ({PRESERVED})", "dim"))
 
 
 def print_summary(
-    response: Mapping[str, Any], published: Published, warnings: Sequence[str], *, restored: bool
+    response: Mapping[str, Any],
+    published: Published,
+    warnings: Sequence[str],
+    *,
+    restored: bool,
+    replaced: int | None,
 ) -> None:
-    """The outcome of a clone, or of a restore."""
+    """The outcome of a clone, or of a restore; `replaced` is the generation whose place it took."""
     namespace = response["namespace"]
     say(
         ("ready", "bold green"),
@@ -139,8 +152,9 @@ def print_summary(
         (namespace["namespace_name"], "bold"),
         f" ({namespace['namespace_id']}), {'restored from' if restored else 'a clone of'} "
         f"{response['source_namespace_id']}",
+        "" if replaced is None else f", in the place of generation {replaced}",
     )
-    say(f"Cloned: {counted(response['cloned_resources'])}")
+    say(f"Cloned: {what_there_is(response['cloned_resources'])}")
     print_table("Steps", published.steps)
     say(f"Proven: {published.proven}.  {_times(published)}")
     print_warnings(warnings)

@@ -186,8 +186,8 @@ class PointsBar:
             self._bars.stop()
 
     def tell(self, kind: str, done: int) -> None:
-        """So many records of a kind are written, after the points."""
-        if not self._shown or kind == "points":
+        """So many records of a kind are written, after the points; of none nothing is told."""
+        if not self._shown or kind == "points" or not done:
             return
         if not self._console.is_terminal and kind not in self._records:
             self._console.print(f"{kind} ...", soft_wrap=True)

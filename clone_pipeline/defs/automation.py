@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 import dagster as dg
+from dagster._core.errors import DagsterUserCodeProcessError
+from dagster._utils.error import SerializableErrorInfo  # type: ignore[attr-defined]
 
 from clone_pipeline.core.catalog.namespace import Namespace
-from clone_pipeline.core.errors import NotFound, WorkError
+from clone_pipeline.core.errors import CloneError, NotFound, WorkError
 from clone_pipeline.core.plan.parties import Parties
 from clone_pipeline.core.plan.resolve import resolve_parties, resolve_source
 from clone_pipeline.core.principal import Principal, require_writer
@@ -30,6 +33,35 @@ DISABLED = "The policy says `enabled: false`."
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 UNDER_WAY = [status for status in dg.DagsterRunStatus if status not in ENDED]
+
+
+Evaluate = TypeVar("Evaluate", bound=Callable[..., Any])
+
+
+class FailedTick(DagsterUserCodeProcessError):
+    """Makes a tick a failed one, which is what people notice, and is shown as its sentence alone.
+    Of any other error Dagster shows two tracebacks, with the sentence at their end; this is how it
+    hands on the errors of a process of its own."""
+
+    def __init__(self, sentence: str) -> None:
+        alone = SerializableErrorInfo(message=sentence, stack=[], cls_name=type(self).__name__)
+        super().__init__(  # type: ignore[no-untyped-call]
+            sentence, user_code_process_error_infos=[alone]
+        )
+
+
+def in_one_sentence(evaluate: Evaluate) -> Evaluate:
+    """The same function of a schedule or a sensor; raises FailedTick where that raises one of our
+    own errors, such as for a source that is not there."""
+
+    @wraps(evaluate)
+    def evaluated(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return evaluate(*args, **kwargs)
+        except CloneError as error:
+            raise FailedTick(error.message) from None
+
+    return evaluated  # type: ignore[return-value]
 
 
 def policy_tags(policy: str, kind: str, target: str) -> dict[str, str]:

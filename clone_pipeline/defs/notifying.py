@@ -6,7 +6,14 @@ import dagster as dg
 
 from clone_pipeline.core.errors import NotFound
 from clone_pipeline.core.ledger.watch import PolicyRecord, policy_records
-from clone_pipeline.defs.automation import POLICY_TAG, UNDER_WAY, WILL_RETRY_TAG, looking
+from clone_pipeline.defs.automation import (
+    POLICY_TAG,
+    UNDER_WAY,
+    WILL_RETRY_TAG,
+    FailedTick,
+    in_one_sentence,
+    looking,
+)
 from clone_pipeline.notify.alarms import LastRun, Verdict, Watched, judge, judge_file
 from clone_pipeline.notify.deliver import deliver
 from clone_pipeline.notify.told import Event, Memory, Told, news
@@ -21,14 +28,11 @@ _FEWEST_RUNS = 100
 Policy = BackupPolicy | RefreshPolicy
 
 
-class TargetNotReached(Exception):
-    """Makes the tick a failed one: somebody does not know what is wrong."""
-
-
 def notify_sensor(policies: Policies, settings: Settings) -> dg.SensorDefinition:
     """For a file that has `notify`."""
     loaded_at = datetime.now(timezone.utc)
 
+    @in_one_sentence
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """A catalog that cannot be read fails the tick: nobody can tell what is wrong then."""
         now = datetime.now(timezone.utc)
@@ -40,7 +44,7 @@ def notify_sensor(policies: Policies, settings: Settings) -> dg.SensorDefinition
         failures, sent = _tell(policies, memory, verdicts, now)
         after = memory.to_json()
         if failures and after == before:
-            raise TargetNotReached("\n".join(failures))
+            raise FailedTick("\n".join(failures))
         for sentence in failures:
             context.log.error(sentence)
         said = " ".join([_summary(verdicts), *sent, *failures])

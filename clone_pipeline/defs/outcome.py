@@ -79,6 +79,7 @@ class Told:
 def step(context: dg.OpExecutionContext, stores: StoresResource) -> Iterator[Told]:
     """Whatever ends the step, the ledger hears of it, and Dagster gets one clear sentence."""
     told = Told(context)
+    stores.tell_with(context.log.info)
     try:
         yield told
     except StoreUnavailable as error:
@@ -90,7 +91,9 @@ def step(context: dg.OpExecutionContext, stores: StoresResource) -> Iterator[Tol
     except CloneError as error:
         raise _failure(told, stores, error) from error
     except dg.DagsterExecutionInterruptedError:
-        _record(told, stores, CANCELLED)
+        # Dagster itself adds tracebacks, out of which nobody reads what to do now.
+        if _record(told, stores, CANCELLED):
+            context.log.error(CANCELLED)
         raise
     except Exception as error:
         # A mistake of ours: the traceback goes to the log, the sentence to the person.
@@ -148,15 +151,18 @@ def _so_far(told: Told, stores: StoresResource) -> Metadata:
     return partial_metadata(reports, points)
 
 
-def _record(told: Told, stores: StoresResource, sentence: str) -> None:
+def _record(told: Told, stores: StoresResource, sentence: str) -> bool:
+    """Tells the ledger how the clone has ended. False where there is none, or it heard nothing."""
     run_id = told.context.run_id
     try:
         ledger.fail(stores.stores, told.clone_id or _reserved(stores, run_id), run_id, sentence)
     except NotFound:
-        return  # the run failed before it had a clone
+        return False  # the run failed before it had a clone
     except CloneError as error:
         # The lease runs out by itself, and the clone can be resumed then.
         told.context.log.warning(f"The ledger could not be told: {error.message}")
+        return False
+    return True
 
 
 def _reserved(stores: StoresResource, run_id: str) -> str:

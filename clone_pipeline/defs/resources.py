@@ -1,5 +1,7 @@
 """Opens the stores for the ops. No logic: where they are, the environment says."""
 
+from collections.abc import Callable
+
 import dagster as dg
 from pydantic import PrivateAttr
 
@@ -14,6 +16,7 @@ class StoresResource(dg.ConfigurableResource[None]):
 
     _settings: Settings | None = PrivateAttr(default=None)
     _stores: Stores | None = PrivateAttr(default=None)
+    _tell: Callable[[str], None] | None = PrivateAttr(default=None)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         if self._stores is not None:
@@ -30,8 +33,17 @@ class StoresResource(dg.ConfigurableResource[None]):
     def stores(self) -> Stores:
         """Opened by the first step that asks, so that what is wrong is that step's failure."""
         if self._stores is None:
-            self._stores = open_stores(self.settings)
+            self._stores = open_stores(self.settings, on_wait=self._waits)
         return self._stores
+
+    def tell_with(self, tell: Callable[[str], None]) -> None:
+        """Where the step at work is told what it waits for: the embedded Qdrant, which another
+        process has. Steps of one run may share the stores, so each says it anew."""
+        self._tell = tell
+
+    def _waits(self, sentence: str) -> None:
+        if self._tell is not None:
+            self._tell(sentence)
 
     @property
     def principal(self) -> Principal:

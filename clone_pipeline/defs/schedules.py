@@ -12,6 +12,7 @@ from clone_pipeline.defs.automation import (
     DISABLED,
     KIND_TAG,
     RESTORE_TEST_TAG,
+    in_one_sentence,
     looking,
     policy_tags,
     refusal,
@@ -89,6 +90,7 @@ def check_schedule(checks: dg.AssetChecksDefinition) -> dg.ScheduleDefinition:
 
 
 def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefinition:
+    @in_one_sentence
     def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
         if not policy.enabled:
             return dg.SkipReason(DISABLED)
@@ -114,6 +116,7 @@ def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefini
 
 
 def _backup_schedule(policy: BackupPolicy, settings: Settings) -> dg.ScheduleDefinition:
+    @in_one_sentence
     def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
         if not policy.enabled:
             return dg.SkipReason(DISABLED)
@@ -147,6 +150,7 @@ def _backup_schedule(policy: BackupPolicy, settings: Settings) -> dg.ScheduleDef
 def _refresh_schedule(
     policy: RefreshPolicy, cron: str, settings: Settings
 ) -> dg.ScheduleDefinition:
+    @in_one_sentence
     def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
         if not policy.enabled:
             return dg.SkipReason(DISABLED)

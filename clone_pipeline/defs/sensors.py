@@ -29,6 +29,8 @@ from clone_pipeline.defs.automation import (
     POLICY_TAG,
     UNDER_WAY,
     WILL_RETRY_TAG,
+    FailedTick,
+    in_one_sentence,
     looking,
     policy_tags,
     resolve_request,
@@ -43,7 +45,6 @@ from clone_pipeline.settings import Settings
 # Enough to know what was tried for which cause; a tick reads no more, however long it has run.
 _RUNS = 50
 _LOOK_SECONDS = 30
-_FILE_SECONDS = 600
 _OUTCOMES: dict[dg.DagsterRunStatus, Outcome] = {
     dg.DagsterRunStatus.SUCCESS: "succeeded",
     dg.DagsterRunStatus.FAILURE: "failed",
@@ -74,6 +75,7 @@ def policy_sensors(policies: Policies, settings: Settings) -> list[dg.SensorDefi
 
 
 def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefinition:
+    @in_one_sentence
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """What a run would be refused for, such as a source that is not there, fails the tick; a
         store that is away does not: it comes back."""
@@ -279,17 +281,13 @@ def _end(
 # ---- policies_file ---------------------------------------------------------------------------
 
 
-class PoliciesFileError(Exception):
-    """Makes the tick a failed one, which is what people notice."""
-
-
 def _file_sensor(policies: Policies, settings: Settings) -> dg.SensorDefinition:
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         now = read_policies(settings.policies)
         if now.problems:
-            raise PoliciesFileError("\n".join(str(problem) for problem in now.problems))
+            raise FailedTick("\n".join(str(problem) for problem in now.problems))
         if now.version != policies.version:
-            raise PoliciesFileError(
+            raise FailedTick(
                 f"{settings.policies} has changed since it was loaded: reload the code location."
             )
         count = len(policies.backups) + len(policies.refreshes)
@@ -299,7 +297,7 @@ def _file_sensor(policies: Policies, settings: Settings) -> dg.SensorDefinition:
     return dg.SensorDefinition(
         name="policies_file",
         evaluation_fn=evaluate,
-        minimum_interval_seconds=_FILE_SECONDS,
+        minimum_interval_seconds=_LOOK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Its tick fails with one sentence for each mistake in the policies file, and "
         "when the file has changed since it was loaded. Running by default.",

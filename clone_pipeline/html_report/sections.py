@@ -9,6 +9,7 @@ from clone_pipeline.core import secrets
 from clone_pipeline.core.kinds import KINDS
 from clone_pipeline.core.ledger.history import Detail
 from clone_pipeline.core.outputs import CopiedPoints, Published, Seal
+from clone_pipeline.core.plan.listed import listed, outcome, whose
 from clone_pipeline.core.report import STEPS, SUMMARY, StepReport
 from clone_pipeline.core.request import CloneRequest
 from clone_pipeline.html_report import words
@@ -81,12 +82,7 @@ def counts(detail: Detail) -> list[dict[str, str]]:
 
 
 def references(plan: Mapping[str, Any]) -> dict[str, Any]:
-    listed = [
-        one
-        for outcome in ("unresolved", "unlisted", "mentioned", "cleared")
-        for one in plan["references"]
-        if one["outcome"] == outcome
-    ]
+    found = listed(one for one in plan["references"] if outcome(one) != "kept")
     return {
         "counts": [
             {"outcome": name, "count": f"{count:,}", "means": _OUTCOMES.get(name, "")}
@@ -94,15 +90,15 @@ def references(plan: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "listed": [
             {
-                "outcome": one["outcome"],
-                "where": f"{one['resource']} {one['resource_id']}",
+                "outcome": outcome(one),
+                "where": whose(one),
                 "path": one["path"],
                 "old": _old(one),
                 "reason": one["reason"],
             }
-            for one in listed[:LISTED]
+            for one in found.first(LISTED)
         ],
-        "left_out": max(0, len(listed) - LISTED),
+        "left_out": found.left_out(LISTED),
     }
 
 

@@ -27,12 +27,12 @@ ASKING = {
     "restore": (
         ["restore", "backup", "plain", "--if-exists", "replace", "--adopt"],
         "Replace plain (ns_plain00001, generation 1, 5 points)",
-        "not a clone of backup? A rollback brings it back.",
+        "5 points)? It is not a clone of backup. A rollback brings it back.",
     ),
     "clone": (
         ["clone", "prod", "plain", "--if-exists", "replace", "--adopt"],
         "Replace plain (ns_plain00001, generation 1, 5 points)",
-        "not a clone of prod?",
+        "It is not a clone of prod.",
     ),
 }
 

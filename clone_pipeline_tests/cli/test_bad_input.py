@@ -90,7 +90,10 @@ CASES: dict[str, tuple[list[str], str]] = {
     "verify nothing": (["verify", "nothing"], "There is no namespace 'nothing'"),
     "verify what is no clone": (["verify", "prod"], "'prod' is not a clone"),
     "verify what is not finished": (["verify", "half"], "'half' is not published"),
-    "verify with the wrong source": (["verify", "plain", "staging"], "is a clone of ns_prod000001"),
+    "verify with the wrong source": (
+        ["verify", "plain", "staging"],
+        "is a clone of 'prod', not of 'plain'",
+    ),
     "verify with no source": (["verify", "nothing", "staging"], "There is no namespace 'nothing'"),
     "verify with three names": (["verify", "prod", "staging", "half"], "Give a clone"),
     "delete nothing": (["delete", "nothing"], "There is no namespace 'nothing'"),

@@ -89,7 +89,7 @@ def test_when_a_clone_expires_is_listed_and_shown() -> None:
     [listed] = [row for row in run("list", "--json").json if row["namespace_name"] == "new"]
     moment = listed["expires_at"]
     assert moment == run("show", "new").json["expires_at"]
-    assert f"expires at {moment[:16].replace('T', ' ')}" in run("list").stdout
+    assert f"expires at {moment[:16].replace('T', ' ')} UTC" in run("list").stdout
     assert run("list").stdout.count("expires at") == 1
 
 

@@ -48,6 +48,43 @@ def test_a_change_of_the_demo_is_seen_and_is_one_field(loaded: Path) -> None:
     assert "has another description now" in run("demo", "--change").stdout
 
 
+def test_a_clone_of_the_demo_is_changed_alone(loaded: Path) -> None:
+    before, was = contents(loaded), mark(loaded)
+    changed = run("demo", "--change", "staging", "--json").json
+    assert changed["namespace_name"] == "staging"
+    assert mark(loaded) == was
+    [place] = [
+        row
+        for row in run("diff", SOURCE, "staging", "--no-points", "--json").json["differences"]
+        if row["kind"] == "retriever"
+    ]
+    assert (place["field"], place["second"]) == ("description", changed["description"])
+    after = contents(loaded)
+    assert [table for table in before if before[table] != after[table]] == ["retrievers"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("gone", "There is no namespace 'gone'"),
+        (SOURCE, "'cloud_api_docs' is no finished clone of the demo namespace."),
+        ("bare", "'bare' has no retriever 'documentation_search' to change."),
+    ],
+)
+def test_what_is_no_clone_of_the_demo_is_not_changed(
+    name: str, sentence: str, loaded: Path
+) -> None:
+    if name == "bare":
+        include = dict.fromkeys(("collections", "retrievers", "taxonomies"), False)
+        with harness.open_stores(loaded) as stores:
+            harness.clone(stores, SOURCE, name, include_resources=include)
+    before = contents(loaded)
+    refused = run("demo", "--change", name)
+    assert refused.code == 2
+    assert refused.error.startswith(sentence)
+    assert contents(loaded) == before
+
+
 def test_somebody_elses_namespace_is_not_changed(loaded: Path) -> None:
     with harness.open_stores(loaded) as stores, stores.catalog.write() as connection:
         connection.execute(update(schema.namespaces).values(loaded_at=None))

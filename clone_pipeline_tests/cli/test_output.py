@@ -12,7 +12,7 @@ import pytest
 from clone_pipeline.cli import output
 from clone_pipeline.cli.common import print_json
 from clone_pipeline.core import report
-from clone_pipeline.core.references import ACTS
+from clone_pipeline.core.references import ACTS, ACTS_AGAIN, PRESERVED
 from clone_pipeline_tests.cli.prod import prod
 from clone_pipeline_tests.cli.running import Answer, at_width, run
 from clone_pipeline_tests.sources import write_bundle
@@ -90,6 +90,30 @@ def test_counts_are_words(counts: dict[str, int], words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"collections": 0, "objects": 0, "points": 600}, "600 points"),
+        ({"buckets": 1, "objects": 0, "points": 0}, "1 bucket"),
+        ({"objects": 0, "points": 0}, "0 points"),
+    ],
+)
+def test_of_what_there_is_none_nothing_is_said(counts: dict[str, int], words: str) -> None:
+    assert output.what_there_is(counts) == words
+
+
+def test_numbers_are_on_the_right_though_one_is_not_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output.print_table(
+        "Things",
+        [{"points": 1_000, "why": None}, {"points": None, "why": "x"}, {"points": 7, "why": "y"}],
+    )
+    first, _, last = (line.rstrip() for line in printed(capsys)[4:7])
+    assert first.endswith("1,000")
+    assert last.index("7") == first.rindex("0")
+
+
+@pytest.mark.parametrize(
     ("count", "size"),
     [
         (0, "0 B"),
@@ -118,7 +142,7 @@ def test_a_plan_can_be_read(columns: int, home: Path, monkeypatch: pytest.Monkey
     with at_width(monkeypatch, columns):
         text = lines(run("plan", "prod", "new"))
     assert text[0].startswith("prod (ns_prod000001, org_acme)  ->  new (ns_")
-    copies = "Copies: 2 buckets, 2 collections, 1 retriever, 0 taxonomies, 3 objects, 5 points"
+    copies = "Copies: 2 buckets, 2 collections, 1 retriever, 3 objects, 5 points"
     assert text[1] == copies
     # One line each, with what stands there, where and why.
     assert any(
@@ -133,6 +157,22 @@ def test_a_plan_can_be_read(columns: int, home: Path, monkeypatch: pytest.Monkey
     assert sum(line.startswith("! ") for line in text) == 4
     in_tables = [line for line in text if "ret_search00000001" in line and "->" not in line]
     assert all(len(line) <= columns for line in in_tables)
+
+
+def test_a_plan_without_points_says_nothing_of_how_they_travel(home: Path) -> None:
+    told = lines(run("plan", "prod", "new"))
+    without = lines(run("plan", "prod", "new", "--no-collections"))
+    for beginning in ("Lane: ", "Points: ", "Proof: "):
+        assert any(line.startswith(beginning) for line in told)
+        assert not any(line.startswith(beginning) for line in without)
+    assert any(line.startswith("Disk: ") for line in without)
+
+
+def test_a_refresh_says_what_it_has_replaced(home: Path) -> None:
+    first = lines(run("clone", "prod", "again"))[0]
+    second = lines(run("clone", "prod", "again", "--if-exists", "replace"))[0]
+    assert first.endswith(", a clone of ns_prod000001")
+    assert second == f"{first}, in the place of generation 1"
 
 
 @pytest.mark.parametrize("columns", [80, 120, None])
@@ -196,4 +236,35 @@ def test_references_that_are_kept_are_listed_after_what_to_look_at(
     assert printed(capsys)[1:] == [
         "  cleared    retriever ret_1: p -> x (why)",
         "  kept       retriever ret_1: p -> x (why)",
+    ]
+
+
+def test_what_acts_again_comes_first_and_is_never_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever restores has to see it, among however many references that kept their ids."""
+    monkeypatch.setattr(output, "LISTED", 1)
+    one = {"resource": "bucket", "resource_id": "bkt_1", "path": "p", "old": ""}
+    kept = {**one, "outcome": "kept", "reason": PRESERVED}
+    again = {**one, "outcome": "kept", "reason": ACTS_AGAIN}
+    cleared = {**one, "outcome": "cleared", "reason": "gone"}
+    references = [kept, cleared, again, kept, cleared, again, kept]
+    output.print_references({"cleared": 2, "kept": 5}, references)
+    assert printed(capsys) == [
+        "References: 2 cleared, 5 kept (2 settings that act again)",
+        *[f"  acts again bucket bkt_1: p ({ACTS_AGAIN})"] * 2,
+        "  cleared    bucket bkt_1: p (gone)",
+        "  ... and 1 more; --json shows all.",
+        "  kept       3 references, which stay as they are (ids are preserved)",
+    ]
+
+
+def test_a_reference_of_one_version_names_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    one = {"resource": "taxonomy", "resource_id": "tax_1", "path": "p", "old": "x"}
+    references = [
+        {**one, "version": version, "outcome": "unlisted", "reason": "why"} for version in (1, 2)
+    ]
+    output.print_references({"unlisted": 2}, references)
+    assert printed(capsys)[1:] == [
+        f"  unlisted   taxonomy tax_1 version {version}: p -> x (why)" for version in (1, 2)
     ]

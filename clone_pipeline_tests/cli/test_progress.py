@@ -81,6 +81,16 @@ def test_a_plain_stderr_is_told_now_and_then(
     assert told.splitlines()[0] == "Loaded 400 of 1,000 points (40%)."
 
 
+def test_of_records_that_there_are_none_of_nothing_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An adopted collection has points alone."""
+    with PointsBar(lambda: NOW, shown=True) as bar:
+        for kind, done in (("points", 5), ("buckets", 0), ("objects", 0), ("objects", 3)):
+            bar.tell(kind, done)
+    assert capsys.readouterr().err.splitlines() == ["objects ..."]
+
+
 @pytest.mark.parametrize("columns", [None, 120])
 def test_load_shows_a_bar_at_a_terminal_only(
     columns: int | None, home: Path, monkeypatch: pytest.MonkeyPatch

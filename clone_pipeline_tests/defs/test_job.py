@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,12 @@ from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.catalog.keys import create_key
 from clone_pipeline.core.errors import StorageFailed, StoreUnavailable
 from clone_pipeline.core.ledger.work import Work
+from clone_pipeline.core.plan import begin
 from clone_pipeline.core.report import STEPS
+from clone_pipeline.core.vectors.lock import FolderLock
 from clone_pipeline.core.words import as_text
 from clone_pipeline.defs import outcome as step_module
+from clone_pipeline.defs.outcome import CANCELLED
 from clone_pipeline.launch import clone_job, failure
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.canaries import planted_files
@@ -84,6 +90,11 @@ def shown(result: Any) -> dict[str, dict[str, Any]]:
         for event in result.all_node_events
         if event.is_successful_output
     }
+
+
+def lines(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """The log of a run, as its page has it."""
+    return [entry.user_message for entry in instance.all_logs(run_id)]
 
 
 def table(value: list[Any]) -> list[dict[str, Any]]:
@@ -314,7 +325,45 @@ def test_bad_input_is_a_failed_run_with_one_sentence_and_no_retry(
     assert (as_text(said), found) == (sentence, code)  # type: ignore[arg-type]
 
 
+def test_the_run_says_whom_it_waits_for(home: Path, instance: dg.DagsterInstance) -> None:
+    """A step that stands still while another process has the embedded Qdrant looks hung."""
+    lock = FolderLock(home / "qdrant")
+    lock.acquire(0, None)
+    waiting = f"Waiting for process {os.getpid()} (this one) to finish with {home / 'qdrant'}."
+
+    def let_go() -> bool:
+        deadline = time.monotonic() + 60
+        try:
+            while time.monotonic() < deadline:
+                if any(waiting in lines(instance, run.run_id) for run in instance.get_runs()):
+                    return True
+                time.sleep(0.05)
+            return False
+        finally:
+            lock.release()
+
+    with ThreadPoolExecutor(1) as pool:
+        said = pool.submit(let_go)
+        result = launch(instance, request())
+    assert said.result()
+    assert result.success
+    [told] = [entry for entry in instance.all_logs(result.run_id) if entry.user_message == waiting]
+    assert told.step_key == "plan_clone"
+
+
 # ---- cancelled, and taken up again -----------------------------------------------------------
+
+
+def test_a_run_that_is_cancelled_before_it_has_a_clone_has_nothing_to_resume(
+    home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancelled(*_: Any) -> None:
+        raise dg.DagsterExecutionInterruptedError
+
+    monkeypatch.setattr(begin, "begin", cancelled)
+    result = launch(instance, request())
+    assert not result.success
+    assert CANCELLED not in lines(instance, result.run_id)
 
 
 def test_a_cancelled_run_is_marked_and_a_new_launch_goes_on(
@@ -326,6 +375,7 @@ def test_a_cancelled_run_is_marked_and_a_new_launch_goes_on(
     status, error, clone_id = ledger(home, "status", "error", "clone_id")
     assert status == "failed"
     assert "cancelled" in error
+    assert CANCELLED in lines(instance, cancelled.run_id)
     again = launch(instance, request())
     assert again.success
     assert ledger(home, "status", "error", "clone_id") == ("ready", None, clone_id)

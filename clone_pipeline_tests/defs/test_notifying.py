@@ -20,7 +20,7 @@ from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.ledger.watch import policy_records
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.defs import notifying
-from clone_pipeline.defs.notifying import TargetNotReached
+from clone_pipeline.defs.automation import FailedTick
 from clone_pipeline.defs.sensors import policy_sensors
 from clone_pipeline.launch import clone_job
 from clone_pipeline.policies import read_policies
@@ -192,7 +192,7 @@ def test_a_target_that_is_away_is_told_when_it_is_back_and_the_other_one_once(
             "ops was told of 1. other (127.0.0.1) answered with status 500."
         )
         cursor = telling.cursor
-        with pytest.raises(TargetNotReached, match=r"^other \(127.0.0.1\) answered with status 50"):
+        with pytest.raises(FailedTick, match=r"^other \(127.0.0.1\) answered with status 50"):
             telling.tick()
         assert telling.cursor == cursor
         assert telling.tick().endswith("other was told of 1.")

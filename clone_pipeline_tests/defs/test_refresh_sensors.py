@@ -11,18 +11,22 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin
+from dagster._core.remote_representation.external_data import SensorExecutionErrorSnap
+from dagster._grpc.impl import get_external_sensor_execution
 from sqlalchemy import Engine, event, insert, select, text, update
 
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.catalog.schema import buckets, clones, objects
-from clone_pipeline.core.errors import RequestError, StoreUnavailable
+from clone_pipeline.core.errors import StoreUnavailable
 from clone_pipeline.core.generations.rollback import resume_refreshes, rollback
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.refresh import marks
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline.defs.automation import FailedTick
 from clone_pipeline.launch import clone_job
-from clone_pipeline_tests.defs.watching import UNCHANGED, Watching
+from clone_pipeline_tests.defs.watching import UNCHANGED, Watching, sensors
 from clone_pipeline_tests.harness import clone, open_stores
 
 LATER = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -210,8 +214,32 @@ def test_a_policy_that_was_told_to_go_on_refreshes_what_was_rolled_back(
 def test_what_a_run_would_be_refused_for_fails_the_tick(
     more: dict[str, Any], sentence: str, home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    with pytest.raises(RequestError, match=sentence):
+    with pytest.raises(FailedTick, match=sentence):
         Watching(tmp_path, instance, **more).tick()
+
+
+def test_a_failed_tick_is_shown_as_one_sentence(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """As the daemon records it and the UI shows it: no traceback, of which Dagster has two."""
+    location = dg.Definitions(
+        jobs=[clone_job()], sensors=list(sensors(tmp_path, source="gone").values())
+    )
+    recorded = get_external_sensor_execution(
+        location.get_repository_def(),
+        RegisteredCodeLocationOrigin("here"),
+        instance.get_ref(),
+        "staging_refresh_follow",
+        *[None] * 5,
+    )
+    assert isinstance(recorded, SensorExecutionErrorSnap)
+    error = recorded.error
+    assert error is not None
+    assert (
+        error.message
+        == "There is no namespace 'gone' to clone; `clone-pipeline list` shows the ones there are."
+    )
+    assert (error.stack, error.cause, error.context) == ([], None, None)
 
 
 def test_what_keeps_it_from_running_for_now_is_said(

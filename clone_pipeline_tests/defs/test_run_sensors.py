@@ -20,7 +20,7 @@ from clone_pipeline.core.plan import reservation
 from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline.core.request import parse_request
 from clone_pipeline.core.stores import Stores
-from clone_pipeline.defs.sensors import PoliciesFileError
+from clone_pipeline.defs.automation import FailedTick
 from clone_pipeline.launch import clone_job
 from clone_pipeline_tests.defs.watching import sensors
 from clone_pipeline_tests.harness import open_stores
@@ -243,13 +243,15 @@ def test_the_file_is_looked_after(
     file = tmp_path / "policies.yaml"
     monkeypatch.setenv("CLONE_POLICIES", str(file))
     sensor = sensors(tmp_path)["policies_file"]
+    # Whoever has just put the file right and reloaded it looks at the sensor next.
+    assert sensor.minimum_interval_seconds == 30
     context = dg.build_sensor_context(instance=instance)
     in_order = sensor.evaluate_tick(context).skip_message
     assert in_order == f"{file}: 1 policy, and it is in order."
     file.write_text(file.read_text() + "\n")
-    with pytest.raises(PoliciesFileError, match="has changed since it was loaded"):
+    with pytest.raises(FailedTick, match="has changed since it was loaded"):
         sensor.evaluate_tick(context)
     file.write_text("backups:\n  - name: a\n")
-    with pytest.raises(PoliciesFileError, match="line 2: `source` is required") as caught:
+    with pytest.raises(FailedTick, match="line 2: `source` is required") as caught:
         sensor.evaluate_tick(context)
     assert "line 2: `cron` is required" in str(caught.value)

@@ -15,11 +15,11 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from sqlalchemy import delete
 
 from clone_pipeline.core.catalog.schema import namespaces
-from clone_pipeline.core.errors import Conflict, InvalidRequest, NotFound
 from clone_pipeline.core.generations.rollback import resume_refreshes, rollback
 from clone_pipeline.core.generations.templates import create_template
 from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline.core.request import parse_request
+from clone_pipeline.defs.automation import FailedTick
 from clone_pipeline.defs.schedules import policy_schedules
 from clone_pipeline.launch import JOB, clone_job
 from clone_pipeline.settings import load_settings
@@ -100,7 +100,7 @@ def test_a_source_that_is_not_there_is_said_by_the_tick(
     home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     made = schedule(tmp_path, backups=[backup(source="gone")])
-    with pytest.raises(NotFound, match="There is no namespace 'gone' to clone"):
+    with pytest.raises(FailedTick, match="There is no namespace 'gone' to clone"):
         tick(made, instance)
 
 
@@ -115,7 +115,7 @@ def test_a_source_that_is_gone_fails_the_tick_though_there_is_a_template_of_it(
         with stores.catalog.write() as connection:
             live = (namespaces.c.namespace_name == "prod", namespaces.c.role == "live")
             connection.execute(delete(namespaces).where(*live))
-    with pytest.raises(NotFound, match="There is no namespace 'ns_prod000001' to clone"):
+    with pytest.raises(FailedTick, match="There is no namespace 'ns_prod000001' to clone"):
         tick(made, instance)
 
 
@@ -123,7 +123,7 @@ def test_without_a_catalog_the_tick_says_so_and_makes_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
 ) -> None:
     monkeypatch.setenv("CLONE_PIPELINE_HOME", str(tmp_path / "none"))
-    with pytest.raises(NotFound, match="There is no namespace yet"):
+    with pytest.raises(FailedTick, match="There is no namespace yet"):
         tick(schedule(tmp_path, backups=[backup()]), instance)
     assert not (tmp_path / "none").exists()
 
@@ -154,7 +154,7 @@ def test_a_target_that_a_person_made_is_not_replaced_without_adopt(
     home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     policy = refresh(**AT_NIGHT, target="plain")
-    with pytest.raises(Conflict, match=r"was not made by clone-pipeline.*adopt: true"):
+    with pytest.raises(FailedTick, match=r"was not made by clone-pipeline.*adopt: true"):
         tick(schedule(tmp_path, refreshes=[policy]), instance)
     adopting = schedule(tmp_path, refreshes=[policy | {"options": {"adopt": True}}])
     assert len(tick(adopting, instance).run_requests) == 1
@@ -168,7 +168,7 @@ def test_a_tick_that_is_still_to_come_launches_nothing(
     made = schedules(tmp_path, backups=[backup()], refreshes=[refresh(**AT_NIGHT)])
     assert len(made) == 3
     for one in made:
-        with pytest.raises(InvalidRequest, match="is still to come"):
+        with pytest.raises(FailedTick, match="is still to come"):
             tick(one, instance, tomorrow)
         now = datetime.now(timezone.utc)
         assert len(tick(one, instance, now).run_requests) == 1

@@ -52,19 +52,25 @@ class Meter:
             return ""
         done, share = min(self.done, self.total), self.share
         how_far = f"{self.doing} {done:,} of {self.total:,} points ({share:.0%})"
-        return f"{how_far}: {self.facts}." if self.facts else f"{how_far}."
+        if not self.facts:
+            return f"{how_far}."
+        return f"{how_far}{', ' if self._begins else ': '}{self.facts}."
 
     @property
     def share(self) -> float:
         return min(1.0, self.done / self.total) if self.total else 1.0
 
     @property
+    def _begins(self) -> bool:
+        return self.done <= self._before
+
+    @property
     def facts(self) -> str:
-        """Pace, bytes and time left; empty where nothing has been done yet."""
+        """Pace, bytes and time left; where nothing has been done yet, for how long."""
         seconds = (self._clock() - self._started).total_seconds()
         points = self.done - self._before
-        if points <= 0 or seconds <= 0:
-            return f"for {_duration(seconds)}" if seconds >= 1 else ""
+        if self._begins or seconds <= 0:
+            return f"none yet after {_duration(seconds)}" if seconds >= 1 else ""
         # A page is counted before the wait that the limit asks for after it.
         waits = max(0.0, points / self._limit - seconds) if self._limit else 0.0
         rate = points / (seconds + waits)

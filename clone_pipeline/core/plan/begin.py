@@ -29,6 +29,7 @@ from ..report import LISTED, StepReport
 from ..request import CloneRequest
 from ..stores import Stores
 from .decision import decide_for, is_same
+from .listed import listed, outcome
 from .make import draft_plan, expires_at, make_plan, measure_points
 from .parties import Parties
 from .plan import Plan
@@ -119,6 +120,7 @@ def report_plan(stores: Stores, clone: Clone, started: datetime) -> StepReport:
 
 def _plan_report(clone: Clone, started: datetime, now: datetime) -> StepReport:
     stored = clone.plan
+    references = listed(stored["references"])
     return StepReport(
         clone_id=clone.clone_id,
         step="plan_clone",
@@ -138,10 +140,11 @@ def _plan_report(clone: Clone, started: datetime, now: datetime) -> StepReport:
             "references": stored["reference_counts"],
             "unlisted": stored["unlisted"],
             "not_rewritten": [
-                {key: item[key] for key in ("resource", "resource_id", "path", "old", "outcome")}
-                for item in stored["references"]
-                if item["outcome"] != "rewritten"
-            ][:LISTED],
+                {key: item[key] for key in ("resource", "resource_id", "path", "old")}
+                | {"version": item.get("version") or None, "outcome": outcome(item)}
+                for item in references.first(LISTED)
+            ],
+            "kept_with_their_ids": references.preserved,
             "disk_needed_bytes": stored["bytes"]["disk_needed"],
             "not_in_the_source": stored["target"]["not_in_the_source"],
             "namespace_id": stored["target"]["namespace_id"],

@@ -46,7 +46,7 @@ _REFERENCE_WARNINGS = (
         "unlisted",
         "id of the source stands where no reference is known, and was",
         "ids of the source stand where no reference is known, and were",
-        "{} {} left as they are: `unlisted` names the places.",
+        "{} {} left as they are; the plan lists them as `unlisted`.",
     ),
 )
 

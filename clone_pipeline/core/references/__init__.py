@@ -1,8 +1,18 @@
 """References: which places of which documents point at what, and what a clone makes of them."""
 
-from .model import ACTS, COPIED, LEFT_BEHIND, WAS_SET, IdMap, Outcome, Reference, Row
+from .model import (
+    ACTS,
+    ACTS_AGAIN,
+    COPIED,
+    LEFT_BEHIND,
+    WAS_SET,
+    IdMap,
+    Outcome,
+    Reference,
+    Row,
+)
 from .records import Found, RecordArray, RecordObject
-from .resolver import is_word
+from .resolver import PRESERVED, is_word
 from .rewriter import Rewriter
 from .table import PLACED, TABLE
 from .table_records import OBJECT_KEYS
@@ -10,10 +20,12 @@ from .unlisted import Places, SourceIds, folded
 
 __all__ = [
     "ACTS",
+    "ACTS_AGAIN",
     "COPIED",
     "LEFT_BEHIND",
     "OBJECT_KEYS",
     "PLACED",
+    "PRESERVED",
     "TABLE",
     "WAS_SET",
     "Found",

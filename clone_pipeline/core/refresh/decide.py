@@ -142,7 +142,7 @@ def _wanted(
 ) -> Run | Skip:
     """What a refresh would be for, or why none is needed."""
     if target.made_at is None:
-        return Run(f"{seen.mark}-missing", 1, "The target does not exist yet.")
+        return Run(f"{seen.mark}-missing", 1, "The target is not there.")
     age = (now - target.made_at).total_seconds()
     if rules.max_age is not None:
         cause = f"{seen.mark}-age-{target.clone_id}"

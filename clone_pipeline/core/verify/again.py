@@ -129,9 +129,9 @@ def verify_pair(
         if source is None or source_identifier not in (source.namespace_id, source.name):
             # Whether there is such a namespace is told for the caller's own organization only.
             catalog.resolve(connection, organization_id, source_identifier)
+            made_of = clone.source_namespace_id if source is None else repr(source.name)
             raise Conflict(
-                f"{namespace.name!r} is a clone of {clone.source_namespace_id}, not of "
-                f"{source_identifier!r}."
+                f"{namespace.name!r} is a clone of {made_of}, not of {source_identifier!r}."
             )
     changed, compared = _changed_parts(stores, namespace, clone)
     found = Differences()

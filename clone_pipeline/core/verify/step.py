@@ -29,6 +29,7 @@ from ..references import Places
 from ..refresh.marks import mark
 from ..report import StepReport
 from ..source import read_config
+from ..text import keepable
 from ..vectors.digest import Digest, canonical
 from ..vectors.equality import EqualityRule
 from ..vectors.point import CollectionConfig
@@ -38,6 +39,8 @@ from .drift import SourceNow, WasRead, find_drift
 
 # `verify_objects: sample` asks for the files of this many objects.
 SAMPLED_OBJECTS = 1000
+# How many places of ids a warning names, those first at which there are most; and how much of each.
+_PLACES, _LONGEST_PATH = 3, 80
 
 
 @dataclass
@@ -244,10 +247,21 @@ def _unlisted_warnings(unlisted: Places) -> list[str]:
     if not count:
         return []
     ids, stand = ("id", "stands") if count == 1 else ("ids", "stand")
-    return [
-        f"{count} {ids} of the source {stand} in objects or payloads where no reference is known, "
-        "and stayed: `unlisted` names the places."
+    places = [
+        f"{place['resource']} {_short(place['path'])} ({place['count']:,})"
+        for place in unlisted.to_json()["places"]
+        if place["resource"] in ("object", "payload")
     ]
+    more = "" if len(places) <= _PLACES else "; the run's page has more under `unlisted`"
+    return [
+        f"{count:,} {ids} of the source {stand} in objects or payloads where no reference is "
+        f"known, and stayed: {', '.join(places[:_PLACES])}{more}."
+    ]
+
+
+def _short(path: str) -> str:
+    """Keys of payloads may be of any length, and of any characters."""
+    return keepable(path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}...")
 
 
 def _files_details(work: Work, files: ObjectCheck | None) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def test_it_says_done_rate_bytes_and_time_left() -> None:
     meter.begin("Copied", 100_000, 400_000_000)
     assert meter.sentence == "Copied 0 of 100,000 points (0%)."
     clock.passes(30)
-    assert meter.sentence == "Copied 0 of 100,000 points (0%): for 30 s."
+    assert meter.sentence == "Copied 0 of 100,000 points (0%), none yet after 30 s."
     meter.add(20_000)
     assert meter.sentence == (
         "Copied 20,000 of 100,000 points (20%): 667 points/s, 2.7 MB/s, 2 min 0 s left."

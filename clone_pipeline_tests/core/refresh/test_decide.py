@@ -196,7 +196,7 @@ def test_without_a_change_nothing_runs_but_what_max_age_asks_for(rules: Rules, t
     for _ in range(ticks):
         world.tick()
     first, *more = world.causes
-    assert first[0] == "The target does not exist yet."
+    assert first[0] == "The target is not there."
     assert all("max_age_seconds" in reason for reason, _ in more)
     if rules.max_age is None:
         assert more == []

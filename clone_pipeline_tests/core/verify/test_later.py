@@ -255,5 +255,5 @@ def test_only_a_published_clone_of_that_source_can_be_verified(stores: Stores) -
         verify_sealed(stores, None, NAME)
     making.prove()
     making.publish()
-    with pytest.raises(Conflict, match="is a clone of ns_prod000001, not of 'copy'"):
+    with pytest.raises(Conflict, match="is a clone of 'prod', not of 'copy'"):
         verify_pair(stores, None, NAME, NAME)

@@ -90,7 +90,8 @@ def test_the_proof_tells_where_ids_of_the_source_stand(
     assert proof.details["differences"] == 0
     assert proof.warnings == [
         "14 ids of the source stand in objects or payloads where no reference is known, and "
-        "stayed: `unlisted` names the places."
+        "stayed: payload seen_in[] (10), object by{} (1), object shown_in (1); the run's page has "
+        "more under `unlisted`."
     ]
 
 
