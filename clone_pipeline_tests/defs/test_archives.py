@@ -14,11 +14,11 @@ import pytest
 from clone_pipeline.api.metrics import exposed
 from clone_pipeline.core.archives import records
 from clone_pipeline.core.archives.records import Archive
-from clone_pipeline.core.errors import NotFound
 from clone_pipeline.core.generations.delete import Admitted, delete_clone
 from clone_pipeline.core.ledger.watch import policy_records
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.defs.assets import clone_assets, clone_key
+from clone_pipeline.defs.automation import FailedTick
 from clone_pipeline.defs.checks import EQUAL, RESTORED
 from clone_pipeline.defs.schedules import policy_schedules
 from clone_pipeline.launch import archive_job
@@ -100,7 +100,7 @@ def test_a_source_that_is_gone_fails_the_tick(
     policies: Policies, instance: dg.DagsterInstance, stores: Stores
 ) -> None:
     delete_clone(stores, None, "prod", Admitted(loaded=True))
-    with pytest.raises(NotFound, match="There is no namespace 'prod'"):
+    with pytest.raises(FailedTick, match="There is no namespace 'prod'"):
         tick(policies, instance)
 
 

@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import update
 
 from clone_pipeline.core.catalog.schema import clones
-from clone_pipeline.core.errors import StoreUnavailable
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.ledger.watch import policy_records
@@ -280,7 +279,7 @@ def test_a_catalog_that_cannot_be_read_fails_the_tick(
     monkeypatch.setenv("CLONE_PIPELINE_API_KEY", "canary-of-a-key")
     sections = json.loads(telling.file.read_text())
     telling.write(**sections)
-    with pytest.raises(StoreUnavailable) as caught:
+    with pytest.raises(FailedTick, match="cannot be reached") as caught:
         telling.tick()
     assert "canary" not in str(caught.value)
 
