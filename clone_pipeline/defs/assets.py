@@ -104,7 +104,8 @@ def _policy_assets(settings: Settings, policies: Policies) -> Iterator[dg.AssetS
         for policy in _all(policies):
             if isinstance(policy, BackupPolicy):
                 name, group, what = policy.name, BACKUPS, "Backups"
-                request = policy.request(policy.clone_name(now))
+                # The backup of this time may be there already.
+                request = policy.request(policy.clone_name(now)) | {"if_exists": "replace"}
             else:
                 name, group, what = policy.target, CLONES, f"Copy, called {policy.target},"
                 request = policy.request()

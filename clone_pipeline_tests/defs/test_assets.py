@@ -25,6 +25,7 @@ from clone_pipeline_tests.policies.files import backup, refresh, written
 
 NIGHTLY: dict[str, Any] = {"policy": "nightly", "preserve_resource_ids": True}
 SOURCE = dg.AssetKey(["namespace", "org_acme", "prod"])
+EVERYTHING = {"collections": True, "retrievers": True, "taxonomies": True}
 OWNERS = ["team:search", "ops@example.org"]
 
 
@@ -105,6 +106,19 @@ def test_each_policy_is_an_asset_before_its_first_run(home: Path, tmp_path: Path
         fail_window=timedelta(hours=4), warn_window=timedelta(hours=2.5)
     )
     dg.Definitions.validate_loadable(dg.Definitions(assets=list(assets.values())))
+
+
+def test_a_policy_is_an_asset_of_its_own_also_when_todays_backup_is_there(
+    home: Path, tmp_path: Path
+) -> None:
+    home.mkdir()
+    policies = written(tmp_path, backups=[backup(name_template="prod_{date}", owners=OWNERS)])
+    with holding(home, sample()) as stores:
+        for day in (0, 1):  # whatever happens at midnight
+            name = policies.backups[0].clone_name(stores.clock() + timedelta(days=day))
+            clone(stores, "prod", name, include_resources=EVERYTHING, **NIGHTLY)
+    nightly, _ = clone_assets(load_settings(), policies)
+    assert (nightly.owners, nightly.freshness_policy is not None) == (OWNERS, True)
 
 
 def test_what_waits_for_a_change_or_is_stopped_is_never_late(home: Path, tmp_path: Path) -> None:
