@@ -106,6 +106,12 @@ def test_an_archive_that_is_run_now_is_listed_and_swept(file: Path, tmp_path: Pa
         True,
     )
     assert "for policy nightly" in run("list", "--archives").stdout.replace("\n", " ")
+    said = run("report", "nightly", "--policy", "-o", str(tmp_path / "page.html"))
+    assert (said.code, said.error) == (
+        2,
+        "The policy 'nightly' writes archives, of which there is no page; `clone-pipeline list "
+        "--archives` shows them.",
+    )
     would = run("sweep", "--dry-run", "--json").json
     assert [one["why"] for one in would["archives"]["kept"]] == [
         "a backup of nightly: the last proven backup, last 1"

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from ..catalog import namespaces as catalog
-from ..catalog.schema import clone_steps, clones
+from ..catalog.schema import archives, clone_steps, clones
 from ..errors import InvalidRequest, NotFound
 from ..outputs import Published
 from ..report import StepReport
@@ -86,6 +86,12 @@ def read_history(
         name, owner, policy = identifier, organization_id, identifier
         which = clones.c.policy == identifier
         counted = _counted(connection, owner, which)
+    if not counted and _writes_archives(connection, organization_id, identifier):
+        raise NotFound(
+            f"The policy {identifier!r} writes archives, of which there is no page",
+            Hint("; `clone-pipeline list --archives` shows them"),
+            ".",
+        )
     if not counted:
         raise NotFound(
             f"The ledger has no clone and no policy {identifier!r}",
@@ -115,6 +121,13 @@ def _counted(
         query = query.where(clones.c.organization_id == organization_id)
     rows = connection.execute(query.group_by(clones.c.organization_id))
     return {row[0]: row[1] for row in rows}
+
+
+def _writes_archives(connection: Connection, organization_id: str | None, policy: str) -> bool:
+    query = select(func.count()).select_from(archives).where(archives.c.policy == policy)
+    if organization_id is not None:
+        query = query.where(archives.c.organization_id == organization_id)
+    return bool(connection.execute(query).scalar())
 
 
 def _newest_first(
