@@ -195,6 +195,11 @@ class S3:
     client: Any
     env: dict[str, str]
 
+    def everything(self) -> dict[str, str]:
+        """What is in the bucket: its ETag by key."""
+        found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return {item["Key"]: item["ETag"] for item in found}
+
     def put(self, key: str, body: bytes = b"x") -> str:
         """Puts a file and gives its s3:// location."""
         self.client.put_object(Bucket=self.bucket, Key=key, Body=body)

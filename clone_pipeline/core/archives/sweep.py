@@ -20,7 +20,7 @@ from ..catalog.schema import archives, loads
 from ..errors import CloneError, Conflict
 from ..generations.holdings import LEFTOVERS_STAY
 from ..generations.retention import retain
-from ..generations.sweep import Policies, source_of
+from ..generations.sweep import Policies, source_of, why_all_stay
 from ..ledger.clones import DISCARDED_STAY
 from ..points.retry import Retry
 from ..stores import Stores
@@ -149,20 +149,12 @@ def _plan(
         name: source_of(connection, organization_id, rule) for name, rule in policies.items()
     }
     for (_, policy, source), group_of in groups.items():
-        if policy not in policies:
-            _keep(plan, group_of, f"a backup of {policy}, which is not among the policies")
-        elif sources[policy] is None:
-            _keep(plan, group_of, f"a backup of {policy}, whose source is not there")
-        elif sources[policy] != source:
-            why = f"a backup of {policy}, of {source}, which is not the policy's source any more"
-            _keep(plan, group_of, why)
-        else:
+        why = why_all_stay(policy, source, policies, sources)
+        if why is None:
             _plan_surplus(plan, group_of, policy, policies)
+        else:
+            plan.kept += [Entry(one, why) for one in group_of]
     return plan
-
-
-def _keep(plan: ArchiveSweep, group: list[Archive], why: str) -> None:
-    plan.kept += [Entry(one, why) for one in group]
 
 
 def _plan_surplus(

@@ -215,15 +215,25 @@ def _plan_backups(
         name: source_of(connection, organization_id, rule) for name, rule in policies.items()
     }
     for (_, name, source), backups in holdings.backups().items():
-        if name not in policies:
-            _keep_all(plan, backups, f"a backup of {name}, which is not among the policies")
-        elif sources[name] is None:
-            _keep_all(plan, backups, f"a backup of {name}, whose source is not there")
-        elif sources[name] != source:
-            why = f"a backup of {name}, of {source}, which is not the policy's source any more"
-            _keep_all(plan, backups, why)
-        else:
+        why = why_all_stay(name, source, policies, sources)
+        if why is None:
             _plan_surplus(plan, holdings, backups, name, policies[name])
+        else:
+            _keep_all(plan, backups, why)
+
+
+def why_all_stay(
+    policy: str, source: str, policies: Policies, sources: Mapping[str, str | None]
+) -> str | None:
+    """Why no backup that a policy has of a namespace, by its id, is surplus; None where `keep`
+    decides. `sources`: what each policy backs up now."""
+    if policy not in policies:
+        return f"a backup of {policy}, which is not among the policies"
+    if sources[policy] is None:
+        return f"a backup of {policy}, whose source is not there"
+    if sources[policy] != source:
+        return f"a backup of {policy}, of {source}, which is not the policy's source any more"
+    return None
 
 
 def source_of(connection: Connection, organization_id: str | None, rule: BackupRule) -> str | None:

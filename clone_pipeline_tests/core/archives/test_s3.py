@@ -45,17 +45,12 @@ def world(tmp_path: Path, s3: S3, recorder: Recorder) -> Iterator[World]:
         yield World(stores, f"s3://{s3.bucket}/backups/prod", now)
 
 
-def everything(s3: S3) -> dict[str, str]:
-    found = s3.client.list_objects_v2(Bucket=s3.bucket).get("Contents", [])
-    return {item["Key"]: item["ETag"] for item in found}
-
-
 def test_nothing_outside_of_the_prefix_is_written_and_no_file_read(
     world: World, s3: S3, recorder: Recorder
 ) -> None:
     for key in ("backups/prod", "backups/prod/night", "backups/prod/night_00", "backups/other/x"):
         s3.put(key, b"precious")
-    precious = everything(s3)
+    precious = s3.everything()
     below = f"{s3.bucket}/backups/prod/night_0/"
     made = world.write("night_0")
     assert run_archive_test(world.stores, LOCAL_OPERATOR, made).good
@@ -71,7 +66,7 @@ def test_nothing_outside_of_the_prefix_is_written_and_no_file_read(
         assert path.startswith(f"{s3.bucket}/backups/prod/night_") or (
             path == s3.bucket and "prefix=backups%2Fprod%2Fnight_" in query
         ), (method, path, query)
-    after = everything(s3)
+    after = s3.everything()
     assert {key: after.get(key) for key in precious} == precious
     left = after.keys() - precious.keys()
     assert left
@@ -86,7 +81,7 @@ def test_a_whole_week_of_archives_leaves_what_keep_says(world: World, s3: S3) ->
     with world.stores.catalog.read() as connection:
         there = records.list_archives(connection, None, "ready")
     assert [one.name for one in there] == ["night_5", "night_6"]
-    prefixes = {key.split("/")[2] for key in everything(s3) if key.startswith("backups/")}
+    prefixes = {key.split("/")[2] for key in s3.everything() if key.startswith("backups/")}
     assert prefixes == {"night_5", "night_6"}
 
 

@@ -20,21 +20,16 @@ def account(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def everything(s3: S3) -> dict[str, str]:
-    found = s3.client.list_objects_v2(Bucket=s3.bucket).get("Contents", [])
-    return {item["Key"]: item["ETag"] for item in found}
-
-
 def test_nothing_outside_of_the_prefix_is_touched(
     one_store: Stores, elsewhere: Stores, s3: S3
 ) -> None:
     for key in ("backups/other.txt", "backups/produce/x", "backups/pro", "files/1.mp4"):
         s3.put(key, b"precious")
-    before = everything(s3)
+    before = s3.everything()
     place = open_place(f"s3://{s3.bucket}/backups/prod/", s3.url)
     dump(one_store, place)
     assert load(elsewhere, place).counts["points"] == POINTS
-    after = everything(s3)
+    after = s3.everything()
     assert {key: after[key] for key in before} == before
     assert all(key.startswith("backups/prod/") for key in after.keys() - before.keys())
     with pytest.raises(Conflict, match=r"holds 'other.txt', which no dump"):
