@@ -28,6 +28,7 @@ from sqlalchemy import insert
 from benchmarks.objects import BUCKETS, NOW, namespace
 from clone_pipeline.cli.output import print_table, stdout
 from clone_pipeline.core.catalog.schema import objects
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.objects.heads import Credentials, Route
 from clone_pipeline.core.objects.s3 import ObjectStore
 from clone_pipeline.core.steps import run_step
@@ -107,7 +108,7 @@ def bare(url: str, requests: list[bytes], concurrency: int) -> tuple[float, int]
 
 
 def ours(url: str, names: list[str]) -> tuple[float, int]:
-    store = ObjectStore.open(url)
+    store = ObjectStore.open(FilesAddress(url))
     files = [(str(number), f"s3://{BUCKET}/{key}") for number, key in enumerate(names)]
     started = time.perf_counter()
     report = store.check(files)
@@ -193,7 +194,7 @@ def main() -> None:
         with servers.s3() as url, tempfile.TemporaryDirectory() as folder:
             os.environ.update(servers.s3_environment(url))
             put(url, names)
-            with harness.open_stores(Path(folder), s3_endpoint_url=url) as stores:
+            with harness.open_stores(Path(folder), files=FilesAddress(url)) as stores:
                 fill(stores, Path(folder) / "bundle", names)
                 measure(url, stores, names, given.rounds)
     except servers.NotInstalled as reason:

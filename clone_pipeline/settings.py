@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = Field(None, validation_alias="S3_ENDPOINT_URL")
     api_key: SecretStr | None = Field(None, validation_alias="CLONE_PIPELINE_API_KEY")
     policies: Path | None = Field(None, validation_alias="CLONE_POLICIES")
+    environments: Path | None = Field(None, validation_alias="CLONE_ENVIRONMENTS")
     executor: Literal["in_process", "multiprocess", "celery", "k8s"] = Field(
         "in_process", validation_alias="CLONE_EXECUTOR"
     )
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
     def _without_blanks(cls, value: str) -> str:
         return value.strip()
 
-    @field_validator("home", "policies", "dagster_home")
+    @field_validator("home", "policies", "environments", "dagster_home")
     @classmethod
     def _without_tilde(cls, path: Path | None) -> Path | None:
         """As a shell would have it, which not everything that sets variables goes through."""
@@ -97,6 +98,6 @@ def load_settings() -> Settings:
 
 
 def read_variable(name: str) -> SecretStr | None:
-    """A variable that the policies file names. None where it is unset or empty."""
+    """A variable that a file names for a secret. None where it is unset or empty."""
     value = os.environ.get(name, "").strip()
     return SecretStr(value) if value else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from clone_pipeline.core import bundle
 from clone_pipeline.core.catalog import namespaces, schema
@@ -137,3 +137,14 @@ def remove_collections(stores: Stores) -> None:
 def everything() -> dict[str, bool]:
     """`include_resources` with all of them."""
     return {"collections": True, "retrievers": True, "taxonomies": True}
+
+
+def same_organizations(source: Stores, target: Stores, internal_id: str) -> None:
+    """Makes the organizations of one catalog in another; `internal_id` makes their internal ids of
+    the old ones."""
+    with source.catalog.read() as connection:
+        found = connection.execute(select(schema.organizations)).mappings().all()
+    with target.catalog.write() as connection:
+        for row in found:
+            own = {**row, "internal_id": internal_id.format(row["internal_id"])}
+            connection.execute(insert(schema.organizations).values(own))

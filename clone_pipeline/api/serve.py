@@ -55,7 +55,7 @@ def serve(
                 if not stop.is_set():
                     uvicorn.Server(config).run(sockets=[listener])
         finally:
-            stores.catalog.close()
+            stores.close()
 
 
 @contextmanager

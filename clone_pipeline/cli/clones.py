@@ -33,6 +33,7 @@ from clone_pipeline.core.plan.resolve import resolve_parties
 from clone_pipeline.core.plan.restore import by_hand
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import CloneRequest, IncludeResources, parse_request
+from clone_pipeline.core.source import reading
 from clone_pipeline.core.words import as_text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -239,8 +240,8 @@ def run_clone(
 
 def _parties(session: Session, request: CloneRequest) -> Parties:
     """Raises what is wrong with the request, as far as the catalog tells."""
-    with session.stores.catalog.read() as connection:
-        return resolve_parties(connection, request, session.principal)
+    with reading(session.stores, request.source_environment) as snapshots:
+        return resolve_parties(snapshots, request, session.principal)
 
 
 def _ask_to_adopt(session: Session, request: CloneRequest, *, yes: bool) -> None:

@@ -70,7 +70,7 @@ def opened_stores() -> Iterator[tuple[Settings, Stores]]:
     try:
         yield settings, stores
     finally:
-        stores.catalog.close()
+        stores.close()
 
 
 def tell(sentence: str) -> None:

@@ -147,7 +147,7 @@ def _place(session: Session, address: str) -> Iterator[Any]:
     if not is_address(address):
         yield None
         return
-    place = open_place(address, session.stores.s3_endpoint_url)
+    place = open_place(address, session.stores.files)
     try:
         yield place
     finally:

@@ -53,6 +53,7 @@ def id_map_to_json(ids: IdMap) -> dict[str, Any]:
         "left_out": {kind: sorted(names) for kind, names in ids.left_out.items()},
         "restored_from": ids.restored_from,
         "foreign_payloads": ids.foreign_payloads,
+        "other_environment": ids.other_environment,
     }
 
 
@@ -65,4 +66,5 @@ def id_map_from_json(values: Mapping[str, Any]) -> IdMap:
         left_out={kind: frozenset(names) for kind, names in values["left_out"].items()},
         restored_from=values.get("restored_from"),
         foreign_payloads=values.get("foreign_payloads", False),
+        other_environment=values.get("other_environment", False),
     )

@@ -23,9 +23,14 @@ LONGEST_DAYS = 3650
 LONGEST_SECONDS = LONGEST_DAYS * 86400
 LONGEST_NAME, LONGEST_ID, LONGEST_DESCRIPTION = 64, 128, 10_000
 LONGEST_ALIAS = 200
+LONGEST_ENVIRONMENT = 64
 _NOT_IN_NAMES = '<>:"/\\|?*'
 FASTEST_POINTS = 10_000_000
 LARGEST_NUMBER = 2**31 - 1  # of a version, a generation or a count
+
+
+# Options that the first version did not have. Unused, they leave a request as it was then.
+_SINCE = ("restore", "alias", "source_environment", "target_environment")
 
 
 class IncludeResources(BaseModel):
@@ -67,6 +72,18 @@ class CloneRequest(BaseModel):
         None,
         max_length=LONGEST_ID,
         description="Organization of the source, when it is another one (admin only).",
+    )
+    source_environment: str | None = Field(
+        None,
+        max_length=LONGEST_ENVIRONMENT,
+        description="The environment of the source, by its name in CLONE_ENVIRONMENTS; empty is "
+        "where the clone lands.",
+    )
+    target_environment: str | None = Field(
+        None,
+        max_length=LONGEST_ENVIRONMENT,
+        description="The environment where the clone lands; empty is the one that it is launched "
+        "from.",
     )
     ttl_seconds: int | None = Field(
         None,
@@ -128,7 +145,14 @@ class CloneRequest(BaseModel):
         None, ge=1, le=64, description="How many slices of the points are copied at once (1 to 64)."
     )
 
-    @field_validator("description", "source_organization_id", "organization_id", "alias")
+    @field_validator(
+        "description",
+        "source_organization_id",
+        "organization_id",
+        "alias",
+        "source_environment",
+        "target_environment",
+    )
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None
@@ -155,6 +179,7 @@ class CloneRequest(BaseModel):
             "restore",
             "on_dangling",
             "alias",
+            "source_environment",
         }
         return self.model_dump(include=fields)
 
@@ -164,10 +189,8 @@ class CloneRequest(BaseModel):
         How fast and how thoroughly it is done is not part of it.
         """
         left_out = {"verify", "verify_objects", "max_points_per_second", "concurrent_slices"}
-        if not self.restore:
-            left_out.add("restore")  # clones that were begun before there was this option
-        if self.alias is None:
-            left_out.add("alias")  # as well
+        # Of clones that were begun before there were these options.
+        left_out |= {name for name in _SINCE if not getattr(self, name)}
         text = json.dumps(self.model_dump(exclude=left_out), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -1,25 +1,87 @@
-"""Where the points of a source are read from."""
+"""Where a source is read from: the deployment itself, or another environment."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
 
 from .catalog.namespace import Namespace
+from .catalog.schema import namespaces
+from .errors import Conflict
+from .principal import Principal
 from .stores import Stores
 from .vectors.empty import EmptyStore
 from .vectors.point import CollectionConfig
 from .vectors.port import VectorStore
 
 
+@dataclass(frozen=True)
+class Snapshots:
+    """The catalog, and the one that has the source: the same connection where it is the same
+    catalog. `reader` is who may look namespaces up in another environment; None in the own one."""
+
+    own: Connection
+    source: Connection
+    reader: Principal | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the source is in another environment."""
+        return self.source is not self.own
+
+
+@contextmanager
+def reading(stores: Stores, environment: str | None) -> Iterator[Snapshots]:
+    """One snapshot of each catalog, for a source in that environment."""
+    where = stores.source(environment)
+    with stores.catalog.read() as own:
+        if where is stores:
+            yield Snapshots(own, own)
+            return
+        with where.catalog.read() as source:
+            yield Snapshots(own, source, where.reader)
+
+
+def refuse_gone(where: Stores, key: int, namespace_id: str, name: str) -> None:
+    """Whether the source is still there, in another environment, where nobody can hold it. Raises
+    Conflict."""
+    query = select(namespaces.c.namespace_id, namespaces.c.clone_status).where(
+        namespaces.c.namespace_key == key
+    )
+    with where.catalog.read() as connection:
+        row = connection.execute(query).first()
+    if row is None or row.namespace_id != namespace_id or row.clone_status not in (None, "ready"):
+        raise Conflict(
+            f"The source {name!r} is not in the environment {where.environment!r} any more: it was "
+            "deleted, or a sweep has taken this generation of it; discard the clone, and make it "
+            "anew."
+        )
+
+
 def open_source(
-    stores: Stores, target: VectorStore, source: Namespace
+    stores: Stores, target: VectorStore, source: Namespace, environment: str | None = None
 ) -> AbstractContextManager[VectorStore]:
-    """The store that holds the source's points: its own server where it names one, else `target`;
-    one without points for a template."""
+    """The store that holds the source's points: its own server where it names one, else that of its
+    environment; one without points for a template."""
     if source.role == "template":
         empty: VectorStore = EmptyStore(source.qdrant_config or {}, embedded=target.embedded)
         return nullcontext(empty)
-    return stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key)
+    where = stores.source(environment)
+    if where is stores:
+        return stores.source_vectors(target, source.qdrant_url, source.qdrant_api_key)
+    return _open_elsewhere(where, source)
+
+
+@contextmanager
+def _open_elsewhere(where: Stores, source: Namespace) -> Iterator[VectorStore]:
+    with (
+        where.vectors() as theirs,
+        where.source_vectors(theirs, source.qdrant_url, source.qdrant_api_key) as store,
+    ):
+        yield store
 
 
 def read_config(

@@ -72,6 +72,8 @@ def _run(
         if step in reports:
             return replace(reports[step], resumed=True)
         work = Work(stores, clone, lease, started, Meter(stores.clock))
+        if step != "publish_clone":  # which needs nothing of it any more
+            work.refuse_gone()
         with lease.kept_alive(), work.meter.watched(tell, _note_of(work, step)):
             return _FUNCTIONS[step](work)
     finally:

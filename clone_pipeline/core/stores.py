@@ -1,4 +1,8 @@
-"""The three stores and the clock: all that the core is given of the outside world."""
+"""The three stores and the clock: all that the core is given of the outside world.
+
+A namespace may be cloned from one deployment into another: then there are two `Stores`, of which
+the source's can only be read.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .catalog.engine import Catalog
+from .errors import InvalidRequest
+from .objects.address import AWS, FilesAddress
 from .objects.s3 import ObjectStore
+from .principal import LOCAL_OPERATOR, Principal
 from .vectors.port import VectorStore
 
 if TYPE_CHECKING:
     from .vectors.server import ServerStore
 
 PATIENCE_SECONDS = 300.0
+# What the deployment is called that the usual variables describe.
+DEFAULT_ENVIRONMENT = "default"
 
 
 def _now() -> datetime:
@@ -41,19 +50,59 @@ class VectorAddress:
     source_api_key: str | None = None
 
 
+class Elsewhere(Protocol):
+    """The other environments that this deployment knows of."""
+
+    def open(self, name: str) -> Stores:
+        """The stores of an environment, to be read only; the same ones each time. Raises
+        InvalidRequest where there is none of that name or its settings cannot be used, and what
+        opening them raises."""
+        ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Stores:
-    """`s3_endpoint_url`: None is AWS itself. `sleep` and `wait_seconds` are in seconds: for so long
-    the embedded Qdrant is waited for while another process has it, of which `on_wait` is told."""
+    """`environment` is what this deployment is called. `reader`: who looks
+    namespaces up here for a clone into another environment. `sleep` and `wait_seconds` are in
+    seconds: for so long the embedded Qdrant is waited for while another process has it, of which
+    `on_wait` is told."""
 
     catalog: Catalog
     vector_address: VectorAddress
-    s3_endpoint_url: str | None = None
+    files: FilesAddress = AWS
+    environment: str = DEFAULT_ENVIRONMENT
+    elsewhere: Elsewhere | None = None
+    reader: Principal = LOCAL_OPERATOR
     clock: Callable[[], datetime] = _now
     sleep: Callable[[float], None] = time.sleep
     new_id: Callable[[], str] = _new_id
     on_wait: Callable[[str], None] | None = None
     wait_seconds: float = PATIENCE_SECONDS
+
+    def close(self) -> None:
+        self.catalog.close()
+        if self.elsewhere is not None:
+            self.elsewhere.close()
+
+    def source(self, environment: str | None) -> Stores:
+        """The stores from which a source in that environment is read; None is this one.
+
+        Raises InvalidRequest for one that is not known, or that is this one under another name,
+        and what opening it raises.
+        """
+        if environment in (None, self.environment):
+            return self
+        if self.elsewhere is None:
+            raise InvalidRequest(f"There is no environment {environment!r} here.")
+        found = self.elsewhere.open(environment)
+        if found.catalog.identity() == self.catalog.identity():
+            raise InvalidRequest(
+                f"The environments {environment!r} and {self.environment!r} have the same catalog, "
+                f"so they are one; leave {environment!r} out."
+            )
+        return found
 
     @contextmanager
     def vectors(self) -> Iterator[VectorStore]:
@@ -106,7 +155,7 @@ class Stores:
             store.close()
 
     def objects(self) -> ObjectStore:
-        return ObjectStore.open(self.s3_endpoint_url)
+        return ObjectStore.open(self.files)
 
 
 # The client takes most of a second to import, which commands without vectors need not wait for.

@@ -20,7 +20,7 @@ class StoresResource(dg.ConfigurableResource[None]):
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         if self._stores is not None:
-            self._stores.catalog.close()
+            self._stores.close()
             self._stores = None
 
     @property

@@ -85,8 +85,9 @@ def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefin
             with looking(settings) as (stores, principal):
                 parties = resolve_request(stores, principal, policy.request())
                 kept = json.loads(context.cursor) if context.cursor else {}
-                mark = marks.source_mark(stores, parties.source, kept.get("points"))
                 wanted = parse_request(policy.request())
+                where = stores.source(wanted.source_environment)
+                mark = marks.source_mark(where, parties.source, kept.get("points"))
                 with stores.catalog.read() as connection:
                     target = read_target(
                         connection, parties.organization_id, policy.target, mark, wanted

@@ -9,12 +9,14 @@ from datetime import datetime
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
+from clone_pipeline.addresses import check_address
 from clone_pipeline.core.secrets import mask
 from clone_pipeline.notify.errors import NotDelivered
 from clone_pipeline.notify.told import Event
 from clone_pipeline.notify.webhook import send_webhook
-from clone_pipeline.policies.targets import FromEnvironment, Target, check_address
+from clone_pipeline.policies.targets import Target
 from clone_pipeline.settings import read_variable
+from clone_pipeline.variables import FromEnvironment
 
 # A tick has a minute for everything; the next one tries again.
 _ATTEMPTS = 3

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-import stat
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from clone_pipeline.policies.lines import Document, NotYaml, short
+from clone_pipeline.lines import Document, NotYaml, Problem, read_file, short
 from clone_pipeline.policies.models import REFUSED, BackupPolicy, PoliciesFile, RefreshPolicy
 from clone_pipeline.policies.targets import Target
 
@@ -24,7 +22,6 @@ _SECTIONS: dict[str, type[BackupPolicy] | type[RefreshPolicy] | type[Target]] = 
     "notify": Target,
 }
 # Far more than anybody writes.
-_LARGEST_FILE = 2**20
 _MOST_POLICIES = 1000
 # All of them are told at once, within one tick.
 _MOST_TARGETS = 20
@@ -52,19 +49,6 @@ RESTORE_TEST_PREFIX = "restore_test_"
 
 
 @dataclass(frozen=True)
-class Problem:
-    """`line` counts from 1; None for the file as a whole."""
-
-    file: str
-    line: int | None
-    sentence: str
-
-    def __str__(self) -> str:
-        where = self.file if self.line is None else f"{self.file}, line {self.line}"
-        return f"{where}: {self.sentence}"
-
-
-@dataclass(frozen=True)
 class Policies:
     """What is usable of the file, and what is wrong with the rest. `version` changes with it."""
 
@@ -88,7 +72,7 @@ def read_policies(file: Path | None) -> Policies:
     if file is None:
         return Policies()
     try:
-        content = _read_file(file)
+        content = read_file(file)
     except OSError as error:
         sentence = f"CLONE_POLICIES cannot be read: {error.strerror}."
         return Policies(problems=(Problem(str(file), None, sentence),))
@@ -107,18 +91,6 @@ def read_policies(file: Path | None) -> Policies:
         _bounded(sorted(reader.problems, key=lambda problem: problem.line or 0)),
         version,
     )
-
-
-def _read_file(file: Path) -> bytes:
-    """Raises OSError. A FIFO would keep whoever reads it waiting, and a device never ends."""
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
-        status = os.fstat(opened.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "it is no ordinary file")
-        content = opened.read(_LARGEST_FILE + 1)
-    if len(content) > _LARGEST_FILE:
-        raise OSError(0, f"it is larger than {_LARGEST_FILE:,} bytes")
-    return content
 
 
 def _bounded(problems: list[Problem]) -> tuple[Problem, ...]:

@@ -7,20 +7,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from clone_pipeline.core.secrets import mask
+from clone_pipeline.addresses import check_address
+from clone_pipeline.variables import FromEnvironment, read_reference
 
 Kind = Literal["failed", "overdue", "not_proven", "restore_test_failed", "broken_file"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-
-class FromEnvironment(BaseModel):
-    """The value of an environment variable, which is read when it is needed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    env: str = Field(
-        min_length=1, max_length=200, description="Name of the variable that holds the value."
-    )
 
 
 class Target(BaseModel):
@@ -58,7 +49,7 @@ class Target(BaseModel):
     @field_validator("secret", "token", mode="before")
     @classmethod
     def _is_from_environment(cls, value: Any) -> Any:
-        return _variable(value, "")
+        return read_reference(value, "")
 
     @field_validator("webhook", mode="before")
     @classmethod
@@ -66,7 +57,7 @@ class Target(BaseModel):
         if isinstance(value, str):
             check_address(value)
             return value
-        return _variable(value, "an `https://` address, or ")
+        return read_reference(value, "an `https://` address, or ")
 
     @field_validator("api_url")
     @classmethod
@@ -103,33 +94,3 @@ class Target(BaseModel):
         """The environment variables that it needs."""
         given = (self.webhook, self.secret, self.token)
         return tuple(one.env for one in given if isinstance(one, FromEnvironment))
-
-
-def check_address(address: str, *, may_hold_secrets: bool = False) -> None:
-    """Raises ValueError, with a sentence that does not quote the address."""
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        usable = usable and (parts.port is None or parts.port > 0) and address.isprintable()
-    except ValueError:
-        usable = False
-    if not usable or " " in address:
-        raise ValueError(
-            "an address begins with `https://` and a host, such as `https://a.example/b`"
-        )
-    if not may_hold_secrets and mask(address) != address:
-        raise ValueError(
-            "the address holds a secret; put it into a variable, and write `{env: NAME}`"
-        )
-
-
-def _variable(value: Any, otherwise: str) -> Any:
-    if value is None or isinstance(value, FromEnvironment):
-        return value
-    name = value.get("env") if isinstance(value, dict) and len(value) == 1 else None
-    if isinstance(name, str) and name.isidentifier() and name.isascii():
-        return FromEnvironment(env=name)
-    raise ValueError(
-        f"write {otherwise}`{{env: NAME}}`, the name of an environment variable: secrets do not "
-        "stand in this file"
-    )

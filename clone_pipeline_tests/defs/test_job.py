@@ -468,7 +468,7 @@ def test_no_secret_of_another_organization_is_stored_with_a_run(
     result = launch(instance, asked)
     assert result.success
     stored = everything_stored(instance, result.run_id)
-    assert "do not go to another organization" in stored
+    assert "do not go to another organization or environment" in stored
     assert "CANARY" not in stored + "".join(capfd.readouterr())
     for path in Path(instance.root_directory).rglob("*"):
         assert not path.is_file() or b"CANARY" not in path.read_bytes(), path

@@ -15,7 +15,8 @@ from clone_pipeline.notify import message
 from clone_pipeline.notify.alarms import LastRun, Verdict, Watched, judge, judge_file
 from clone_pipeline.notify.told import Event, Memory, Told, news
 from clone_pipeline.policies.intervals import overdue_after
-from clone_pipeline.policies.targets import KINDS, FromEnvironment, Target
+from clone_pipeline.policies.targets import KINDS, Target
+from clone_pipeline.variables import FromEnvironment
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -19,7 +19,8 @@ import pytest
 from clone_pipeline.notify import slack, webhook
 from clone_pipeline.notify.deliver import deliver
 from clone_pipeline.notify.told import Event
-from clone_pipeline.policies.targets import KINDS, FromEnvironment, Target
+from clone_pipeline.policies.targets import KINDS, Target
+from clone_pipeline.variables import FromEnvironment
 from clone_pipeline_tests.notify.receiver import Receiver, receiving
 
 NOW = datetime(2026, 11, 24, 2, 7, tzinfo=timezone.utc)

@@ -27,6 +27,12 @@ class Clone:
     organization: tuple[str, str]
     ids: Mapping[str, Mapping[str, str]]
     names: Mapping[str, Collection[str]]
+    other_environment: bool = False
+
+    @property
+    def shares_organization(self) -> bool:
+        """Whether it may use what belongs to the source's organization."""
+        return self.organization[0] == self.organization[1] and not self.other_environment
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Ref:
             old, new = clone.namespace if self.kind == "namespace" else clone.organization
             return new if self.value == old else self.value
         if self.kind == "of the organization":
-            return self.value if clone.organization[0] == clone.organization[1] else None
+            return self.value if clone.shares_organization else None
         if self.name:
             return self.value if self.value in clone.names.get(self.kind, ()) else None
         return clone.ids.get(self.kind, {}).get(self.value)
@@ -95,7 +101,7 @@ class Whole:
     elsewhere: bool = False
 
     def stays(self, clone: Clone) -> bool:
-        return clone.organization[0] == clone.organization[1]
+        return clone.shares_organization
 
 
 class Scope(list[Any]):

@@ -24,7 +24,7 @@ Include = Mapping[str, bool]
 
 
 def clone_of(ids: IdMap) -> Clone:
-    return Clone(ids.namespace, ids.organization, ids.ids, ids.names)
+    return Clone(ids.namespace, ids.organization, ids.ids, ids.names, ids.other_environment)
 
 
 def included(kind: str, include: Include) -> bool:

@@ -61,13 +61,17 @@ def check_plans(stores: Stores, source: Source) -> None:
         nothing(telling_apart(source, plan, selection), selection)
 
 
-def check_clone(stores: Stores, home: Path, source: Source, **options: Any) -> Clone:
-    before = harness.dump(stores, NAMESPACE_ID, home / "before")
+def check_clone(
+    stores: Stores, home: Path, source: Source, *, source_in: Stores | None = None, **options: Any
+) -> Clone:
+    """`source_in` are the stores of the source, where they are others."""
+    before = harness.dump(source_in or stores, NAMESPACE_ID, home / "before")
     clone = harness.clone(stores, NAMESPACE_NAME, "copy", **options)
     assert clone.status == "ready"
     dumped = read_bundle(harness.dump(stores, "copy", home / "copy"))
     ids = clone_of(id_map_from_json(clone.plan["ids"]))
     wanted = expected(source, ids, "copy", options["include_resources"])
+    wanted["namespace.json"]["organization_id"] = clone.organization_id
     infrastructure = wanted["namespace.json"]["infrastructure"]
     assert clone.qdrant_collection != infrastructure["qdrant_collection"]
     infrastructure["qdrant_collection"] = clone.qdrant_collection
@@ -77,7 +81,7 @@ def check_clone(stores: Stores, home: Path, source: Source, **options: Any) -> C
             files["qdrant.json"] = sorted(files["qdrant.json"]["payload_schema"])
     nothing(bundles_apart(wanted, dumped), options)
     assert unlisted(stores, clone) == unlisted_in(dumped["points.jsonl"], ids)
-    after = harness.dump(stores, NAMESPACE_ID, home / "after")
+    after = harness.dump(source_in or stores, NAMESPACE_ID, home / "after")
     assert exact(read_bundle(before)) == exact(read_bundle(after))
     return clone
 

@@ -90,7 +90,7 @@ def run_archive_test(
 def _load(stores: Stores, principal: Principal, archive: Archive, name: str) -> LoadReport:
     target = Target(name, archive.organization_id, new_ids=True)
     with (
-        closing(open_place(archive.address, stores.s3_endpoint_url)) as place,
+        closing(open_place(archive.address, stores.files)) as place,
         stores.vectors() as vectors,
     ):
         return load_archive(stores, vectors, place, principal=principal, target=target)

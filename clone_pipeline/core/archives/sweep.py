@@ -116,7 +116,7 @@ def _mark(stores: Stores, organization_id: str | None, policies: Policies, entry
 
 def _remove(stores: Stores, archive: Archive) -> None:
     retry = Retry(stores)
-    with closing(open_place(archive.address, stores.s3_endpoint_url)) as place:
+    with closing(open_place(archive.address, stores.files)) as place:
         manifest = own_manifest(place, archive)
         if manifest is None:
             remove_unfinished(place, archive.source_namespace_id, retry)

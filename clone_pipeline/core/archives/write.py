@@ -66,7 +66,7 @@ def archive_namespace(
     """
     require_writer(principal)
     started = stores.clock()
-    with closing(open_place(wanted.address, stores.s3_endpoint_url)) as place:
+    with closing(open_place(wanted.address, stores.files)) as place:
         archive, source = _begin(stores, wanted, principal, run_id, started)
         if archive.status == "ready":
             say(f"{wanted.address} is there already.")

@@ -61,7 +61,7 @@ def cleared_in(connection: Connection, namespace: Namespace) -> Document | None:
     source = made.plan["source"]["organization_id"]
     if not made.request["preserve_resource_ids"] or source != namespace.organization_id:
         return None
-    namespace_id, name = restored_from(connection, namespace)
+    namespace_id, name, _ = restored_from(connection, namespace)
     found = read_parked(connection, namespace)
     return {
         "namespace_id": namespace_id,

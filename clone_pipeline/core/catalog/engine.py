@@ -20,7 +20,7 @@ from .address import parse
 
 # Our own name: the platform may keep an Alembic history of its own in the same database.
 VERSION_TABLE = "clone_pipeline_version"
-HEAD = "0011"
+HEAD = "0012"
 
 # Said in words only: SQLite's result codes do not survive the driver.
 _STORAGE_WORDS = (
@@ -39,6 +39,12 @@ _STORAGE_STATES = ("25006", "42501", "53100", "58030")  # read-only, no right, f
 _BUSY_STATES = ("40001", "40P01", "55P03")  # not serializable, deadlock, a lock not got
 
 
+# The cluster's number, which whoever can connect may ask for, and that of the database in it.
+_IDENTITY = """
+    SELECT (pg_control_system()).system_identifier, oid
+    FROM pg_database WHERE datname = current_database()
+"""
+
 # Built once: json.dumps with options would build one for each document.
 dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -53,6 +59,27 @@ class Catalog:
             if self.is_sqlite
             else engine.execution_options(isolation_level="REPEATABLE READ")
         )
+
+    @classmethod
+    def open_to_read(cls, address: str | Path, environment: str) -> Catalog:
+        """The catalog of another environment, of which nothing can be written: every transaction is
+        read-only. Its schema must be this program's, because it is not brought up to date.
+
+        Raises InvalidRequest for a URL that is none and for another schema, StoreUnavailable or
+        StorageFailed where the database cannot be used.
+        """
+        url = parse(address)
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            raise InvalidRequest(
+                f"The environment {environment!r} has no catalog: {url.database} does not exist."
+            )
+        catalog = cls(_engine(url, read_only=True))
+        try:
+            catalog._check_schema(environment)
+        except BaseException:
+            catalog.close()
+            raise
+        return catalog
 
     @classmethod
     def open(cls, address: str | Path) -> Catalog:
@@ -75,11 +102,25 @@ class Catalog:
         return catalog
 
     @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
+
+    @property
     def is_sqlite(self) -> bool:
-        return self._engine.dialect.name == "sqlite"
+        return self.dialect == "sqlite"
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def identity(self) -> str:
+        """Equal for two ways to the same database, whatever they call it."""
+        if self.is_sqlite:
+            status = Path(self._engine.url.database or "").stat()
+            return f"sqlite {status.st_dev} {status.st_ino}"
+        with self.read() as connection:
+            row = connection.execute(text(_IDENTITY)).one()
+        return f"postgresql {row[0]} {row[1]}"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -160,6 +201,20 @@ class Catalog:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
+    def _check_schema(self, environment: str) -> None:
+        version = self._version()
+        if version == HEAD:
+            return
+        if version is None:
+            raise InvalidRequest(
+                f"The database of the environment {environment!r} holds no catalog of this program."
+            )
+        where = "there" if version < HEAD else "here"
+        raise InvalidRequest(
+            f"The catalog of the environment {environment!r} has a schema of version {version}, "
+            f"and this program reads {HEAD}: upgrade clone-pipeline {where}."
+        )
+
     @contextmanager
     def _alone(self) -> Iterator[Connection]:
         """A write transaction that no other process's migration runs beside."""
@@ -190,7 +245,7 @@ def _make_private(file: Path) -> None:
     make_database(file)
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, *, read_only: bool = False) -> Engine:
     sqlite = url.get_backend_name() == "sqlite"
     engine = create_engine(
         url,
@@ -201,5 +256,5 @@ def _engine(url: URL) -> Engine:
         hide_parameters=True,
         **({} if sqlite else {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}),
     )
-    session.prepare(engine)
+    session.prepare(engine, read_only=read_only)
     return engine

@@ -150,7 +150,11 @@ def list_clones(connection: Connection, limit: int) -> list[RowMapping]:
         .join(clones, clones.c.clone_id == namespaces.c.clone_id)
         .outerjoin(
             source,
-            and_(source.c.namespace_id == clones.c.source_namespace_id, source.c.role == "live"),
+            and_(
+                source.c.namespace_id == clones.c.source_namespace_id,
+                source.c.role == "live",
+                clones.c.source_environment.is_(None),
+            ),
         )
         .outerjoin(its_clone, its_clone.c.clone_id == source.c.clone_id)
         .where(namespaces.c.role == "live", namespaces.c.clone_status == "ready")

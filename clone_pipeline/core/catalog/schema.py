@@ -250,7 +250,8 @@ clones = Table(
     Column("organization_id", String(128), nullable=False),  # of the target
     Column("namespace_name", String(64), nullable=False),
     Column("namespace_key", _Key, nullable=False),  # the generation that is being made
-    Column("source_namespace_key", _Key, nullable=False),
+    Column("source_namespace_key", _Key, nullable=False),  # in the catalog of its environment
+    Column("source_environment", String(64)),  # NULL: this one
     Column("source_namespace_id", String(128), nullable=False),
     Column("request", JSON, nullable=False),
     Column("principal", JSON, nullable=False),

@@ -30,14 +30,17 @@ def connect_args(backend: str) -> dict[str, Any]:
     }
 
 
-def prepare(engine: Engine) -> None:
+def prepare(engine: Engine, *, read_only: bool = False) -> None:
     """Has every connection and every transaction of the engine begin as we want it."""
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _on_sqlite_connect)
+        connected = _on_sqlite_connect_to_read if read_only else _on_sqlite_connect
+        event.listen(engine, "connect", connected)
         event.listen(engine, "begin", _on_sqlite_begin)
     else:
         event.listen(engine, "connect", _on_postgres_connect)
         event.listen(engine, "begin", _on_postgres_begin)
+        if read_only:
+            event.listen(engine, "begin", _on_postgres_begin_to_read)
 
 
 def _on_postgres_connect(connection: Any, _record: object) -> None:
@@ -48,6 +51,10 @@ def _on_postgres_begin(connection: Connection) -> None:
     # In the transaction, not for the connection: behind a pooler in transaction mode what is set
     # for a connection may be another client's by the next statement, or is lost.
     connection.exec_driver_sql(_PINNED)
+
+
+def _on_postgres_begin_to_read(connection: Connection) -> None:
+    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 
 
 def _is_locked(error: BaseException) -> bool:
@@ -70,6 +77,11 @@ def _on_sqlite_connect(connection: Any, _record: object) -> None:
     _write_ahead(connection)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _on_sqlite_connect_to_read(connection: Any, _record: object) -> None:
+    # Not by `mode=ro`: a database with a write-ahead log cannot always be opened so.
+    connection.execute("PRAGMA query_only = ON")
 
 
 def _on_sqlite_begin(connection: Connection) -> None:

@@ -217,13 +217,14 @@ def _in_use(connection: Connection, now: datetime) -> dict[int, str]:
     found = {}
     for clone in unfinished:
         heard_of_at = max(clone.updated_at, clone.heartbeat_at or clone.updated_at)
-        if heard_of_at + LEFTOVERS_STAY > now:
+        if clone.source_environment is None and heard_of_at + LEFTOVERS_STAY > now:
             found[clone.source_namespace_key] = (
                 f"{clone.namespace_name} is made of it, is not finished, and can be resumed until "
                 f"{heard_of_at + LEFTOVERS_STAY:%Y-%m-%d %H:%M} UTC"
             )
     for clone in unfinished:
         if clone.is_held(now):
-            for key in (clone.source_namespace_key, clone.namespace_key):
+            own = () if clone.source_environment else (clone.source_namespace_key,)
+            for key in (*own, clone.namespace_key):
                 found[key] = f"the run {clone.run_id} uses it"
     return found

@@ -42,6 +42,7 @@ class Clone:
     namespace_name: str
     namespace_key: int
     source_namespace_key: int
+    source_environment: str | None
     source_namespace_id: str
     request: dict[str, Any]
     principal: dict[str, Any]
@@ -351,7 +352,10 @@ def list_unfinished_held(connection: Connection, namespace_key: int, now: dateti
     query = select(clones).where(
         clones.c.status.in_(UNFINISHED),
         or_(
-            clones.c.source_namespace_key == namespace_key,
+            and_(
+                clones.c.source_namespace_key == namespace_key,
+                clones.c.source_environment.is_(None),
+            ),
             clones.c.namespace_key == namespace_key,
         ),
     )

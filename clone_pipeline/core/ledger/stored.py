@@ -13,8 +13,10 @@ from ..vectors.point import CollectionConfig
 
 
 class StoredSource(TypedDict):
-    """`qdrant_collection` is no alias, but what it stood for when the clone was planned."""
+    """`qdrant_collection` is no alias, but what it stood for when the clone was planned;
+    `environment` is what the deployment is called that has it."""
 
+    environment: str | None
     organization_id: str
     namespace_id: str
     namespace_name: str
@@ -25,6 +27,7 @@ class StoredTarget(TypedDict):
     """`replaces_generation`: the live one whose place it takes; None where it takes nobody's.
     `not_in_the_source`: the ids, by kind, of what only that one has."""
 
+    environment: str | None
     organization_id: str
     namespace_id: str
     namespace_name: str
@@ -83,7 +86,10 @@ class StoredPlan(TypedDict):
 
 def read_plan(stored: Mapping[str, Any]) -> StoredPlan:
     """A plan as it stands in the ledger, of this version or an earlier one."""
-    return cast(StoredPlan, {**_SINCE, **stored})
+    parties = {
+        key: {"environment": None, **stored[key]} for key in ("source", "target") if key in stored
+    }
+    return cast(StoredPlan, {**_SINCE, **stored, **parties})
 
 
 def read_seal(stored: Mapping[str, Any] | None) -> Seal | None:

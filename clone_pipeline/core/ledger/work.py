@@ -17,7 +17,7 @@ from ..outputs import CopiedPoints
 from ..references import Rewriter
 from ..report import StepReport, pace
 from ..request import CloneRequest, parse_request
-from ..source import open_source
+from ..source import Snapshots, open_source, reading, refuse_gone
 from ..stores import Stores
 from ..vectors.port import VectorStore
 from . import clones as ledger
@@ -59,15 +59,39 @@ class Work:
         """The source's Qdrant collection, as the plan found it: no alias that may be switched."""
         return self.clone.plan["source"]["qdrant_collection"]
 
+    @property
+    def source_stores(self) -> Stores:
+        """The stores that have the source: of another environment, only to be read."""
+        return self.stores.source(self.clone.source_environment)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the source is in another environment."""
+        return self.clone.source_environment is not None
+
     @cached_property
     def source(self) -> Namespace:
         """The source's own row."""
-        with self.stores.catalog.read() as connection:
+        with self.source_stores.catalog.read() as connection:
             return namespaces.by_key(connection, self.clone.source_namespace_key)
 
     def source_vectors(self, target: VectorStore) -> AbstractContextManager[VectorStore]:
         """The store to read the source's points from: `target` itself where it is the same."""
-        return open_source(self.stores, target, self.source)
+        return open_source(self.stores, target, self.source, self.clone.source_environment)
+
+    def reading(self) -> AbstractContextManager[Snapshots]:
+        """One snapshot of the clone's catalog and one of the source's."""
+        return reading(self.stores, self.clone.source_environment)
+
+    def refuse_gone(self) -> None:
+        """Raises Conflict where the source is in another environment, and not there any more."""
+        if self.is_elsewhere:
+            refuse_gone(
+                self.source_stores,
+                self.clone.source_namespace_key,
+                self.clone.source_namespace_id,
+                self.clone.plan["source"]["namespace_name"],
+            )
 
     def planned_namespace(self) -> RowMapping:
         """The namespace as the plan has it: name, ids, document."""

@@ -33,6 +33,7 @@ from botocore.exceptions import (
 
 from ..errors import CloneError, InvalidRequest, StoreUnavailable
 from ..words import Option
+from .address import FilesAddress
 from .heads import Credentials, Heads, NotAnswered, Route
 
 NAMED = 100  # how many missing and how many unreadable files are named; the rest is counted
@@ -120,9 +121,9 @@ def bucket_and_key(url: str) -> tuple[str, str]:
     return bucket, key
 
 
-def open_client(endpoint_url: str | None) -> Any:
-    """A boto3 client for the S3 at `endpoint_url` (None: AWS, or what its own variables say), safe
-    to use from several threads. Raises InvalidRequest for settings that cannot be used."""
+def open_client(address: FilesAddress) -> Any:
+    """A boto3 client for an S3, safe to use from several threads. Raises InvalidRequest for
+    settings that cannot be used."""
     # A fifth of a second to import, and few commands need it.
     import boto3
     from botocore.config import Config
@@ -138,7 +139,8 @@ def open_client(endpoint_url: str | None) -> Any:
         response_checksum_validation="when_required",
     )
     try:
-        return boto3.Session().client("s3", endpoint_url=endpoint_url, config=config)
+        session = boto3.Session(profile_name=address.profile, region_name=address.region)
+        return session.client("s3", endpoint_url=address.endpoint_url, config=config)
     except (ValueError, BotoCoreError) as error:
         raise unusable(error) from error
 
@@ -161,12 +163,9 @@ class ObjectStore:
         client.meta.events.register("before-send.s3.HeadObject", self._remember)
 
     @classmethod
-    def open(cls, endpoint_url: str | None) -> ObjectStore:
-        """The S3 at `endpoint_url` (None: AWS, or what its own variables say).
-
-        No file is asked for yet. Raises InvalidRequest for settings that cannot be used.
-        """
-        return cls(open_client(endpoint_url))
+    def open(cls, address: FilesAddress) -> ObjectStore:
+        """No file is asked for yet. Raises InvalidRequest for settings that cannot be used."""
+        return cls(open_client(address))
 
     def close(self) -> None:
         self._heads.close()

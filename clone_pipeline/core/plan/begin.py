@@ -27,6 +27,7 @@ from ..process import Holder
 from ..refresh.decide import held
 from ..report import LISTED, StepReport
 from ..request import CloneRequest
+from ..source import reading, refuse_gone
 from ..stores import Stores
 from .decision import decide_for, is_same
 from .listed import listed, outcome
@@ -56,9 +57,9 @@ def begin(
     published = _published_by(stores, request, principal, ancestors | {run_id})
     if published is not None:
         return published
-    with stores.catalog.read() as connection:
-        parties = resolve_parties(connection, request, principal)
-        found = ledger.unfinished(connection, parties.organization_id, request.namespace_name)
+    with reading(stores, request.source_environment) as snapshots:
+        parties = resolve_parties(snapshots, request, principal)
+        found = ledger.unfinished(snapshots.own, parties.organization_id, request.namespace_name)
     decision = decide_for(
         request, parties, found, stores.clock(), run_id=run_id, by_policy=policy is not None
     )
@@ -77,12 +78,28 @@ def begin(
         return begin(stores, request, principal, run_id, ancestors, policy)
     with stores.catalog.write() as connection:
         current = ledger.get(connection, found.clone_id, lock=True)
-        hold_source(connection, parties.source)
+        hold(stores, connection, request, parties.source)
         clone = take_over(connection, current, run_id, Holder.current(), stores.clock())
         clone = adopt_request(connection, clone, request, policy)
     if clone.phase == "queued":
         return _plan_anew(stores, clone, request, parties)
     return clone
+
+
+def hold(stores: Stores, connection: Connection, request: CloneRequest, source: Namespace) -> None:
+    """Holds the source, in this deployment. In another environment nothing can be: there each step
+    looks whether it is still there. Raises Conflict."""
+    where = stores.source(request.source_environment)
+    if where is stores:
+        hold_source(connection, source)
+    else:
+        refuse_gone(where, source.key, source.namespace_id, source.name)
+
+
+def _elsewhere(stores: Stores, request: CloneRequest) -> str | None:
+    """The source's environment, where it is another one."""
+    where = stores.source(request.source_environment)
+    return None if where is stores else where.environment
 
 
 def hold_source(connection: Connection, source: Namespace) -> None:
@@ -197,7 +214,7 @@ def insert_clone(
     now = stores.clock()
     try:
         with stores.catalog.write() as connection:
-            hold_source(connection, made.source)
+            hold(stores, connection, request, made.source)
             key = _insert_namespace(connection, stores, made, clone_id)
             connection.execute(
                 insert(clones).values(
@@ -206,6 +223,7 @@ def insert_clone(
                     namespace_name=request.namespace_name,
                     namespace_key=key,
                     source_namespace_key=made.source.key,
+                    source_environment=_elsewhere(stores, request),
                     source_namespace_id=made.source.namespace_id,
                     request=request.model_dump(),
                     request_identity=request.identity(),

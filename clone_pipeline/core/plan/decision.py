@@ -69,7 +69,8 @@ def decide(it: UnderName, asked: Wanted) -> Decision:
 def is_same(unfinished: Clone, request: CloneRequest, parties: Parties) -> bool:
     """Whether it was asked for in the same words, of the same source: they may mean another one
     when another organization says them."""
-    same_source = unfinished.source_namespace_key == parties.source.key
+    where = (unfinished.source_namespace_key, unfinished.source_environment is not None)
+    same_source = where == (parties.source.key, parties.elsewhere)
     return same_source and unfinished.request_identity == request.identity()
 
 

@@ -11,20 +11,22 @@ from ..ids import derive, derive_free
 from ..kinds import KINDS
 from ..references import IdMap
 from ..request import CloneRequest
+from ..source import Snapshots
 from .parties import Parties
-from .restore import restored_from
+from .restore import BackedUp, restored_from
 
 
 def allocate(
-    connection: Connection, request: CloneRequest, source: Namespace, parties: Parties
+    snapshots: Snapshots, request: CloneRequest, source: Namespace, parties: Parties
 ) -> IdMap:
-    backed_up = restored_from(connection, source) if request.restore else None
+    connection = snapshots.own
+    backed_up = restored_from(snapshots.source, source) if request.restore else None
     under = (parties.organization_id, request.namespace_name)
     ids: dict[str, dict[str, str]] = {}
     names: dict[str, set[str]] = {}
     left_out: dict[str, set[str]] = {}
     for kind in KINDS:
-        rows = list(catalog.read_records(connection, source.key, kind.name))
+        rows = list(catalog.read_records(snapshots.source, source.key, kind.name))
         record = RECORDS[kind.name]
         old = list(dict.fromkeys(row[record.id_field] for row in rows))
         called = {row[str(record.name_field)] for row in rows}
@@ -37,20 +39,20 @@ def allocate(
             names[kind.name] = called
         else:
             left_out[kind.name] = called | set(old)
+    lands_in = catalog.internal_id(connection, parties.organization_id)
     return IdMap(
         namespace=(
             source.namespace_id,
             parties.namespace_id or _namespace_id(connection, request, source, parties, backed_up),
         ),
-        organization=(
-            catalog.internal_id(connection, source.organization_id),
-            catalog.internal_id(connection, parties.organization_id),
-        ),
+        organization=(catalog.internal_id(snapshots.source, source.organization_id), lands_in),
         ids=ids,
         names=names,
         left_out=left_out,
-        restored_from=None if backed_up is None else backed_up[0],
+        restored_from=None if backed_up is None else backed_up.namespace_id,
         foreign_payloads=source.has_foreign_payloads,
+        other_environment=snapshots.elsewhere
+        and not (backed_up is not None and backed_up.internal_id == lands_in),
     )
 
 
@@ -59,13 +61,13 @@ def _namespace_id(
     request: CloneRequest,
     source: Namespace,
     parties: Parties,
-    backed_up: tuple[str, str] | None,
+    backed_up: BackedUp | None,
 ) -> str:
     """Derived; but a namespace that was lost comes back, under its name, with its id too."""
     organization, name = parties.organization_id, request.namespace_name
-    if backed_up is not None and backed_up[1] == name:
-        if not catalog.id_taken(connection, organization, backed_up[0]):
-            return backed_up[0]
+    if backed_up is not None and backed_up.name == name:
+        if not catalog.id_taken(connection, organization, backed_up.namespace_id):
+            return backed_up.namespace_id
     return new_namespace_id(connection, source.namespace_id, (organization, name))
 
 

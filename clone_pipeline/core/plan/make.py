@@ -21,7 +21,7 @@ from ..kinds import KINDS
 from ..references import IdMap, Reference, Rewriter
 from ..refresh.marks import catalog_mark, mark
 from ..request import CloneRequest
-from ..source import open_source, read_config
+from ..source import open_source, read_config, reading
 from ..stores import Stores
 from ..vectors.equality import rule
 from ..vectors.port import VectorStore
@@ -48,15 +48,16 @@ def make_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
 
 def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
     """The plan without the points: what the catalog alone tells. Raises what `make_plan` does."""
-    with stores.catalog.read() as connection:
+    with reading(stores, request.source_environment) as snapshots:
+        connection = snapshots.source
         # Read again in this snapshot, so that the configuration and the resources fit together.
         source = catalog.by_key(connection, parties.source.key)
-        id_map = allocate(connection, request, source, parties)
+        id_map = allocate(snapshots, request, source, parties)
         reinstated = read_parked(connection, source) if request.restore else Reinstated()
         resources, references = _rewrite(connection, stores, request, source, id_map, reinstated)
         before = cleared_before(connection, request, source)
         counts, sizes = _measure_objects(connection, source.key)
-        target_only = _target_only(connection, parties.replaces, resources)
+        target_only = _target_only(snapshots.own, parties.replaces, resources)
         seen = catalog_mark(connection, source)
     lane = choose_lane(_lane(request, source), _situation(stores, request, source, id_map))
     if request.on_dangling == "fail":
@@ -83,6 +84,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         cleared_before=before,
         catalog_mark=seen,
         may_take_alias=parties.may_take_alias,
+        environments=(stores.source(request.source_environment).environment, stores.environment),
     )
 
 
@@ -94,7 +96,7 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
     request, source = draft.request, draft.source
     with (
         stores.vectors() as target,
-        open_source(stores, target, source) as store,
+        open_source(stores, target, source, request.source_environment) as store,
     ):
         # An alias may be switched to another collection while this one is copied.
         collection = store.resolve(source.qdrant_collection)
@@ -113,7 +115,7 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
         source_mark = mark(store, collection)
         points, point_bytes = _measure_points(store, collection, request)
         slices = cut(store, collection, points)
-        equality = rule(target.embedded, config)
+        equality = rule(target.embedded or store.embedded, config)
         known = _situation(stores, request, source, draft.id_map)
         known = replace(
             known,
@@ -156,11 +158,11 @@ def _lane(request: CloneRequest, source: Namespace) -> Asked:
 
 def _situation(stores: Stores, request: CloneRequest, source: Namespace, ids: IdMap) -> Situation:
     """What the request and the deployment alone tell of the lane."""
-    address = stores.vector_address
+    address, where = stores.vector_address, stores.source(request.source_environment)
     return Situation(
         collections=request.include_resources.collections,
         embedded=address.url is None,
-        same_server=source.qdrant_url in (None, address.url),
+        same_server=where is stores and source.qdrant_url in (None, address.url),
         one_organization=ids.organization[0] == ids.organization[1],
         # Of an adopted collection there is no id in the points to preserve.
         preserves_ids=request.preserve_resource_ids or source.has_foreign_payloads,

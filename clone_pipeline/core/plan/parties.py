@@ -19,5 +19,7 @@ class Parties:
     unfinished: Namespace | None
     # Whether what is replaced is no clone of the source that we made.
     adopts: bool = False
+    # Whether the source is in another environment.
+    elsewhere: bool = False
     # Whether the caller may take an alias that stands for something else.
     may_take_alias: bool = False

@@ -33,6 +33,7 @@ class Plan:
     estimate. `source_collection` is no alias. The marks are those of `refresh/marks.py`.
     `target_only`: what the replaced namespace has and the source has not, by kind.
     `may_take_alias`: whether an alias may be taken that stands for something else.
+    `environments`: what the deployments are called that have the source and the clone.
     `cleared_before`: what had been cleared already when the source was made, itself a clone.
 
     Before the points were looked at (`draft_plan`) their count is 0, and `qdrant_config`,
@@ -63,6 +64,7 @@ class Plan:
     reinstated: Reinstated = field(default_factory=Reinstated)
     cleared_before: list[Parked] = field(default_factory=list)
     may_take_alias: bool = False
+    environments: tuple[str, str] = ("", "")
 
     @property
     def parked(self) -> list[dict[str, Any]]:
@@ -113,12 +115,14 @@ class Plan:
         outcomes = Counter(reference.outcome for reference in self.references)
         return {
             "source": {
+                "environment": self.environments[0],
                 "organization_id": self.source.organization_id,
                 "namespace_id": self.source.namespace_id,
                 "namespace_name": self.source.name,
                 "qdrant_collection": self.source_collection,
             },
             "target": {
+                "environment": self.environments[1],
                 "organization_id": self.target_organization_id,
                 "namespace_id": self.target_namespace_id,
                 "namespace_name": self.request.namespace_name,

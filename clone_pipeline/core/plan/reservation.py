@@ -25,8 +25,9 @@ from ..ledger.lease_timing import SUBMISSION_SECONDS
 from ..ledger.response import response_of
 from ..principal import Principal, require_writer
 from ..request import CloneRequest
+from ..source import reading
 from ..stores import Stores
-from .begin import adopt_request, hold_source, insert_clone
+from .begin import adopt_request, hold, insert_clone
 from .decision import decide_for, is_same
 from .make import draft_plan
 from .parties import Parties
@@ -44,9 +45,9 @@ def reserve_for_run(stores: Stores, request: CloneRequest, principal: Principal)
     """
     require_writer(principal)
     ledger.note_heartbeats(stores)
-    with stores.catalog.read() as connection:
-        parties = resolve_parties(connection, request, principal)
-        found = ledger.unfinished(connection, parties.organization_id, request.namespace_name)
+    with reading(stores, request.source_environment) as snapshots:
+        parties = resolve_parties(snapshots, request, principal)
+        found = ledger.unfinished(snapshots.own, parties.organization_id, request.namespace_name)
     decision = decide_for(request, parties, found, stores.clock())
     if found is None:
         return insert_clone(stores, draft_plan(stores, request, parties), principal, None, None)
@@ -66,7 +67,7 @@ def _reserve_again(
         current = ledger.get(connection, found.clone_id, lock=True)
         if current.token != found.token or current.is_held(now):
             raise in_progress(current)
-        hold_source(connection, parties.source)
+        hold(stores, connection, request, parties.source)
         values = ledger.NO_HOLDER | {
             "token": current.token + 1 if current.was_begun else 0,
             "status": "cloning",

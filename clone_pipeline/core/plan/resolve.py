@@ -12,31 +12,43 @@ from ..errors import Conflict, InvalidRequest, NameTaken, NotFound
 from ..generations.publish import check_origin
 from ..principal import Principal
 from ..request import CloneRequest
+from ..source import Snapshots
 from ..words import Hint, Option
 from .decision import UnderName, Wanted, decide
 from .parties import Parties
 from .restore import check_restorable
 
 
-def resolve_parties(connection: Connection, request: CloneRequest, principal: Principal) -> Parties:
+def resolve_parties(snapshots: Snapshots, request: CloneRequest, principal: Principal) -> Parties:
     """To look is enough for this: a plan writes nothing.
 
     Raises NotFound, InvalidRequest or Conflict, each with one sentence.
     """
+    connection = snapshots.own
     source = resolve_source(
-        connection, request.namespace_identifier, request.source_organization_id, principal
+        snapshots.source,
+        request.namespace_identifier,
+        request.source_organization_id,
+        principal,
+        snapshots.reader,
     )
     organization_id = _target_organization(connection, request, principal, source)
-    _check_name(connection, request, principal, source, organization_id)
+    beside = None if snapshots.elsewhere else source
+    _check_name(connection, request, principal, beside, organization_id)
     if request.restore:
-        check_restorable(connection, request, source, organization_id)
-    parties = _resolve_target(connection, request, source, organization_id)
+        check_restorable(snapshots.source, request, source, organization_id)
+    parties = _resolve_target(connection, request, source, organization_id, beside)
     # Aliases belong to no organization.
-    return replace(parties, may_take_alias=request.adopt and principal.role == "admin")
+    may_take = request.adopt and principal.role == "admin"
+    return replace(parties, may_take_alias=may_take, elsewhere=snapshots.elsewhere)
 
 
 def _resolve_target(
-    connection: Connection, request: CloneRequest, source: Namespace, organization_id: str
+    connection: Connection,
+    request: CloneRequest,
+    source: Namespace,
+    organization_id: str,
+    beside: Namespace | None,
 ) -> Parties:
     live = catalog.find_named(connection, organization_id, request.namespace_name)
     if live is not None and not live.is_ready:
@@ -50,7 +62,9 @@ def _resolve_target(
             Option("if_exists", "replace"),
             ".",
         )
-    adopts = _check_replaceable(connection, request, source, live)
+    if beside is not None and live.key == beside.key:
+        raise InvalidRequest("A namespace cannot be replaced by its own clone; name another.")
+    adopts = check_origin(connection, live, source.namespace_id, request.adopt)
     unfinished = catalog.find_named(
         connection, organization_id, request.namespace_name, role="next"
     )
@@ -62,16 +76,20 @@ def resolve_source(
     identifier: str,
     source_organization_id: str | None,
     principal: Principal,
+    reader: Principal | None = None,
 ) -> Namespace:
     """What is to be cloned, or kept: by id or name, in its organization or (None) in that of
-    whoever asks. Raises NotFound, Conflict where it is not ready."""
+    whoever asks. In another environment `reader` must be allowed to see it, too. Raises NotFound,
+    Conflict where it is not ready."""
     organization_id = source_organization_id or principal.organization_id
+    if organization_id is None and reader is not None:
+        organization_id = reader.organization_id
     missing = NotFound(
         f"There is no namespace {identifier!r} to clone",
         Hint("; `clone-pipeline list` shows the ones there are"),
         ".",
     )
-    if not principal.may_read(organization_id):
+    if not all(who.may_read(organization_id) for who in (principal, reader) if who is not None):
         raise missing
     source = catalog.find_source(connection, organization_id, identifier)
     if source is None:
@@ -89,7 +107,11 @@ def _target_organization(
 ) -> str:
     wanted = request.organization_id or principal.organization_id or source.organization_id
     if not principal.may_read(wanted) or not catalog.has_organization(connection, wanted):
-        raise NotFound(f"There is no organization {wanted!r} for the clone to land in.")
+        raise NotFound(
+            f"There is no organization {wanted!r} for the clone to land in",
+            Hint(f"; `clone-pipeline keys create --organization {wanted}` makes it"),
+            ".",
+        )
     return wanted
 
 
@@ -97,20 +119,21 @@ def _check_name(
     connection: Connection,
     request: CloneRequest,
     principal: Principal,
-    source: Namespace,
+    beside: Namespace | None,
     organization_id: str,
 ) -> None:
+    """`beside` is the source, where it stands in the same catalog."""
     name = request.namespace_name
     if name != name.strip() or not name.isprintable():
         raise InvalidRequest(
             Option("namespace_name"),
             " must not begin or end with a space or hold control characters.",
         )
-    same_organization = organization_id == source.organization_id
-    if same_organization and name in (source.name, source.namespace_id):
-        raise InvalidRequest(
-            f"Source and target are the same namespace, {name!r}; give the clone another name."
-        )
+    if beside is not None and organization_id == beside.organization_id:
+        if name in (beside.name, beside.namespace_id):
+            raise InvalidRequest(
+                f"Source and target are the same namespace, {name!r}; give the clone another name."
+            )
     # Whoever sees all organizations looks a name up in all of them.
     looked_up_in = organization_id if principal.organization_id is not None else None
     if catalog.name_taken_by_id(connection, looked_up_in, name):
@@ -123,12 +146,3 @@ def _check_name(
         raise Conflict(
             f"{name!r} is the id of a template, so it cannot be the name of a namespace."
         )
-
-
-def _check_replaceable(
-    connection: Connection, request: CloneRequest, source: Namespace, live: Namespace
-) -> bool:
-    """Whether it is somebody else's. Raises InvalidRequest, Conflict."""
-    if live.key == source.key:
-        raise InvalidRequest("A namespace cannot be replaced by its own clone; name another.")
-    return check_origin(connection, live, source.namespace_id, request.adopt)

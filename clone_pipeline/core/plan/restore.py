@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -118,10 +118,20 @@ def check_restorable(
         )
 
 
-def restored_from(connection: Connection, backup: Namespace) -> tuple[str, str]:
-    """Id and name of the namespace that a backup was made of."""
-    made_of = ledger.get(connection, str(backup.clone_id)).plan["source"]
-    return made_of["namespace_id"], made_of["namespace_name"]
+class BackedUp(NamedTuple):
+    """The namespace that a backup was made of; `internal_id` is its organization's, by which that
+    is known again from another environment."""
+
+    namespace_id: str
+    name: str
+    internal_id: str
+
+
+def restored_from(connection: Connection, backup: Namespace) -> BackedUp:
+    plan = ledger.get(connection, str(backup.clone_id)).plan
+    made_of = plan["source"]
+    whose = plan["ids"]["organization"][0]
+    return BackedUp(made_of["namespace_id"], made_of["namespace_name"], whose)
 
 
 def read_parked(connection: Connection, source: Namespace) -> Reinstated:

@@ -115,7 +115,9 @@ def _secrets_left(left: list[Reference]) -> str:
     named = "; ".join(f"{one.resource} {one.resource_id} {one.path}" for one in left[:_NAMED])
     if len(left) > _NAMED:
         named += f"; and {len(left) - _NAMED} more, listed under `by_hand`"
-    return f"{len(left)} {words} to another organization, to be set by hand: {named}."
+    return (
+        f"{len(left)} {words} to another organization or environment, to be set by hand: {named}."
+    )
 
 
 def told(reference: Reference, *, abroad: bool = False) -> dict[str, Any]:

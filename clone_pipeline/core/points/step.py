@@ -79,7 +79,7 @@ def sides(work: Work, source: VectorStore, target: VectorStore, retry: Retry) ->
         target=target,
         target_name=work.clone.qdrant_collection,
         rewriter=work.new_rewriter(),
-        rule=rule(target.embedded, work.clone.plan["qdrant_config"]),
+        rule=rule(target.embedded or source.embedded, work.clone.plan["qdrant_config"]),
         retry=retry,
         meter=work.meter,
     )

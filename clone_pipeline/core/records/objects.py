@@ -67,10 +67,12 @@ ObjectRow = tuple[str, str, str, str, str]
 
 @dataclass(frozen=True)
 class Copying:
-    """What it takes to read a namespace's objects as they must stand in a clone."""
+    """What it takes to read a namespace's objects as they must stand in a clone. `into` is the
+    database that the rows are for, where it is another one than they are read from."""
 
     source_key: int
     rewriter: Rewriter
+    into: str = ""
 
 
 @dataclass
@@ -108,7 +110,8 @@ def clone_buckets(work: Work, kind: ResourceKind) -> StepReport:
 
 
 def copying(work: Work) -> Copying:
-    return Copying(work.clone.source_namespace_key, work.rewriter)
+    into = work.stores.catalog.dialect if work.is_elsewhere else ""
+    return Copying(work.clone.source_namespace_key, work.rewriter, into)
 
 
 # ---- digests ---------------------------------------------------------------------------------
@@ -144,7 +147,7 @@ def digest_target(connection: Connection, namespace_key: int) -> Digest:
 def digest_source(connection: Connection, work: Work) -> Digest:
     """The digest of the source's objects as they would have to stand in the clone now."""
     copied = _Copied()
-    left = _read_source(connection, work.clone.source_namespace_key)
+    left = _read_source(connection, copying(work))
     if _is_mostly_unchanged(connection, work):
         left = _add_unchanged(connection, work, copied)
     with closing(read_batches(connection, left)) as batches:
@@ -183,12 +186,24 @@ def _digest_inside(connection: Connection, hashed: Select[Any]) -> tuple[Digest,
 def _copy_objects(connection: Connection, work: Work) -> _Copied:
     """Copies all objects; digests them as they must stand in the target, from what was read."""
     copied = _Copied()
-    left = _read_source(connection, work.clone.source_namespace_key)
+    if work.is_elsewhere:
+        with work.source_stores.catalog.read() as reader:
+            _copy_rows(connection, work, copied, reader, _read_source(reader, copying(work)))
+        return copied
+    left = _read_source(connection, copying(work))
     if _is_mostly_unchanged(connection, work):
         connection.execute(_insert_unchanged(work))
         left = _add_unchanged(connection, work, copied)
+    with reading_beside(work.stores.catalog, connection) as reader:
+        _copy_rows(connection, work, copied, reader, left)
+    return copied
+
+
+def _copy_rows(
+    connection: Connection, work: Work, copied: _Copied, reader: Connection, left: Select[Any]
+) -> None:
+    """Through us, rewritten on the way."""
     with (
-        reading_beside(work.stores.catalog, connection) as reader,
         inserting(connection, objects, work.clone.namespace_key, _COLUMNS) as insert_rows,
         closing(read_batches(reader, left)) as batches,
     ):
@@ -196,7 +211,6 @@ def _copy_objects(connection: Connection, work: Work) -> _Copied:
             rows = _rewrite_all(batch, work.rewriter, copied.references)
             copied.add(rows)
             insert_rows(rows)
-    return copied
 
 
 def insert_objects(connection: Connection, namespace_key: int, rows: Sequence[ObjectRow]) -> None:
@@ -225,8 +239,8 @@ def _add_unchanged(connection: Connection, work: Work, copied: _Copied) -> Selec
     source_key = work.clone.source_namespace_key
     count = select(func.count()).where(objects.c.namespace_key == source_key)
     if connection.execute(count).scalar_one() == digest.count:
-        return _read_source(connection, source_key).where(false())
-    return _read_source(connection, source_key).where(_touched())
+        return _read_source(connection, copying(work)).where(false())
+    return _read_source(connection, copying(work)).where(_touched())
 
 
 def _insert_unchanged(work: Work) -> Any:
@@ -288,7 +302,7 @@ def read_rewritten(
 ) -> Iterator[ObjectRow]:
     """The source's objects as they must stand in the clone, in the order of `in_order`; those of a
     bucket that came after the plan are not part of it."""
-    query = _read_source(connection, copying.source_key).order_by(None)
+    query = _read_source(connection, copying).order_by(None)
     with closing(read_batches(connection, query.order_by(in_order(connection)))) as batches:
         for batch in batches:
             yield from _rewrite_all(batch, copying.rewriter, references)
@@ -359,16 +373,24 @@ def _rewrite(object_id: str, text: str, rewriter: Rewriter, references: Referenc
     return text if rewritten is document else dumps(rewritten)
 
 
-def _read_source(connection: Connection, namespace_key: int) -> Select[Any]:
+def _read_source(connection: Connection, copying: Copying) -> Select[Any]:
+    columns = objects.c
     query = select(
-        objects.c.object_id,
-        objects.c.bucket_id,
+        columns.object_id,
+        columns.bucket_id,
         _text(),
-        cast(objects.c.created_at, Text),
-        cast(objects.c.updated_at, Text),
-    ).where(objects.c.namespace_key == namespace_key)
+        _time(connection, columns.created_at, copying.into),
+        _time(connection, columns.updated_at, copying.into),
+    ).where(objects.c.namespace_key == copying.source_key)
     # By itself SQLite goes by bucket, all over the table.
     return query.order_by(objects.c.object_id) if _is_sqlite(connection) else query
+
+
+def _time(connection: Connection, column: ColumnElement[Any], into: str) -> ColumnElement[str]:
+    """A time as text, as the database has it that it is for. PostgreSQL reads SQLite's as UTC."""
+    if into == "sqlite" and not _is_sqlite(connection):
+        return func.to_char(column, "YYYY-MM-DD HH24:MI:SS.US")
+    return cast(column, Text)
 
 
 def _is_sqlite(connection: Connection) -> bool:

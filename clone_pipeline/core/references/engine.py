@@ -145,7 +145,7 @@ class Walk:
 
     def _goes_into(self, row: Row) -> bool:
         """What belongs to the organization does not go to another one in parts."""
-        return self.resolver.same_organization or row.target not in OF_ORGANIZATION
+        return self.resolver.shares_organization or row.target not in OF_ORGANIZATION
 
     def _object(self, node: Node, value: dict[str, Any], path: str) -> Any:
         before = (self.around, self.in_elsewhere)

@@ -25,7 +25,7 @@ OF_ORGANIZATION = (
 ACTS = "acts or belongs to the source alone, and never comes over"
 # The reasons of a secret, which is no reference either.
 COPIED = "is a secret, copied within one organization"
-LEFT_BEHIND = "is a secret, which does not go to another organization"
+LEFT_BEHIND = "is a secret, which does not go to another organization or environment"
 # The reason of what a restore leaves as it was.
 ACTS_AGAIN = "acts again, as in what was backed up"
 LED_NOWHERE = "and so it was in what was backed up"
@@ -53,6 +53,9 @@ class IdMap:
     what values that are put back call their own. Then what acts may act again, and a reference
     that led nowhere before stays as it was.
 
+    `other_environment`: the clone is in another deployment, which has nothing of what belongs to
+    the organization, and whose secrets are others.
+
     `foreign_payloads`: the points are of a collection that knows nothing of the platform, so that
     nothing in their payloads is a reference.
     """
@@ -64,6 +67,7 @@ class IdMap:
     left_out: Mapping[str, Collection[str]]
     restored_from: str | None = None
     foreign_payloads: bool = False
+    other_environment: bool = False
 
     @property
     def own_namespaces(self) -> tuple[str, ...]:

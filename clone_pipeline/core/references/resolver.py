@@ -74,7 +74,8 @@ class Resolver:
 
     def __init__(self, ids: IdMap) -> None:
         self.map = ids
-        self.same_organization = ids.organization[0] == ids.organization[1]
+        same = ids.organization[0] == ids.organization[1]
+        self.shares_organization = same and not ids.other_environment
         self._names = {kind: frozenset(names) for kind, names in ids.names.items()}
         self._left_out = {kind: frozenset(left) for kind, left in ids.left_out.items()}
         self._taxonomies = _longest_first(
@@ -125,9 +126,10 @@ class Resolver:
 
     def decide_organization(self, target: str, value: str) -> Verdict:
         """What becomes of something that belongs to the organization, not to a namespace."""
-        if self.same_organization:
+        if self.shares_organization:
             return Verdict("kept", target, value, "belongs to the organization")
-        return Verdict("outside", target, value, "belongs to the source's organization")
+        whose = "environment" if self.map.other_environment else "organization"
+        return Verdict("outside", target, value, f"belongs to the source's {whose}")
 
     def decide_any(self, value: str) -> Verdict | None:
         """What becomes of a constant: an id of any kind, or None where it is just data."""
@@ -139,7 +141,7 @@ class Resolver:
     def decide_namespace(self, value: str) -> Verdict:
         if value in self.map.own_namespaces:
             return self._cloned("namespace", value, self.map.namespace[1])
-        if not self.same_organization:
+        if not self.shares_organization:
             return Verdict("outside", "namespace", value, OTHER_NAMESPACE)
         return Verdict("kept", "namespace", value, "names another namespace on purpose")
 
@@ -212,7 +214,7 @@ class Resolver:
     def is_of_another(self, value: str) -> bool:
         """Whether a text is the URI of something in another namespace, out of reach for the clone
         because that namespace belongs to the source's organization."""
-        match = None if self.same_organization else _FEATURE_URI.fullmatch(value)
+        match = None if self.shares_organization else _FEATURE_URI.fullmatch(value)
         if match is None or match[1] in self.map.own_namespaces:
             return False
         return match[1].startswith("ns_")

@@ -76,7 +76,7 @@ class Rewriter:
         document, left = self._without_secrets(document)
         result = walk.run(_tree_of(kind), document)
         shapes.templates(walk, result, "")
-        copied = secrets.places(result) if self._resolver.same_organization else []
+        copied = secrets.places(result) if self._resolver.shares_organization else []
         for path in left:
             walk.note(path, "secret", "", "cleared", LEFT_BEHIND, parked=WAS_SET, removed=path)
         for path in copied:
@@ -85,7 +85,7 @@ class Rewriter:
 
     def _without_secrets(self, document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """What of a document may go to the clone's organization, and where something may not."""
-        if self._resolver.same_organization:
+        if self._resolver.shares_organization:
             return document, []
         return secrets.clear(document)
 

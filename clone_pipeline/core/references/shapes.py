@@ -90,7 +90,7 @@ def _is_elsewhere(walk: Walk, row: Row, value: str) -> bool:
 
 
 def _elsewhere(walk: Walk, value: str, path: str) -> Any:
-    if not walk.resolver.same_organization:
+    if not walk.resolver.shares_organization:
         return walk.outside(_ANYWHERE, path, "bucket", value, OTHER_NAMESPACE, value)
     walk.note(path, "bucket", value, "kept", "stands in another namespace on purpose", new=value)
     return value

@@ -50,8 +50,8 @@ class SourceMark:
 
 
 def source_mark(stores: Stores, source: Namespace, known: str | None) -> SourceMark:
-    """What the source is known by now. Where its Qdrant server does not tell the last write, as
-    while writes wait to be applied, the last one that is `known` stands for it.
+    """What a source in these stores is known by now. Where its Qdrant server does not tell the last
+    write, as while writes wait to be applied, the last one that is `known` stands for it.
 
     The embedded store, which admits one process at a time, is not opened for this. Raises WorkError
     where catalog or server cannot be reached.

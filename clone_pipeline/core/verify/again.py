@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from ..catalog import namespaces as catalog
 from ..catalog.documents import in_collection
@@ -29,7 +29,7 @@ from ..points.stream import slice_of
 from ..records.objects import Copying, read_rewritten, read_target
 from ..references import Rewriter
 from ..request import parse_request
-from ..source import read_config
+from ..source import Snapshots, open_source, read_config, reading
 from ..stores import Stores
 from ..vectors.equality import rule
 from ..vectors.port import VectorStore
@@ -124,7 +124,8 @@ def verify_pair(
     Raises NotFound, Conflict for a namespace that is no published clone of that source.
     """
     namespace, clone = _published(stores, organization_id, identifier)
-    with stores.catalog.read() as connection:
+    with reading(stores, clone.source_environment) as snapshots:
+        connection = snapshots.source
         source = catalog.find_by_id(connection, sources_of, clone.source_namespace_id)
         if source is None or source_identifier not in (source.namespace_id, source.name):
             # Whether there is such a namespace is told for the caller's own organization only.
@@ -138,8 +139,8 @@ def verify_pair(
     request = parse_request(clone.request)
     rewriter = Rewriter(id_map_from_json(clone.plan["ids"]))
     _compare_namespaces(clone, rewriter, source, namespace, found)
-    with stores.catalog.read() as connection:
-        _compare_records(connection, clone, rewriter, source, namespace, found)
+    with reading(stores, clone.source_environment) as snapshots:
+        _compare_records(snapshots, clone, rewriter, source, namespace, found)
     if request.include_resources.collections:
         _compare_points(stores, clone, rewriter, source, namespace, found)
     counted = _seals_number_only(clone)
@@ -262,7 +263,7 @@ def _compare_namespaces(
 
 
 def _compare_records(
-    connection: Connection,
+    snapshots: Snapshots,
     clone: Clone,
     rewriter: Rewriter,
     source: Namespace,
@@ -274,12 +275,14 @@ def _compare_records(
         if not request.includes(kind):
             continue
         put_back = clone.plan["put_back"]
-        expected = records.read_expected(connection, source.key, kind.name, rewriter, put_back)
-        actual = records.read_actual(connection, target.key, kind.name)
+        expected = records.read_expected(
+            snapshots.source, source.key, kind.name, rewriter, put_back
+        )
+        actual = records.read_actual(snapshots.own, target.key, kind.name)
         records.compare_documents(kind.name, expected, actual, found)
     pairs_of_objects = records.merge_objects(
-        read_rewritten(connection, Copying(source.key, rewriter), Counter()),
-        read_target(connection, target.key),
+        read_rewritten(snapshots.source, Copying(source.key, rewriter), Counter()),
+        read_target(snapshots.own, target.key),
     )
     for before, after in pairs_of_objects:
         if before is None and after is not None:
@@ -299,7 +302,7 @@ def _compare_points(
     name = target.qdrant_collection
     with (
         stores.vectors() as there,
-        stores.source_vectors(there, source.qdrant_url, source.qdrant_api_key) as store,
+        open_source(stores, there, source, clone.source_environment) as store,
     ):
         config = rewriter.rewrite_qdrant_config(read_config(store, source))
         fields = differing_fields(config, target.qdrant_config)
@@ -315,7 +318,7 @@ def _compare_points(
             target=there,
             target_name=name,
             rewriter=None if clone.plan["lane"] == "native" else rewriter,
-            rule=rule(there.embedded, config),
+            rule=rule(there.embedded or store.embedded, config),
             retry=Retry(stores),
             meter=Meter(stores.clock),
         )

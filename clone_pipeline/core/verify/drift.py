@@ -12,6 +12,7 @@ from ..difference import Differences
 from ..kinds import KINDS, ResourceKind
 from ..ledger.work import Work
 from ..records.objects import digest_source
+from ..source import Snapshots
 from ..vectors.digest import Digest
 from ..vectors.point import CollectionConfig
 from . import records
@@ -41,18 +42,18 @@ class SourceNow:
     warnings: list[str]
 
 
-def find_drift(connection: Connection, work: Work, was: WasRead, now: SourceNow) -> dict[str, Any]:
+def find_drift(snapshots: Snapshots, work: Work, was: WasRead, now: SourceNow) -> dict[str, Any]:
     """`moving` with numbers, or `quiet`.
 
     Objects are read again for `verify: full`, else counted. Of points is told how many more or
     fewer there are; 1 where the count is the same and something was written all the same.
     """
     moved = {
-        kind.plural: _count_changed(connection, work, kind)
+        kind.plural: _count_changed(snapshots, work, kind)
         for kind in KINDS
         if work.request.includes(kind)
     }
-    moved["objects"] = _count_objects(connection, work, was.objects)
+    moved["objects"] = _count_objects(snapshots.source, work, was.objects)
     if work.request.include_resources.collections:
         moved["points"] = _count_points(now, configured=now.config == was.qdrant_config)
     moved["qdrant_config"] = int(now.config != was.qdrant_config)
@@ -67,11 +68,11 @@ def _count_points(now: SourceNow, *, configured: bool) -> int:
     return max(1, apart) if written and configured else apart
 
 
-def _count_changed(connection: Connection, work: Work, kind: ResourceKind) -> int:
-    expected = records.read_planned(connection, work.clone.clone_id, kind.name)
+def _count_changed(snapshots: Snapshots, work: Work, kind: ResourceKind) -> int:
+    expected = records.read_planned(snapshots.own, work.clone.clone_id, kind.name)
     put_back = work.clone.plan.get("put_back", [])
     source_key = work.clone.source_namespace_key
-    now = records.read_expected(connection, source_key, kind.name, work.rewriter, put_back)
+    now = records.read_expected(snapshots.source, source_key, kind.name, work.rewriter, put_back)
     return len(records.compare_documents(kind.name, expected, now, Differences()))
 
 

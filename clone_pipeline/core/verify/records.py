@@ -32,6 +32,7 @@ from ..records.objects import (
     read_touched,
 )
 from ..references import Places, Rewriter, folded
+from ..source import Snapshots
 from ..vectors.digest import Digest, canonical
 
 Key = tuple[str, int]
@@ -190,8 +191,8 @@ def check_objects(work: Work, expected: Digest, *, repair: bool) -> tuple[Differ
         if digest_target(connection, work.clone.namespace_key) == expected:
             return found, expected
     now = Digest()
-    with work.stores.catalog.read() as connection:
-        differing = _compare_objects(connection, work, now, found)
+    with work.reading() as snapshots:
+        differing = _compare_objects(snapshots, work, now, found)
         while batch := dict(islice(differing, _BATCH)):
             if repair:
                 _repair_objects(work, batch)
@@ -199,12 +200,12 @@ def check_objects(work: Work, expected: Digest, *, repair: bool) -> tuple[Differ
 
 
 def _compare_objects(
-    connection: Connection, work: Work, now: Digest, found: Differences
+    snapshots: Snapshots, work: Work, now: Digest, found: Differences
 ) -> Iterator[tuple[str, ObjectRow | None]]:
     """Both sides in one order, merged: each object that is not what it must be, and that (None: it
     must not be there). Adds to `now` what must be there."""
-    source = read_rewritten(connection, copying(work), Counter())
-    target = read_target(connection, work.clone.namespace_key)
+    source = read_rewritten(snapshots.source, copying(work), Counter())
+    target = read_target(snapshots.own, work.clone.namespace_key)
     for expected, actual in merge_objects(source, target):
         if expected is not None:
             now.merge(digest_of([expected]))

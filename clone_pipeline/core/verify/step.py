@@ -78,11 +78,12 @@ def verify_clone(work: Work) -> StepReport:
             f"repair: {findings.left.sentence()}.",
             differences=findings.left.to_json(),
         )
-    with work.stores.catalog.read() as connection:
-        namespace = catalog.by_key(connection, work.clone.namespace_key)
-        sealed = records.read_records(connection, namespace)
+    with work.reading() as snapshots:
+        namespace = catalog.by_key(snapshots.own, work.clone.namespace_key)
+        sealed = records.read_records(snapshots.own, namespace)
         read = WasRead(expected_objects, work.clone.plan["qdrant_config"])
-        drift = find_drift(connection, work, read, source_now)
+        drift = find_drift(snapshots, work, read, source_now)
+    work.refuse_gone()
     report = StepReport(
         clone_id=work.clone.clone_id,
         step="verify_clone",

@@ -14,6 +14,7 @@ from clone_pipeline.core.archives import records
 from clone_pipeline.core.archives.restore_test import run_archive_test
 from clone_pipeline.core.archives.write import Wanted, archive_namespace
 from clone_pipeline.core.errors import StoreUnavailable
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.cli.prod import prod
@@ -40,7 +41,7 @@ def world(tmp_path: Path, s3: S3, recorder: Recorder) -> Iterator[World]:
     for document in files["objects.jsonl"]:
         key = f"files/{document['object_id']}"
         document["blobs"] = [{"properties": {"url": s3.put(key)}}]
-    more: dict[str, Any] = {"clock": lambda: now[0], "s3_endpoint_url": recorder.url}
+    more: dict[str, Any] = {"clock": lambda: now[0], "files": FilesAddress(recorder.url)}
     with harness.holding(tmp_path / "home", files, **more) as stores:
         yield World(stores, f"s3://{s3.bucket}/backups/prod", now)
 
@@ -86,7 +87,7 @@ def test_a_whole_week_of_archives_leaves_what_keep_says(world: World, s3: S3) ->
 
 
 def test_one_whose_store_is_away_is_failed_and_can_be_gone_on_with(world: World) -> None:
-    away = replace(world.stores, s3_endpoint_url="http://127.0.0.1:9")
+    away = replace(world.stores, files=FilesAddress("http://127.0.0.1:9"))
     wanted = Wanted("prod", f"{world.place}/night_0", policy="nightly")
     with pytest.raises(StoreUnavailable, match="cannot be reached"):
         archive_namespace(away, wanted, LOCAL_OPERATOR, "run-away")

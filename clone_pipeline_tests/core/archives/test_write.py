@@ -13,6 +13,7 @@ from clone_pipeline.core.bundle.archive.folder import FolderPlace
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.errors import BundleError, Conflict, Forbidden, InvalidRequest, NotFound
 from clone_pipeline.core.ledger.meter import Meter
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.principal import Principal
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.cli.prod import COUNTS, prod
@@ -85,7 +86,7 @@ def test_one_that_was_cut_off_is_gone_on_with(
     assert (made.status, made.error) == ("ready", None)
     (tmp_path / "empty").mkdir()
     with harness.open_stores(tmp_path / "empty") as stores, stores.vectors() as vectors:
-        place = write.open_place(made.address, None)
+        place = write.open_place(made.address, FilesAddress())
         load_archive(stores, vectors, place)
     with harness.open_stores(tmp_path / "empty") as stores:
         after = read_bundle(harness.dump(stores, "prod", tmp_path / "after"))
@@ -127,7 +128,7 @@ def test_what_cannot_be_archived_is_refused_before_anything_is_noted(world: Worl
 
 def test_an_archive_that_was_there_before_is_not_taken_for_its_own(world: World) -> None:
     """Somebody's dump of the same namespace, of another day."""
-    place = write.open_place(f"{world.place}/first", None)
+    place = write.open_place(f"{world.place}/first", FilesAddress())
     with world.stores.catalog.read() as connection:
         key = namespaces.resolve(connection, None, "prod").key
     with world.stores.vectors() as vectors:

@@ -267,7 +267,8 @@ def _drop_what_came_after_0007(connection: Connection) -> None:
     columns = ("organization_id", "policy", "phase", "created_at")
     for index in ("ix_clones_status", f"ix_clones_{'_'.join(columns)}"):
         connection.execute(text(f"DROP INDEX {index}"))
-    connection.execute(text("ALTER TABLE clones DROP COLUMN purpose"))
+    for column in ("purpose", "source_environment"):
+        connection.execute(text(f"ALTER TABLE clones DROP COLUMN {column}"))
     for column in ("adopted_at", "qdrant_alias"):
         connection.execute(text(f"ALTER TABLE namespaces DROP COLUMN {column}"))
 

@@ -15,6 +15,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import EndpointConnectionError
 
 from clone_pipeline.core.errors import InvalidRequest, StoreUnavailable
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.objects.s3 import _HANDFUL, NAMED, ObjectStore, locations
 from clone_pipeline_tests.conftest import S3
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.outside
 def store(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     for name, value in s3.env.items():
         monkeypatch.setenv(name, value)
-    store = ObjectStore.open(s3.url)
+    store = ObjectStore.open(FilesAddress(s3.url))
     yield store
     store.close()
 
@@ -128,7 +129,7 @@ def test_the_file_of_an_access_point_is_asked_for_by_its_arn(
         sent.append(request.url)
         return AWSResponse(request.url, 200, {"content-length": "5"}, _Body())
 
-    with closing(ObjectStore.open(None)) as store:
+    with closing(ObjectStore.open(FilesAddress())) as store:
         store._client.meta.events.register("before-send.s3.HeadObject", answer)
         report = store.check([("obj", f"s3://{arn}/folder/a file?#")])
     assert (report.checked, report.bytes, report.missing_count) == (1, 5, 0)
@@ -296,7 +297,7 @@ def test_a_connection_that_the_server_has_closed_meanwhile_is_no_missing_file(
 @pytest.mark.parametrize("url", ["localhost:9000", "http://", "ftp//x"])
 def test_an_endpoint_that_is_no_url_is_refused(credentials: None, url: str) -> None:
     with pytest.raises(InvalidRequest, match="S3_ENDPOINT_URL"):
-        ObjectStore.open(url)
+        ObjectStore.open(FilesAddress(url))
 
 
 def test_locations_of_an_object_are_given_as_written() -> None:
@@ -338,7 +339,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def _open(url: str) -> Iterator[ObjectStore]:
-    store = ObjectStore.open(url)
+    store = ObjectStore.open(FilesAddress(url))
     try:
         yield store
     finally:

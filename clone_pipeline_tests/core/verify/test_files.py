@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from clone_pipeline.core.catalog.schema import objects
 from clone_pipeline.core.errors import StoreUnavailable
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.verify import step as proof
 
@@ -33,7 +34,7 @@ def stores_with_files(stores: Stores, s3: S3, monkeypatch: pytest.MonkeyPatch) -
             blobs = [{"blob_id": "blob_1", "properties": {"url": url}} for url in urls]
             one = update(objects).where(objects.c.object_id == object_id)
             connection.execute(one.values(document={"blobs": blobs}))
-    return replace(stores, s3_endpoint_url=s3.url)
+    return replace(stores, files=FilesAddress(s3.url))
 
 
 def missing(s3: S3) -> str:
@@ -76,7 +77,7 @@ def test_sample_asks_for_the_files_of_a_number_of_objects(
 
 def test_none_asks_for_no_file(stores: Stores) -> None:
     """Without credentials, and without a server that would answer."""
-    making = Making.until_copied(replace(stores, s3_endpoint_url="http://127.0.0.1:1"))
+    making = Making.until_copied(replace(stores, files=FilesAddress("http://127.0.0.1:1")))
     report = making.prove()
     assert files_of(report.details) == {"files": "not checked (verify_objects: none)"}
     assert report.warnings == []
@@ -96,7 +97,7 @@ def test_an_object_store_that_does_not_answer_ends_the_proof_and_may_be_tried_ag
     stores_with_files: Stores, s3: S3
 ) -> None:
     there = Making.until_copied(stores_with_files, verify_objects="all")
-    away = Making(replace(stores_with_files, s3_endpoint_url="http://127.0.0.1:1"), there.clone)
+    away = Making(replace(stores_with_files, files=FilesAddress("http://127.0.0.1:1")), there.clone)
     with pytest.raises(StoreUnavailable):
         away.prove()
     assert there.prove().details["files_checked"] == 4

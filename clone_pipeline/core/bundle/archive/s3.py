@@ -30,6 +30,7 @@ from ...errors import (
     StorageFailed,
     StoreUnavailable,
 )
+from ...objects.address import FilesAddress
 from ...objects.s3 import ATTEMPTS, BUSY, bucket_and_key, open_client, sentence, unusable
 from .place import ANYTHING, NOTHING, Changed, Stored
 
@@ -56,9 +57,9 @@ class S3Place:
             )
 
     @classmethod
-    def open(cls, address: str, endpoint_url: str | None) -> S3Place:
+    def open(cls, address: str, files: FilesAddress) -> S3Place:
         """Raises InvalidRequest for an address or settings that cannot be used."""
-        client = open_client(endpoint_url)
+        client = open_client(files)
         try:
             return cls(client, address)
         except BaseException:

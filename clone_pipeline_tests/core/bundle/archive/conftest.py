@@ -10,6 +10,7 @@ import pytest
 
 from clone_pipeline.core.bundle import archive
 from clone_pipeline.core.bundle.archive.place import Place
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.stores import Stores
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.conftest import S3
@@ -39,7 +40,7 @@ def one_store(tmp_path: Path) -> Iterator[Stores]:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """An empty place for an archive: a folder, and a prefix of a real S3 server."""
     if request.param == "file":
-        yield archive.open_place((tmp_path / "archive").as_uri(), None)
+        yield archive.open_place((tmp_path / "archive").as_uri(), FilesAddress())
         return
     yield from _in_s3(request)
 
@@ -49,7 +50,7 @@ def _in_s3(request: pytest.FixtureRequest) -> Iterator[Place]:
     patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
     for name, value in s3.env.items():
         patch.setenv(name, value)
-    place = archive.open_place(f"s3://{s3.bucket}/backups/prod", s3.url)
+    place = archive.open_place(f"s3://{s3.bucket}/backups/prod", FilesAddress(s3.url))
     try:
         yield place
     finally:

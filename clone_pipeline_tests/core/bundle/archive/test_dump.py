@@ -12,6 +12,7 @@ from clone_pipeline.core.bundle.archive.manifest import MANIFEST
 from clone_pipeline.core.bundle.archive.place import ANYTHING, Place
 from clone_pipeline.core.bundle.archive.state import STATE
 from clone_pipeline.core.errors import Conflict, InProgress
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.point import Point
@@ -189,7 +190,7 @@ def test_a_state_that_is_not_ours_is_left_alone(one_store: Stores) -> None:
 
 
 def test_files_in_a_folder_are_private(one_store: Stores, tmp_path: Path) -> None:
-    dump(one_store, open_place((tmp_path / "new folder").as_uri(), None))
+    dump(one_store, open_place((tmp_path / "new folder").as_uri(), FilesAddress()))
     folder = tmp_path / "new folder"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}

@@ -14,6 +14,7 @@ from clone_pipeline.core.bundle.archive import parts
 from clone_pipeline.core.bundle.archive.manifest import MANIFEST
 from clone_pipeline.core.bundle.archive.state import STATE
 from clone_pipeline.core.errors import Conflict
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.stores import Stores
 
 from .making import POINTS, dump, load
@@ -48,7 +49,7 @@ def dying(partial, path):
 
 folder.os.replace = dying
 with harness.open_stores(home) as stores:
-    dump(stores, archive.open_place(address, None), Marked.open(home / "qdrant"))
+    dump(stores, archive.open_place(address, FilesAddress()), Marked.open(home / "qdrant"))
 """
 
 
@@ -78,7 +79,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check(stores: Stores, folder: Path, moments: list[int]) -> int:
-    place = archive.open_place(folder.as_uri(), None)
+    place = archive.open_place(folder.as_uri(), FilesAddress())
     for moment in moments:
         kill(stores, place.address, moment)
         if MANIFEST in place.sizes():
@@ -93,7 +94,7 @@ def test_three_moments(one_store: Stores, elsewhere: Stores, tmp_path: Path) -> 
     assert check(one_store, tmp_path / "a", [0]) == 0
     assert 0 < check(one_store, tmp_path / "b", [14]) < POINTS
     assert 0 < check(one_store, tmp_path / "c", [9, 5]) < POINTS
-    place = archive.open_place((tmp_path / "c").as_uri(), None)
+    place = archive.open_place((tmp_path / "c").as_uri(), FilesAddress())
     assert load(elsewhere, place).counts["points"] == POINTS
 
 

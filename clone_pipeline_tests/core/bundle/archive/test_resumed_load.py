@@ -13,6 +13,7 @@ import pytest
 from clone_pipeline.core.bundle import archive
 from clone_pipeline.core.bundle.archive import parts
 from clone_pipeline.core.bundle.archive.place import Place
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.point import Point
@@ -45,7 +46,7 @@ class Dying(EmbeddedStore):
 
 with harness.open_stores(Path(sys.argv[1])) as stores:
     vectors = Dying.open(stores.vector_address.folder)
-    archive.load_archive(stores, vectors, archive.open_place(sys.argv[2], None))
+    archive.load_archive(stores, vectors, archive.open_place(sys.argv[2], FilesAddress()))
 """
 
 
@@ -82,7 +83,7 @@ def go_on(home: Path, place: Place) -> int:
 def made(one_store: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """An archive of several parts."""
     monkeypatch.setattr(parts, "PART_BYTES", 2000)
-    place = archive.open_place((tmp_path / "archive").as_uri(), None)
+    place = archive.open_place((tmp_path / "archive").as_uri(), FilesAddress())
     dump(one_store, place)
     return place
 
@@ -113,7 +114,7 @@ def test_points_of_another_archive_do_not_stay(
     home, folder = tmp_path / "killed", tmp_path / "other"
     home.mkdir()
     folder.mkdir()
-    other = archive.open_place((tmp_path / "another").as_uri(), None)
+    other = archive.open_place((tmp_path / "another").as_uri(), FilesAddress())
     files = many_points()
     files["points.jsonl"][20]["id"] = 90
     with harness.open_stores(folder) as stores:

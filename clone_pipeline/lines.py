@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
+from pathlib import Path as File
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
@@ -15,7 +18,21 @@ Path = tuple[str | int, ...]
 MOST_VALUES = 100_000
 _DEEPEST = 50
 _LARGEST = 2**63
+_LARGEST_FILE = 2**20
 _MERGE = "tag:yaml.org,2002:merge"  # the key `<<`
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`line` counts from 1; None for the file as a whole."""
+
+    file: str
+    line: int | None
+    sentence: str
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}, line {self.line}"
+        return f"{where}: {self.sentence}"
 
 
 class NotYaml(Exception):
@@ -151,3 +168,15 @@ def _not_yaml(error: yaml.YAMLError) -> NotYaml:
     mark = getattr(error, "problem_mark", None)
     reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     return NotYaml(" ".join(reason.split()), None if mark is None else mark.line + 1)
+
+
+def read_file(file: File) -> bytes:
+    """Raises OSError. A FIFO would keep whoever reads it waiting, and a device never ends."""
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
+        status = os.fstat(opened.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "it is no ordinary file")
+        content = opened.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise OSError(0, f"it is larger than {_LARGEST_FILE:,} bytes")
+    return content
