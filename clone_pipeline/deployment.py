@@ -14,9 +14,9 @@ from clone_pipeline.core.catalog.keys import resolve_key
 from clone_pipeline.core.errors import InvalidRequest, Unauthorized
 from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.principal import LOCAL_OPERATOR, Principal
+from clone_pipeline.core.request import DEFAULT_ENVIRONMENT as DEFAULT
 from clone_pipeline.core.stores import PATIENCE_SECONDS, Stores, VectorAddress
 from clone_pipeline.environments import (
-    DEFAULT,
     Environment,
     Environments,
     read_environments,

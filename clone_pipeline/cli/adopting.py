@@ -7,6 +7,7 @@ import click
 
 from clone_pipeline.cli.asking import confirm
 from clone_pipeline.cli.common import json_option, opened, print_json, tell
+from clone_pipeline.cli.naming import NAMESPACE
 from clone_pipeline.cli.output import counted, say
 from clone_pipeline.core.errors import InvalidRequest
 
@@ -76,7 +77,7 @@ def adopt(
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=NAMESPACE)
 @json_option
 def release(name: str, as_json: bool) -> None:
     """Forget the adopted namespace NAME. Its Qdrant collection and its clones stay."""

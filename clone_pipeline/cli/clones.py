@@ -16,12 +16,13 @@ from clone_pipeline.cli.common import (
     print_json,
     tell,
 )
+from clone_pipeline.cli.naming import NAMESPACE, chosen, split
 from clone_pipeline.cli.output import counted, print_plan, print_summary, say
 from clone_pipeline.cli.progress import Progress
 from clone_pipeline.core import errors
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.namespace import Namespace
-from clone_pipeline.core.errors import CloneError, Conflict
+from clone_pipeline.core.errors import CloneError, Conflict, InvalidRequest
 from clone_pipeline.core.generations.alias import settle
 from clone_pipeline.core.generations.rollback import resume_refreshes
 from clone_pipeline.core.ledger import clones as ledger
@@ -33,7 +34,7 @@ from clone_pipeline.core.plan.resolve import resolve_parties
 from clone_pipeline.core.plan.restore import by_hand
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.request import CloneRequest, IncludeResources, parse_request
-from clone_pipeline.core.source import reading
+from clone_pipeline.core.source import reading_for
 from clone_pipeline.core.words import as_text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -86,7 +87,25 @@ def _field_options(*names: str) -> Callable[[Command], Command]:
 def _request(options: dict[str, Any]) -> CloneRequest:
     """The parameters of a command have the names of the request's fields."""
     include = {key: options.pop(key) for key in IncludeResources.model_fields}
-    return parse_request({"include_resources": include, **options})
+    return parse_request({"include_resources": include, **options, **_environments(options)})
+
+
+def _environments(options: dict[str, Any]) -> dict[str, Any]:
+    """Source and target without their environments, and these: what neither names nor an option
+    says is the one to work in, in which the command works from here on."""
+    found: dict[str, Any] = {}
+    known = chosen()
+    for name, key in (
+        ("namespace_identifier", "source_environment"),
+        ("namespace_name", "target_environment"),
+    ):
+        environment, found[name] = split(options[name])
+        asked = options.get(key)
+        if None not in (environment, asked) and environment != asked:
+            raise InvalidRequest(f"{options[name]!r} is not in the environment {asked!r}.")
+        found[key] = asked or environment or known.environment
+    known.environment = found["target_environment"]
+    return found
 
 
 @click.command()
@@ -128,6 +147,8 @@ def clone(yes: bool, verbose: bool, as_json: bool, **options: Any) -> None:
     "lane",
     "verify_objects",
     "max_points_per_second",
+    "source_environment",
+    "target_environment",
 )
 @yes_option
 @click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
@@ -150,7 +171,7 @@ def restore(yes: bool, verbose: bool, as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=NAMESPACE)
 @click.option("--verbose", is_flag=True, help="Show Dagster's own log.")
 @json_option
 def resume(name: str, verbose: bool, as_json: bool) -> None:
@@ -240,7 +261,7 @@ def run_clone(
 
 def _parties(session: Session, request: CloneRequest) -> Parties:
     """Raises what is wrong with the request, as far as the catalog tells."""
-    with reading(session.stores, request.source_environment) as snapshots:
+    with reading_for(session.stores, request) as snapshots:
         return resolve_parties(snapshots, request, session.principal)
 
 

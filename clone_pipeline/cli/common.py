@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from clone_pipeline.cli.asking import Declined
+from clone_pipeline.cli.naming import chosen
 from clone_pipeline.core.errors import CloneError, RequestError, unexpected
 from clone_pipeline.core.principal import Principal, require_writer
 from clone_pipeline.core.stores import Stores
@@ -57,7 +58,7 @@ class Session:
 
 @contextmanager
 def opened() -> Iterator[Session]:
-    """The stores of this deployment, and who is calling."""
+    """The stores of the environment to work in, and who is calling."""
     with opened_stores() as (settings, stores):
         yield Session(settings, stores, find_principal(settings, stores))
 
@@ -66,7 +67,7 @@ def opened() -> Iterator[Session]:
 def opened_stores() -> Iterator[tuple[Settings, Stores]]:
     """The stores alone: for what needs access to the database only."""
     settings = load_settings()
-    stores = open_stores(settings, on_wait=tell)
+    stores = open_stores(settings, on_wait=tell, environment=chosen().environment)
     try:
         yield settings, stores
     finally:

@@ -6,12 +6,13 @@ from typing import Any
 import click
 
 from clone_pipeline.cli.common import json_option, opened, print_json
+from clone_pipeline.cli.naming import NAMESPACE
 from clone_pipeline.cli.output import counted, print_table, say
 
 
 @click.command()
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", metavar="A", type=NAMESPACE)
+@click.argument("second", metavar="B", type=NAMESPACE)
 @click.option(
     "--points/--no-points",
     default=True,

@@ -21,6 +21,7 @@ from clone_pipeline.cli import (
     templates,
 )
 from clone_pipeline.cli.common import BAD_INPUT, FAILED, end
+from clone_pipeline.cli.naming import Chosen
 from clone_pipeline.core.errors import InvalidRequest
 
 
@@ -29,8 +30,16 @@ from clone_pipeline.core.errors import InvalidRequest
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(version("clone-pipeline"))
-def cli() -> None:
+@click.option(
+    "--environment",
+    metavar="NAME",
+    help="The environment to work in, by its name in CLONE_ENVIRONMENTS; NAME:NAMESPACE says so "
+    "where a namespace is named.",
+)
+@click.pass_context
+def cli(context: click.Context, environment: str | None) -> None:
     """Clone a namespace: planned, resumable, proven equal to its source, published in one step."""
+    context.obj = Chosen(environment)
 
 
 for command in (

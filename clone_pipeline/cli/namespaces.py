@@ -13,6 +13,7 @@ from clone_pipeline.cli.asking import confirm, yes_option
 
 # `bundle` is imported where it is used: it brings the Qdrant client, which takes most of a second.
 from clone_pipeline.cli.common import FAILED, Session, json_option, opened, print_json, tell
+from clone_pipeline.cli.naming import NAMESPACE, split
 from clone_pipeline.cli.output import counted, print_table, print_warnings, say, what_there_is
 from clone_pipeline.cli.progress import PointsBar
 from clone_pipeline.core.catalog import namespaces as catalog
@@ -89,7 +90,7 @@ def load(
 
 
 @click.command()
-@click.argument("namespace")
+@click.argument("namespace", type=NAMESPACE)
 @click.argument("target", metavar="DIR|ADDRESS")
 @json_option
 def dump(namespace: str, target: str, as_json: bool) -> None:
@@ -219,10 +220,17 @@ def _line(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
         "id": row["namespace_id"],
         "organization": row["organization_id"],
         "state": ", ".join(filter(None, _states(row))),
-        "clone of": names.get(row["source_namespace_id"], row["source_namespace_id"]),
+        "clone of": _origin(row, names),
         "cloned at (UTC)": _minute(row["cloned_at"]),
         "points": row["points"],
     }
+
+
+def _origin(row: dict[str, Any], names: dict[str, str]) -> str | None:
+    source: str | None = row["source_namespace_id"]
+    if row["source_environment"] is not None:
+        return f"{row['source_environment']}:{source}"
+    return None if source is None else names.get(source, source)
 
 
 def _states(row: dict[str, Any]) -> Iterator[str | None]:
@@ -250,7 +258,7 @@ def _minute(moment: str | None) -> str | None:
 
 
 @click.command()
-@click.argument("namespace", metavar="NAME")
+@click.argument("namespace", metavar="NAME", type=NAMESPACE)
 @json_option
 def show(namespace: str, as_json: bool) -> None:
     """Print one namespace, by id or name, as NamespaceModel JSON."""
@@ -269,14 +277,16 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
     """
     if len(names) > 2:
         raise click.UsageError("Give a clone, or its source and the clone.")
+    # Where the source is, the clone itself says.
+    *sources, clone = [split(name)[1] for name in names[:-1]] + [NAMESPACE(names[-1])]
     with opened() as session:
-        if len(names) == 2:
+        if sources:
             sources_of = None if session.principal.role == "admin" else session.organization_id
             verdict = verify_pair(
-                session.stores, session.organization_id, *names, sources_of=sources_of
+                session.stores, session.organization_id, sources[0], clone, sources_of=sources_of
             )
         else:
-            verdict = verify_sealed(session.stores, session.organization_id, names[0])
+            verdict = verify_sealed(session.stores, session.organization_id, clone)
     if as_json:
         print_json(verdict.to_json())
     else:
@@ -289,7 +299,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=NAMESPACE)
 @click.option("--loaded", is_flag=True, help="Also what is no clone, but was made by `load`.")
 @click.option("--last-backup", is_flag=True, help="Also the last proven backup of a policy.")
 @yes_option
@@ -314,7 +324,7 @@ def delete(name: str, loaded: bool, last_backup: bool, yes: bool, as_json: bool)
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=NAMESPACE)
 @click.option(
     "--to",
     type=click.IntRange(1, LARGEST_NUMBER),

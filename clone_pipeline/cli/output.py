@@ -79,13 +79,19 @@ def what_there_is(counts: Mapping[str, int]) -> str:
     return counted({name: count for name, count in counts.items() if count} or {"points": 0})
 
 
+def _placed(party: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """A namespace, with its environment where the other one is in another."""
+    apart = party["environment"] != other["environment"]
+    return f"{party['environment']}:{party['namespace_name']}" if apart else party["namespace_name"]
+
+
 def print_plan(plan: Mapping[str, Any]) -> None:
     """A plan, as one reads it before saying yes."""
     source, target = plan["source"], plan["target"]
     say(
-        (source["namespace_name"], "bold"),
+        (_placed(source, target), "bold"),
         f" ({source['namespace_id']}, {source['organization_id']})  ->  ",
-        (target["namespace_name"], "bold"),
+        (_placed(target, source), "bold"),
         f" ({target['namespace_id']}, {target['organization_id']})",
     )
     if target["replaces_generation"] is not None:

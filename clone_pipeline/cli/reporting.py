@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from clone_pipeline.cli.common import json_option, opened, print_json
+from clone_pipeline.cli.naming import NAMESPACE
 from clone_pipeline.cli.output import counted, say
 from clone_pipeline.core.errors import InvalidRequest
 from clone_pipeline.core.ledger.history import read_history
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=NAMESPACE)
 @click.option(
     "-o",
     "--output",

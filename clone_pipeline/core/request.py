@@ -24,6 +24,8 @@ LONGEST_SECONDS = LONGEST_DAYS * 86400
 LONGEST_NAME, LONGEST_ID, LONGEST_DESCRIPTION = 64, 128, 10_000
 LONGEST_ALIAS = 200
 LONGEST_ENVIRONMENT = 64
+# What the deployment is called that the usual variables describe.
+DEFAULT_ENVIRONMENT = "default"
 _NOT_IN_NAMES = '<>:"/\\|?*'
 FASTEST_POINTS = 10_000_000
 LARGEST_NUMBER = 2**31 - 1  # of a version, a generation or a count
@@ -156,6 +158,11 @@ class CloneRequest(BaseModel):
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None
+
+    @field_validator("source_environment", "target_environment")
+    @classmethod
+    def _default_is_none(cls, value: str | None) -> str | None:
+        return None if value == DEFAULT_ENVIRONMENT else value
 
     @field_validator("alias")
     @classmethod

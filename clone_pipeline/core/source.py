@@ -10,8 +10,9 @@ from sqlalchemy import Connection, select
 
 from .catalog.namespace import Namespace
 from .catalog.schema import namespaces
-from .errors import Conflict
+from .errors import Conflict, InvalidRequest
 from .principal import Principal
+from .request import DEFAULT_ENVIRONMENT, CloneRequest
 from .stores import Stores
 from .vectors.empty import EmptyStore
 from .vectors.point import CollectionConfig
@@ -33,10 +34,30 @@ class Snapshots:
         return self.source is not self.own
 
 
+def source_environment(request: CloneRequest) -> str:
+    """Where the source is looked for: what a request does not say is the deployment that it is
+    launched from."""
+    return request.source_environment or DEFAULT_ENVIRONMENT
+
+
+def reading_for(stores: Stores, request: CloneRequest) -> AbstractContextManager[Snapshots]:
+    """For a request that is to land in these stores. Raises InvalidRequest for another target."""
+    wanted = request.target_environment or DEFAULT_ENVIRONMENT
+    if wanted != stores.environment:
+        raise InvalidRequest(
+            f"The clone is to land in the environment {wanted!r}, and this is "
+            f"{stores.environment!r}; ask for it there, or from the command line."
+        )
+    return reading(stores, source_environment(request))
+
+
 @contextmanager
-def reading(stores: Stores, environment: str | None) -> Iterator[Snapshots]:
-    """One snapshot of each catalog, for a source in that environment."""
-    where = stores.source(environment)
+def reading(
+    stores: Stores, environment: str | None, catalog: str | None = None
+) -> Iterator[Snapshots]:
+    """One snapshot of each catalog, for a source in that environment; `catalog` is the identity
+    that its catalog must have."""
+    where = stores.source(environment, catalog)
     with stores.catalog.read() as own:
         if where is stores:
             yield Snapshots(own, own)

@@ -20,14 +20,13 @@ from .errors import InvalidRequest
 from .objects.address import AWS, FilesAddress
 from .objects.s3 import ObjectStore
 from .principal import LOCAL_OPERATOR, Principal
+from .request import DEFAULT_ENVIRONMENT
 from .vectors.port import VectorStore
 
 if TYPE_CHECKING:
     from .vectors.server import ServerStore
 
 PATIENCE_SECONDS = 300.0
-# What the deployment is called that the usual variables describe.
-DEFAULT_ENVIRONMENT = "default"
 
 
 def _now() -> datetime:
@@ -86,13 +85,25 @@ class Stores:
         if self.elsewhere is not None:
             self.elsewhere.close()
 
-    def source(self, environment: str | None) -> Stores:
+    def source(self, environment: str | None, catalog: str | None = None) -> Stores:
         """The stores from which a source in that environment is read; None is this one.
 
-        Raises InvalidRequest for one that is not known, or that is this one under another name,
-        and what opening it raises.
+        `catalog` is the identity that its catalog must have: other deployments may give the same
+        name to something else. Raises InvalidRequest for an environment that is not known, that is
+        this one under another name, or that has another catalog, and what opening it raises.
         """
-        if environment in (None, self.environment):
+        if environment is None:
+            return self
+        found = self._named(environment)
+        if catalog is not None and found.catalog.identity() != catalog:
+            raise InvalidRequest(
+                f"The source is in an environment that another deployment calls {environment!r}, "
+                "which is not the one of that name here; go on from that deployment."
+            )
+        return found
+
+    def _named(self, environment: str) -> Stores:
+        if environment == self.environment:
             return self
         if self.elsewhere is None:
             raise InvalidRequest(f"There is no environment {environment!r} here.")

@@ -17,7 +17,7 @@ from clone_pipeline.core.plan.parties import Parties
 from clone_pipeline.core.plan.resolve import resolve_parties, resolve_source
 from clone_pipeline.core.principal import Principal, require_writer
 from clone_pipeline.core.request import CloneRequest, parse_request
-from clone_pipeline.core.source import reading
+from clone_pipeline.core.source import reading_for
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.deployment import find_principal, open_stores
 from clone_pipeline.policies import read_policies
@@ -135,7 +135,7 @@ def resolve_request(stores: Stores, principal: Principal, request: dict[str, Any
     """The namespaces that a request means. Raises what a run of it would be refused for."""
     require_writer(principal)
     asked = parse_request(request)
-    with reading(stores, asked.source_environment) as snapshots:
+    with reading_for(stores, asked) as snapshots:
         return resolve_parties(snapshots, asked, principal)
 
 

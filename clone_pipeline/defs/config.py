@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field, create_model
 
 from clone_pipeline.core.request import CloneRequest, IncludeResources
+from clone_pipeline.environments import read_environments
 from clone_pipeline.settings import load_settings
 
 
@@ -39,6 +40,9 @@ CloneConfig: type[dg.Config] = create_model(
 )
 
 
+_ENVIRONMENT = "The environment, by its name in CLONE_ENVIRONMENTS; empty is this one."
+
+
 class ArchiveConfig(dg.Config):
     """What to write as an archive, and where."""
 
@@ -50,12 +54,14 @@ class ArchiveConfig(dg.Config):
     source_organization_id: str | None = Field(
         None, description="Organization of the namespace, when it is another one (admin only)."
     )
+    environment: str | None = Field(None, description=_ENVIRONMENT)
 
 
 class SweepConfig(dg.Config):
     """How to sweep."""
 
     dry_run: bool = Field(False, description="Show what would go and what stays; remove nothing.")
+    environment: str | None = Field(None, description=_ENVIRONMENT)
 
 
 class RestoreTestConfig(dg.Config):
@@ -64,6 +70,7 @@ class RestoreTestConfig(dg.Config):
     backup: str = Field(
         description="A backup: its name or id; or a policy, for its newest proven backup."
     )
+    environment: str | None = Field(None, description=_ENVIRONMENT)
 
 
 # Dagster takes `{env: NAME}` for a value of these, and reads the variable in the run's process:
@@ -75,17 +82,34 @@ _WITHOUT_ENVIRONMENT = {
 }
 
 
+_OF_ENVIRONMENTS = {"source_environment", "target_environment", "environment"}
+
 # A logger that the run config does not name is replaced by Dagster's own, which prints everything.
 _LOGGERS: dict[str, Any] = {"loggers": {"console": {}}}
 
 
 def _at_the_root(op: str, model: type[dg.Config]) -> dg.ConfigMapping:
-    """The run config of a job is that of one op: the rest find everything in the ledger."""
+    """The run config of a job is that of one op: the rest find everything in the ledger. In which
+    environment that is, `StoresResource` looks up here, too."""
 
     def to_the_op(config: dict[str, Any]) -> dict[str, Any]:
         return {"ops": {op: {"config": config}}, **_LOGGERS}
 
-    return dg.ConfigMapping(to_the_op, _without_environment(model.to_config_schema().config_type))
+    fields = _without_environment(model.to_config_schema().config_type)
+    return dg.ConfigMapping(to_the_op, _with_names(fields))
+
+
+def _with_names(fields: dict[str, dg.Field]) -> dict[str, dg.Field]:
+    """The Launchpad offers the environments that there are; without a file there is one alone."""
+    names = read_environments(load_settings().environments).names
+    if len(names) == 1:
+        return fields
+    kind = dg.Noneable(dg.Enum("Environment", [dg.EnumValue(name) for name in names]))
+    named = {
+        key: dg.Field(kind, description=fields[key].description, is_required=False)
+        for key in _OF_ENVIRONMENTS & fields.keys()
+    }
+    return fields | named
 
 
 def _without_environment(kind: Any) -> Any:

@@ -12,11 +12,18 @@ from clone_pipeline.settings import Settings, load_settings
 
 
 class StoresResource(dg.ConfigurableResource[None]):
-    """The catalog, the vector store and the object store of this deployment."""
+    """The catalog, the vector store and the object store of an environment."""
 
     _settings: Settings | None = PrivateAttr(default=None)
     _stores: Stores | None = PrivateAttr(default=None)
     _tell: Callable[[str], None] | None = PrivateAttr(default=None)
+    _environment: str | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        # No setting of its own: Dagster would take `{env: NAME}` for it from whoever launches.
+        asked = context.run.run_config if context.run is not None else {}
+        named = (asked.get(key) for key in ("target_environment", "environment"))
+        self._environment = next((name for name in named if isinstance(name, str) and name), None)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         if self._stores is not None:
@@ -33,7 +40,9 @@ class StoresResource(dg.ConfigurableResource[None]):
     def stores(self) -> Stores:
         """Opened by the first step that asks, so that what is wrong is that step's failure."""
         if self._stores is None:
-            self._stores = open_stores(self.settings, on_wait=self._waits)
+            self._stores = open_stores(
+                self.settings, on_wait=self._waits, environment=self._environment
+            )
         return self._stores
 
     def tell_with(self, tell: Callable[[str], None]) -> None:

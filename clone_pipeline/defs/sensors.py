@@ -21,6 +21,7 @@ from clone_pipeline.core.refresh.decide import (
 )
 from clone_pipeline.core.refresh.target import read_target
 from clone_pipeline.core.request import parse_request
+from clone_pipeline.core.source import source_environment
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.defs.automation import (
     ATTEMPT_TAG,
@@ -86,7 +87,7 @@ def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefin
                 parties = resolve_request(stores, principal, policy.request())
                 kept = json.loads(context.cursor) if context.cursor else {}
                 wanted = parse_request(policy.request())
-                where = stores.source(wanted.source_environment)
+                where = stores.source(source_environment(wanted))
                 mark = marks.source_mark(where, parties.source, kept.get("points"))
                 with stores.catalog.read() as connection:
                     target = read_target(

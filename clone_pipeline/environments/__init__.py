@@ -1,6 +1,6 @@
 """The environments file: the deployments that namespaces are cloned between."""
 
 from clone_pipeline.environments.load import Environments, read_environments
-from clone_pipeline.environments.models import DEFAULT, Environment
+from clone_pipeline.environments.models import Environment
 
-__all__ = ["DEFAULT", "Environment", "Environments", "read_environments"]
+__all__ = ["Environment", "Environments", "read_environments"]

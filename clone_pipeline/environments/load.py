@@ -13,12 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from clone_pipeline.core.errors import InvalidRequest
-from clone_pipeline.environments.models import (
-    DEFAULT,
-    LONGEST_NAME,
-    Environment,
-    EnvironmentsFile,
-)
+from clone_pipeline.core.request import DEFAULT_ENVIRONMENT as DEFAULT
+from clone_pipeline.core.request import LONGEST_ENVIRONMENT as LONGEST_NAME
+from clone_pipeline.environments.models import Environment, EnvironmentsFile
 from clone_pipeline.lines import Document, NotYaml, Problem, read_file, short
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")

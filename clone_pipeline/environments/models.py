@@ -12,10 +12,6 @@ from sqlalchemy.exc import ArgumentError
 from clone_pipeline.addresses import check_address
 from clone_pipeline.variables import FromEnvironment, read_reference
 
-# The environment that the usual variables describe: CATALOG_URL, QDRANT_URL, and so on.
-DEFAULT = "default"
-LONGEST_NAME = 64
-
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -49,8 +49,8 @@ def said(policies: Policies) -> list[str]:
 # ---- mistakes in one backup: the good one beside it stays ------------------------------------
 
 OPTIONS = (
-    "include_resources, description, source_organization_id, preserve_resource_ids, on_dangling, "
-    "organization_id, lane, verify, verify_objects, max_points_per_second, concurrent_slices"
+    "include_resources, description, source_organization_id, source_environment, "
+    "target_environment, preserve_resource_ids, on_dangling, organization_id, lane, verify, verify_objects, max_points_per_second, concurrent_slices"
 )
 KEYS = (
     "name, source, enabled, owners, cron, timezone, name_template, to, options, keep, restore_test"

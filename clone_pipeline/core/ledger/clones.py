@@ -98,6 +98,11 @@ class Clone:
         return silence(heartbeat_at, self.seen_heartbeat_at, self.seen_at, now)
 
     @property
+    def source_in(self) -> tuple[str | None, str | None]:
+        """The source's environment, where it is another one, and the identity of its catalog."""
+        return self.source_environment, self.plan["source"]["catalog"]
+
+    @property
     def backup_policy(self) -> str | None:
         """The policy that it is a backup for."""
         return self.policy if self.purpose == BACKUP else None
@@ -176,12 +181,13 @@ def keep_restore_test(connection: Connection, clone_id: str, result: dict[str, A
 def proof(connection: Connection, clone_id: str | None) -> dict[str, Any]:
     """When a clone was planned, whether with the source's ids, the policy that it was made for, how
     it was proven before it was published, and the last restore test of it."""
-    columns = ("created_at", "policy", "request", "status", "restore_test")
+    columns = ("created_at", "policy", "request", "status", "restore_test", "source_environment")
     query = select(*(clones.c[name] for name in columns)).where(clones.c.clone_id == clone_id)
     row = connection.execute(query).first()
     return {
         "cloned_at": row and iso(row.created_at),
         "ids_kept": bool(row and row.request["preserve_resource_ids"]),
+        "source_environment": row and row.source_environment,
         "policy": row and row.policy,
         "proven": row.request["verify"] if row and row.status == "ready" else None,
         "restore_test": row and row.restore_test,

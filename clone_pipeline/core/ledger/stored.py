@@ -14,9 +14,11 @@ from ..vectors.point import CollectionConfig
 
 class StoredSource(TypedDict):
     """`qdrant_collection` is no alias, but what it stood for when the clone was planned;
-    `environment` is what the deployment is called that has it."""
+    `environment` is what the deployment is called that has it, and `catalog` the identity of its
+    catalog."""
 
     environment: str | None
+    catalog: str | None
     organization_id: str
     namespace_id: str
     namespace_name: str
@@ -86,10 +88,8 @@ class StoredPlan(TypedDict):
 
 def read_plan(stored: Mapping[str, Any]) -> StoredPlan:
     """A plan as it stands in the ledger, of this version or an earlier one."""
-    parties = {
-        key: {"environment": None, **stored[key]} for key in ("source", "target") if key in stored
-    }
-    return cast(StoredPlan, {**_SINCE, **stored, **parties})
+    since = {party: {**_SINCE_IN[party], **stored[party]} for party in _SINCE_IN if party in stored}
+    return cast(StoredPlan, {**_SINCE, **stored, **since})
 
 
 def read_seal(stored: Mapping[str, Any] | None) -> Seal | None:
@@ -100,6 +100,10 @@ def read_seal(stored: Mapping[str, Any] | None) -> Seal | None:
     return cast(Seal, {**stored, "points": {"slices": None, **stored["points"]}})
 
 
+_SINCE_IN: dict[str, dict[str, Any]] = {
+    "source": {"environment": None, "catalog": None},
+    "target": {"environment": None},
+}
 # What plans have had since some version, as it was for those before.
 _SINCE: dict[str, Any] = {
     "secrets": {"copied": 0, "cleared": 0},

@@ -62,7 +62,7 @@ class Work:
     @property
     def source_stores(self) -> Stores:
         """The stores that have the source: of another environment, only to be read."""
-        return self.stores.source(self.clone.source_environment)
+        return self.stores.source(*self.clone.source_in)
 
     @property
     def is_elsewhere(self) -> bool:
@@ -81,7 +81,7 @@ class Work:
 
     def reading(self) -> AbstractContextManager[Snapshots]:
         """One snapshot of the clone's catalog and one of the source's."""
-        return reading(self.stores, self.clone.source_environment)
+        return reading(self.stores, *self.clone.source_in)
 
     def refuse_gone(self) -> None:
         """Raises Conflict where the source is in another environment, and not there any more."""

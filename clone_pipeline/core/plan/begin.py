@@ -27,7 +27,7 @@ from ..process import Holder
 from ..refresh.decide import held
 from ..report import LISTED, StepReport
 from ..request import CloneRequest
-from ..source import reading, refuse_gone
+from ..source import reading_for, refuse_gone, source_environment
 from ..stores import Stores
 from .decision import decide_for, is_same
 from .listed import listed, outcome
@@ -57,7 +57,7 @@ def begin(
     published = _published_by(stores, request, principal, ancestors | {run_id})
     if published is not None:
         return published
-    with reading(stores, request.source_environment) as snapshots:
+    with reading_for(stores, request) as snapshots:
         parties = resolve_parties(snapshots, request, principal)
         found = ledger.unfinished(snapshots.own, parties.organization_id, request.namespace_name)
     decision = decide_for(
@@ -89,7 +89,7 @@ def begin(
 def hold(stores: Stores, connection: Connection, request: CloneRequest, source: Namespace) -> None:
     """Holds the source, in this deployment. In another environment nothing can be: there each step
     looks whether it is still there. Raises Conflict."""
-    where = stores.source(request.source_environment)
+    where = stores.source(source_environment(request))
     if where is stores:
         hold_source(connection, source)
     else:
@@ -98,7 +98,7 @@ def hold(stores: Stores, connection: Connection, request: CloneRequest, source: 
 
 def _elsewhere(stores: Stores, request: CloneRequest) -> str | None:
     """The source's environment, where it is another one."""
-    where = stores.source(request.source_environment)
+    where = stores.source(source_environment(request))
     return None if where is stores else where.environment
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..principal import Principal
 from ..request import CloneRequest
-from ..source import reading
+from ..source import reading_for
 from ..stores import Stores
 from .make import draft_plan, make_plan, measure_points
 from .plan import Plan
@@ -17,7 +17,7 @@ from .warnings import warnings
 
 def plan(stores: Stores, request: CloneRequest, principal: Principal) -> Plan:
     """What a clone would do. Writes nothing. Raises what is wrong with the request."""
-    with reading(stores, request.source_environment) as snapshots:
+    with reading_for(stores, request) as snapshots:
         parties = resolve_parties(snapshots, request, principal)
     return make_plan(stores, request, parties)
 
@@ -28,7 +28,7 @@ def plan_for(stores: Stores, request: CloneRequest, principal: Principal) -> dic
     The embedded Qdrant admits one process at a time, and a service must not take it from the runs:
     there the points are not looked at, and the plan says so. Raises what is wrong with the request.
     """
-    with reading(stores, request.source_environment) as snapshots:
+    with reading_for(stores, request) as snapshots:
         parties = resolve_parties(snapshots, request, principal)
     draft = draft_plan(stores, request, parties)
     embedded = stores.vector_address.url is None

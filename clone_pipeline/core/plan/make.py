@@ -16,12 +16,13 @@ from ..catalog import namespaces as catalog
 from ..catalog.documents import NAMESPACE_COLUMNS, RECORDS, Document, assemble, split
 from ..catalog.namespace import CLONE_STATE, COUNTS, Namespace
 from ..catalog.schema import objects
+from ..errors import InvalidRequest
 from ..generations.alias import check_alias
 from ..kinds import KINDS
 from ..references import IdMap, Reference, Rewriter
 from ..refresh.marks import catalog_mark, mark
 from ..request import CloneRequest
-from ..source import open_source, read_config, reading
+from ..source import open_source, read_config, reading_for, source_environment
 from ..stores import Stores
 from ..vectors.equality import rule
 from ..vectors.port import VectorStore
@@ -48,7 +49,7 @@ def make_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
 
 def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
     """The plan without the points: what the catalog alone tells. Raises what `make_plan` does."""
-    with reading(stores, request.source_environment) as snapshots:
+    with reading_for(stores, request) as snapshots:
         connection = snapshots.source
         # Read again in this snapshot, so that the configuration and the resources fit together.
         source = catalog.by_key(connection, parties.source.key)
@@ -59,6 +60,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         counts, sizes = _measure_objects(connection, source.key)
         target_only = _target_only(snapshots.own, parties.replaces, resources)
         seen = catalog_mark(connection, source)
+    where = stores.source(source_environment(request))
     lane = choose_lane(_lane(request, source), _situation(stores, request, source, id_map))
     if request.on_dangling == "fail":
         refuse_dangling(request, resources, references)
@@ -84,7 +86,8 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         cleared_before=before,
         catalog_mark=seen,
         may_take_alias=parties.may_take_alias,
-        environments=(stores.source(request.source_environment).environment, stores.environment),
+        environments=(where.environment, stores.environment),
+        source_catalog=where.catalog.identity() if parties.elsewhere else None,
     )
 
 
@@ -96,8 +99,9 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
     request, source = draft.request, draft.source
     with (
         stores.vectors() as target,
-        open_source(stores, target, source, request.source_environment) as store,
+        open_source(stores, target, source, source_environment(request)) as store,
     ):
+        _refuse_same_server(stores, request, target, store)
         # An alias may be switched to another collection while this one is copied.
         collection = store.resolve(source.qdrant_collection)
         stored = read_config(store, source, collection)
@@ -151,6 +155,19 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
     )
 
 
+def _refuse_same_server(
+    stores: Stores, request: CloneRequest, target: VectorStore, source: VectorStore
+) -> None:
+    """Two environments on one Qdrant are one, whatever their catalogs say: what is made in the one
+    takes room and time from the other. Raises InvalidRequest."""
+    where = stores.source(source_environment(request))
+    if where is not stores and source.identity() == target.identity():
+        raise InvalidRequest(
+            f"The environments {where.environment!r} and {stores.environment!r} have the same "
+            "Qdrant; give the target one of its own."
+        )
+
+
 def _lane(request: CloneRequest, source: Namespace) -> Asked:
     """There is nothing inside Qdrant to copy of a template."""
     return "stream" if source.role == "template" else request.lane
@@ -158,7 +175,7 @@ def _lane(request: CloneRequest, source: Namespace) -> Asked:
 
 def _situation(stores: Stores, request: CloneRequest, source: Namespace, ids: IdMap) -> Situation:
     """What the request and the deployment alone tell of the lane."""
-    address, where = stores.vector_address, stores.source(request.source_environment)
+    address, where = stores.vector_address, stores.source(source_environment(request))
     return Situation(
         collections=request.include_resources.collections,
         embedded=address.url is None,

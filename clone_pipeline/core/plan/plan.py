@@ -33,7 +33,8 @@ class Plan:
     estimate. `source_collection` is no alias. The marks are those of `refresh/marks.py`.
     `target_only`: what the replaced namespace has and the source has not, by kind.
     `may_take_alias`: whether an alias may be taken that stands for something else.
-    `environments`: what the deployments are called that have the source and the clone.
+    `environments`: what the deployments are called that have the source and the clone;
+    `source_catalog` is the identity of the source's catalog where they are two.
     `cleared_before`: what had been cleared already when the source was made, itself a clone.
 
     Before the points were looked at (`draft_plan`) their count is 0, and `qdrant_config`,
@@ -65,6 +66,7 @@ class Plan:
     cleared_before: list[Parked] = field(default_factory=list)
     may_take_alias: bool = False
     environments: tuple[str, str] = ("", "")
+    source_catalog: str | None = None
 
     @property
     def parked(self) -> list[dict[str, Any]]:
@@ -116,6 +118,7 @@ class Plan:
         return {
             "source": {
                 "environment": self.environments[0],
+                "catalog": self.source_catalog,
                 "organization_id": self.source.organization_id,
                 "namespace_id": self.source.namespace_id,
                 "namespace_name": self.source.name,

@@ -25,7 +25,7 @@ from ..ledger.lease_timing import SUBMISSION_SECONDS
 from ..ledger.response import response_of
 from ..principal import Principal, require_writer
 from ..request import CloneRequest
-from ..source import reading
+from ..source import reading_for
 from ..stores import Stores
 from .begin import adopt_request, hold, insert_clone
 from .decision import decide_for, is_same
@@ -45,7 +45,7 @@ def reserve_for_run(stores: Stores, request: CloneRequest, principal: Principal)
     """
     require_writer(principal)
     ledger.note_heartbeats(stores)
-    with reading(stores, request.source_environment) as snapshots:
+    with reading_for(stores, request) as snapshots:
         parties = resolve_parties(snapshots, request, principal)
         found = ledger.unfinished(snapshots.own, parties.organization_id, request.namespace_name)
     decision = decide_for(request, parties, found, stores.clock())

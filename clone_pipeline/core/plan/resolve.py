@@ -106,12 +106,12 @@ def _target_organization(
     connection: Connection, request: CloneRequest, principal: Principal, source: Namespace
 ) -> str:
     wanted = request.organization_id or principal.organization_id or source.organization_id
-    if not principal.may_read(wanted) or not catalog.has_organization(connection, wanted):
-        raise NotFound(
-            f"There is no organization {wanted!r} for the clone to land in",
-            Hint(f"; `clone-pipeline keys create --organization {wanted}` makes it"),
-            ".",
-        )
+    missing = f"There is no organization {wanted!r} for the clone to land in"
+    if not principal.may_read(wanted):
+        raise NotFound(f"{missing}.")
+    if not catalog.has_organization(connection, wanted):
+        how = f"; `clone-pipeline keys create --organization {wanted} --role admin` makes it"
+        raise NotFound(missing, Hint(how if principal.role == "admin" else ""), ".")
     return wanted
 
 

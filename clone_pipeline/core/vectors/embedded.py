@@ -88,6 +88,10 @@ class EmbeddedStore:
             finally:
                 self._lock.release()
 
+    def identity(self) -> str:
+        status = self._folder.stat()
+        return f"embedded {status.st_dev} {status.st_ino}"
+
     def exists(self, collection: str) -> bool:
         with self._operation():
             return collection in self._client.collections

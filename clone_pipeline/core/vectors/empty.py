@@ -25,6 +25,9 @@ class EmptyStore:
     def close(self) -> None:
         return None
 
+    def identity(self) -> str:
+        return "template"
+
     def exists(self, collection: str) -> bool:
         return True
 

@@ -58,6 +58,10 @@ class VectorStore(Protocol):
 
     def close(self) -> None: ...
 
+    def identity(self) -> str:
+        """Equal for two ways to the same store, whatever they call it."""
+        ...
+
     def exists(self, collection: str) -> bool: ...
 
     def resolve(self, name: str) -> str:

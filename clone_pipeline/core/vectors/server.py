@@ -83,6 +83,16 @@ class ServerStore:
     def version(self) -> str:
         return self.rest.version()
 
+    def identity(self) -> str:
+        """Of the process that answers, whatever stands before it; by its address for a key that may
+        not ask for it."""
+        try:
+            return f"server {self.rest.get('/telemetry')['id']}"
+        except StoreUnavailable:
+            raise
+        except WorkError:
+            return f"server {self.address()[0]}"
+
     @property
     def where(self) -> str:
         """The server at the start of a sentence, without anything secret."""

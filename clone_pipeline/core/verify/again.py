@@ -124,7 +124,7 @@ def verify_pair(
     Raises NotFound, Conflict for a namespace that is no published clone of that source.
     """
     namespace, clone = _published(stores, organization_id, identifier)
-    with reading(stores, clone.source_environment) as snapshots:
+    with reading(stores, *clone.source_in) as snapshots:
         connection = snapshots.source
         source = catalog.find_by_id(connection, sources_of, clone.source_namespace_id)
         if source is None or source_identifier not in (source.namespace_id, source.name):
@@ -139,7 +139,7 @@ def verify_pair(
     request = parse_request(clone.request)
     rewriter = Rewriter(id_map_from_json(clone.plan["ids"]))
     _compare_namespaces(clone, rewriter, source, namespace, found)
-    with reading(stores, clone.source_environment) as snapshots:
+    with reading(stores, *clone.source_in) as snapshots:
         _compare_records(snapshots, clone, rewriter, source, namespace, found)
     if request.include_resources.collections:
         _compare_points(stores, clone, rewriter, source, namespace, found)
