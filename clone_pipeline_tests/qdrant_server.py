@@ -21,8 +21,9 @@ def is_installed() -> bool:
 
 
 @contextmanager
-def run(folder: Path) -> Iterator[str]:
-    """The URL of the `qdrant` on the PATH, on a free loopback port, with its data in `folder`."""
+def run(folder: Path, **more: str) -> Iterator[str]:
+    """The URL of the `qdrant` on the PATH, on a free loopback port, with its data in `folder`;
+    `more` are settings of its environment."""
     binary = shutil.which("qdrant")
     assert binary is not None
     http, grpc = _free_ports()
@@ -38,7 +39,7 @@ def run(folder: Path) -> Iterator[str]:
         process = subprocess.Popen(
             [binary],
             cwd=folder,
-            env={"PATH": os.environ.get("PATH", ""), **settings},
+            env={"PATH": os.environ.get("PATH", ""), **settings, **more},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,21 @@ def write_environments(folder: Path, **environments: Any) -> Path:
 def settings(home: Path, environments: Path) -> Settings:
     """As the variables would have them."""
     return Settings(**{"CLONE_PIPELINE_HOME": home, "CLONE_ENVIRONMENTS": environments})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Known:
+    """One other environment, whose stores the test has opened."""
+
+    name: str
+    stores: Stores
+
+    def open(self, name: str) -> Stores:
+        assert name == self.name
+        return replace(self.stores, environment=name)
+
+    def close(self) -> None:
+        """They are the test's."""
 
 
 @contextmanager

@@ -1,0 +1,127 @@
+"""Between two deployments on servers, of which the source's stores admit nothing but reading."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete
+
+from clone_pipeline.core.catalog import namespaces, schema
+from clone_pipeline.core.errors import InvalidRequest
+from clone_pipeline.core.generations.rollback import rollback
+from clone_pipeline.core.verify.again import verify_pair
+
+from .. import harness
+from ..core.bundle.samples import read_bundle
+from ..properties.namespaces import everything
+from ..properties.test_clones import check_clone
+from ..sources import ID, ORGANIZATION, one_of_each
+from .servers import PRODUCTION, databases, qdrants, two_on_servers
+from .two import STAGING, Known
+
+__all__ = ["databases", "qdrants"]  # fixtures
+
+pytestmark = pytest.mark.outside
+
+COLLECTION = ID
+EVERYTHING = {"collections": True, "retrievers": True, "taxonomies": True}
+
+
+def test_all_that_there_is_comes_over_with_keys_that_only_read(
+    tmp_path: Path,
+    databases: tuple[str, str, str],
+    qdrants: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # All places are compared with the oracle's, of which the report lists the first.
+    monkeypatch.setattr("clone_pipeline.core.references.unlisted.LISTED", 1000)
+    source = everything()
+    written = source.write(tmp_path / "source")
+    with two_on_servers(tmp_path, databases, qdrants, monkeypatch, written) as (there, here):
+        check_clone(
+            here,
+            tmp_path,
+            source,
+            source_in=there,
+            include_resources=EVERYTHING,
+            source_environment=PRODUCTION,
+        )
+
+
+def test_a_refresh_follows_its_source_and_is_rolled_back(
+    tmp_path: Path,
+    databases: tuple[str, str, str],
+    qdrants: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with two_on_servers(tmp_path, databases, qdrants, monkeypatch, one_of_each()) as (there, here):
+        options = {"source_environment": PRODUCTION, "if_exists": "replace"}
+        first = harness.clone(here, "prod", "staging", **options)
+        with there.vectors() as vectors:
+            [point] = vectors.scroll(COLLECTION, 1).points
+            vectors.upsert(COLLECTION, [point._replace(payload={**point.payload, "new": 1})])
+        assert not verify_pair(here, ORGANIZATION, "prod", "staging").equal
+        second = harness.clone(here, "prod", "staging", **options)
+        assert verify_pair(here, ORGANIZATION, "prod", "staging").equal
+        rollback(here, ORGANIZATION, "staging")
+        with here.catalog.read() as connection:
+            now = namespaces.resolve(connection, ORGANIZATION, "staging")
+    assert first.namespace_key != second.namespace_key
+    assert now.clone_id == first.clone_id
+
+
+def test_a_backup_in_another_environment_restores_into_the_first_one(
+    tmp_path: Path,
+    databases: tuple[str, str, str],
+    qdrants: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bucket = {"source_adapter": {"connection_id": "conn_1", "webhook_secret": "hush"}}
+    source = one_of_each(bucket=bucket)
+    with two_on_servers(tmp_path, databases, qdrants, monkeypatch, source) as (there, here):
+        kept = {"include_resources": EVERYTHING, "preserve_resource_ids": True}
+        harness.clone(here, "prod", "kept", source_environment=PRODUCTION, **kept)
+        with there.vectors() as vectors:
+            vectors.delete(COLLECTION)
+        with there.catalog.write() as connection:
+            connection.execute(delete(schema.namespaces))
+        home_again = replace(there, elsewhere=Known(STAGING, here))
+        back = harness.clone(
+            home_again, "kept", "prod", source_environment=STAGING, restore=True, **kept
+        )
+        files = read_bundle(harness.dump(home_again, "prod", tmp_path / "back"))
+    assert files["namespace.json"]["namespace_id"] == COLLECTION
+    # What belongs to the organization is at home again; the secret never left it.
+    [adapter] = [one["source_adapter"] for one in files["buckets.jsonl"]]
+    assert (adapter["connection_id"], adapter.get("webhook_secret")) == ("conn_1", None)
+    assert [one["removed"] for one in back.plan["by_hand"]] == ["source_adapter.webhook_secret"]
+
+
+def test_one_qdrant_under_two_names_is_refused(
+    tmp_path: Path,
+    databases: tuple[str, str, str],
+    qdrants: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # By another name of the host, which no comparison of addresses would notice.
+    other_name = qdrants[0].replace("127.0.0.1", "localhost")
+    same = (qdrants[0], other_name)
+    with two_on_servers(tmp_path, databases, same, monkeypatch, one_of_each()) as (_, here):
+        with pytest.raises(InvalidRequest, match="have the same Qdrant"):
+            harness.clone(here, "prod", "copy", source_environment=PRODUCTION)
+        with here.catalog.read() as connection:
+            assert namespaces.list_all(connection, None) == []
+
+
+def test_one_catalog_under_two_names_is_refused(
+    tmp_path: Path,
+    databases: tuple[str, str, str],
+    qdrants: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    same = (databases[0], databases[1], databases[0].replace("127.0.0.1", "localhost"))
+    with two_on_servers(tmp_path, same, qdrants, monkeypatch, one_of_each()) as (_, here):
+        with pytest.raises(InvalidRequest, match="have the same catalog"):
+            harness.clone(here, "prod", "copy", source_environment=PRODUCTION)
