@@ -15,7 +15,7 @@ from clone_pipeline.core.errors import InvalidRequest, Unauthorized
 from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.principal import LOCAL_OPERATOR, Principal
 from clone_pipeline.core.request import DEFAULT_ENVIRONMENT as DEFAULT
-from clone_pipeline.core.stores import PATIENCE_SECONDS, Stores, VectorAddress
+from clone_pipeline.core.stores import PATIENCE_SECONDS, Counterparts, Stores, VectorAddress
 from clone_pipeline.environments import (
     Environment,
     Environments,
@@ -120,6 +120,10 @@ class Others:
                 raise
             self._opened[name] = stores
         return self._opened[name]
+
+    def counterparts(self, source: str, target: str) -> Counterparts:
+        """As the file's `map` has them."""
+        return self._known.counterparts(source, target)
 
     def close(self) -> None:
         while self._opened:

@@ -54,6 +54,7 @@ def id_map_to_json(ids: IdMap) -> dict[str, Any]:
         "restored_from": ids.restored_from,
         "foreign_payloads": ids.foreign_payloads,
         "other_environment": ids.other_environment,
+        "counterparts": {kind: dict(pairs) for kind, pairs in ids.counterparts.items()},
     }
 
 
@@ -67,4 +68,5 @@ def id_map_from_json(values: Mapping[str, Any]) -> IdMap:
         restored_from=values.get("restored_from"),
         foreign_payloads=values.get("foreign_payloads", False),
         other_environment=values.get("other_environment", False),
+        counterparts=values.get("counterparts", {}),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
@@ -13,7 +13,7 @@ from .catalog.schema import namespaces
 from .errors import Conflict, InvalidRequest
 from .principal import Principal
 from .request import DEFAULT_ENVIRONMENT, CloneRequest
-from .stores import Stores
+from .stores import Counterparts, Stores
 from .vectors.empty import EmptyStore
 from .vectors.point import CollectionConfig
 from .vectors.port import VectorStore
@@ -22,11 +22,13 @@ from .vectors.port import VectorStore
 @dataclass(frozen=True)
 class Snapshots:
     """The catalog, and the one that has the source: the same connection where it is the same
-    catalog. `reader` is who may look namespaces up in another environment; None in the own one."""
+    catalog. `reader` is who may look namespaces up in another environment; None in the own one.
+    `counterparts` is what there is here in the place of what there is there, by kind."""
 
     own: Connection
     source: Connection
     reader: Principal | None = None
+    counterparts: Counterparts = field(default_factory=dict)
 
     @property
     def elsewhere(self) -> bool:
@@ -63,7 +65,7 @@ def reading(
             yield Snapshots(own, own)
             return
         with where.catalog.read() as source:
-            yield Snapshots(own, source, where.reader)
+            yield Snapshots(own, source, where.reader, stores.counterparts(where))
 
 
 def refuse_gone(where: Stores, key: int, namespace_id: str, name: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -49,6 +49,10 @@ class VectorAddress:
     source_api_key: str | None = None
 
 
+# By kind (`references.COUNTERPARTS`): what it is called in the source's environment, and here.
+Counterparts = Mapping[str, Mapping[str, str]]
+
+
 class Elsewhere(Protocol):
     """The other environments that this deployment knows of."""
 
@@ -56,6 +60,10 @@ class Elsewhere(Protocol):
         """The stores of an environment, to be read only; the same ones each time. Raises
         InvalidRequest where there is none of that name or its settings cannot be used, and what
         opening them raises."""
+        ...
+
+    def counterparts(self, source: str, target: str) -> Counterparts:
+        """What there is in the target environment in the place of what there is in the source's."""
         ...
 
     def close(self) -> None: ...
@@ -114,6 +122,12 @@ class Stores:
                 f"so they are one; leave {environment!r} out."
             )
         return found
+
+    def counterparts(self, source: Stores) -> Counterparts:
+        """What there is here in the place of what there is in the source's environment."""
+        if self.elsewhere is None or source is self:
+            return {}
+        return self.elsewhere.counterparts(source.environment, self.environment)
 
     @contextmanager
     def vectors(self) -> Iterator[VectorStore]:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from clone_pipeline.core.errors import InvalidRequest
 from clone_pipeline.core.request import DEFAULT_ENVIRONMENT as DEFAULT
 from clone_pipeline.core.request import LONGEST_ENVIRONMENT as LONGEST_NAME
-from clone_pipeline.environments.models import Environment, EnvironmentsFile
+from clone_pipeline.environments.models import Environment, EnvironmentsFile, SameThings
 from clone_pipeline.lines import Document, NotYaml, Problem, read_file, short
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -24,11 +24,20 @@ _KEYS = ", ".join(EnvironmentsFile.model_fields)
 
 @dataclass(frozen=True)
 class Environments:
-    """What a file holds, by name; or what is wrong with it."""
+    """What a file holds, by name, and the `map` of what is the same in several of them; or what is
+    wrong with it."""
 
     file: str = ""
     by_name: Mapping[str, Environment] = field(default_factory=dict)
+    same: SameThings = field(default_factory=SameThings)
     problems: tuple[Problem, ...] = ()
+
+    def counterparts(self, source: str, target: str) -> dict[str, dict[str, str]]:
+        """By kind, what is called so in the one environment and so in the other one."""
+        return {
+            kind: {row[source]: row[target] for row in rows if source in row and target in row}
+            for kind, rows in self.same.by_kind.items()
+        }
 
     @property
     def names(self) -> list[str]:
@@ -67,7 +76,9 @@ def read_environments(file: Path | None) -> Environments:
     reader = _Reader(name, document)
     reader.read()
     problems = tuple(sorted(reader.problems, key=lambda problem: problem.line or 0))
-    return Environments(name, {} if problems else reader.found, problems)
+    if problems:
+        return Environments(name, problems=problems)
+    return Environments(name, reader.found, reader.same)
 
 
 class _Reader:
@@ -77,6 +88,7 @@ class _Reader:
         self.file = file
         self.document = document
         self.found: dict[str, Environment] = {}
+        self.same = SameThings()
         self.problems = [
             Problem(file, mistake.line, mistake.sentence) for mistake in document.mistakes
         ]
@@ -96,6 +108,8 @@ class _Reader:
                 self._read_entry(name, entry)
         elif entries is not None:
             self._say(("environments",), "`environments` must hold each by its name.")
+        if value.get("map") is not None:
+            self._read_map(value["map"])
 
     def _read_entry(self, name: str, entry: Any) -> None:
         path = ("environments", name)
@@ -112,6 +126,26 @@ class _Reader:
             self._say(path, "Each environment has `access`, `catalog_url` and `qdrant`.")
         else:
             self._read_environment(path, entry)
+
+    def _read_map(self, value: Any) -> None:
+        try:
+            self.same = SameThings.model_validate(value)
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                self._say(("map", *one["loc"]), _sentence(one))
+            return
+        known = {DEFAULT, *self.found}
+        for section, rows in self.same.model_dump().items():
+            seen: set[tuple[str, str]] = set()
+            for place, row in enumerate(rows):
+                path = ("map", section, place)
+                for name in sorted(row.keys() - known):
+                    self._say((*path, name), f"There is no environment {short(name)!r} here.")
+                for name in sorted(row.items() & seen):
+                    self._say(
+                        path, f"{short(name[1])!r} of {name[0]!r} stands in another row, too."
+                    )
+                seen |= set(row.items())
 
     def _read_environment(self, path: tuple[str, str], entry: dict[str, Any]) -> None:
         try:

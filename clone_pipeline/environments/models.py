@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from clone_pipeline.addresses import check_address
+from clone_pipeline.core.references import COUNTERPARTS
 from clone_pipeline.variables import FromEnvironment, read_reference
+
+LONGEST_VALUE = 500
 
 
 class _Strict(BaseModel):
@@ -124,9 +127,34 @@ class Environment(_Strict):
         return self
 
 
+Row = Annotated[
+    dict[str, Annotated[str, Field(min_length=1, max_length=LONGEST_VALUE)]], Field(min_length=2)
+]
+
+
+class SameThings(_Strict):
+    """What is the same thing in several environments. Each row says what it is called in each."""
+
+    connections: list[Row] = Field([], description="Connections, by their ids.")
+    secrets: list[Row] = Field([], description="The organization's secrets, by their names.")
+    clusters: list[Row] = Field([], description="Infrastructure and Ray clusters, by their ids.")
+    storage: list[Row] = Field([], description="Buckets of vectors, by their names.")
+
+    @property
+    def by_kind(self) -> dict[str, list[dict[str, str]]]:
+        """By the name that the table of references has for the kind (`COUNTERPARTS`)."""
+        sections = (self.connections, self.secrets, self.clusters, self.storage)
+        return dict(zip(COUNTERPARTS, sections, strict=True))
+
+
 class EnvironmentsFile(_Strict):
     """The deployments that namespaces are cloned between, by name."""
 
+    map: SameThings = Field(
+        SameThings(),
+        description="What is the same thing in several environments: it is put in the place of the "
+        "source's, which is cleared otherwise.",
+    )
     environments: dict[str, Environment] = Field(
         {},
         description="The environments by name; `default` is the one that the variables describe.",

@@ -20,9 +20,9 @@ from ..sources import Files
 PRODUCTION, STAGING = "production", "staging"
 
 
-def write_environments(folder: Path, **environments: Any) -> Path:
+def write_environments(folder: Path, *, map: Any = None, **environments: Any) -> Path:
     file = folder / "environments.yaml"
-    file.write_text(yaml.safe_dump({"environments": environments}))
+    file.write_text(yaml.safe_dump({"environments": environments, "map": map}))
     return file
 
 
@@ -42,19 +42,22 @@ class Known:
         assert name == self.name
         return replace(self.stores, environment=name)
 
+    def counterparts(self, source: str, target: str) -> dict[str, dict[str, str]]:
+        return {}
+
     def close(self) -> None:
         """They are the test's."""
 
 
 @contextmanager
 def two_deployments(
-    folder: Path, *sources: Files | Path, internal_id: str = "{}_there"
+    folder: Path, *sources: Files | Path, internal_id: str = "{}_there", map: Any = None
 ) -> Iterator[tuple[Stores, Stores]]:
     """Production, which holds the sources, and staging, on embedded stores. Staging has the
     organizations that production has; `internal_id` makes theirs of those in production."""
     with harness.holding(folder / PRODUCTION, *sources) as production:
         file = write_environments(
-            folder, production={"access": "read", "home": str(folder / PRODUCTION)}
+            folder, map=map, production={"access": "read", "home": str(folder / PRODUCTION)}
         )
         staging = open_stores(settings(folder / STAGING, file))
         try:

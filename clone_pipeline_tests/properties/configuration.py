@@ -19,7 +19,8 @@ def namespace(world: World) -> Json:
         "compute_profiles": {"text_extractor_v1": {"gpu": 1}},
         "s3_plugin_bucket": "mixpeek-plugins",
         "s3_plugin_prefix": Becomes(f"{NAMESPACE_ID}/"),
-        "ray_cluster_id": Becomes("ray_shared1"),
+        "ray_cluster_id": Becomes("ray_shared1", cluster=True),
+        "s3_vector_bucket": world.shared("vectors"),
         "ray_head_node_url": Becomes("ray://head.example.org:10001"),
         "ray_dashboard_url": Becomes("http://ray.example.org"),
         "authorization": Whole({"api_token_secret_ref": "issuer_token", "enabled": True}),
@@ -32,7 +33,7 @@ def namespace(world: World) -> Json:
         "spend_budget": Becomes({"daily_usd": 500}),
         "tiering": {"enabled": True, "exempt": Becomes("legal hold")},
         "description": f"the original of {NAMESPACE_ID}",
-        "cluster_id": Becomes("iclstr_1"),
+        "cluster_id": Becomes("iclstr_1", cluster=True),
         "feature_extractors": [{"feature_extractor_name": "text_extractor", "version": "v1"}],
         "vector_inference_map": {"text_dense": "intfloat__e5"},
         "payload_indexes": [

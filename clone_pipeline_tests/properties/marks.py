@@ -8,7 +8,7 @@ outside the clone.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 # null    the field becomes null
@@ -28,6 +28,8 @@ class Clone:
     ids: Mapping[str, Mapping[str, str]]
     names: Mapping[str, Collection[str]]
     other_environment: bool = False
+    # What the things of the organization are called where the clone is.
+    counterparts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shares_organization(self) -> bool:
@@ -53,7 +55,8 @@ class Ref:
             old, new = clone.namespace if self.kind == "namespace" else clone.organization
             return new if self.value == old else self.value
         if self.kind == "of the organization":
-            return self.value if clone.shares_organization else None
+            own = self.value if clone.shares_organization else None
+            return clone.counterparts.get(self.value, own)
         if self.name:
             return self.value if self.value in clone.names.get(self.kind, ()) else None
         return clone.ids.get(self.kind, {}).get(self.value)
@@ -84,11 +87,17 @@ class Sets:
 
 @dataclass(frozen=True)
 class Becomes:
-    """Something that acts, or expires: in no clone. `told`: the plan says so."""
+    """Something that acts, or expires: in no clone. `told`: the plan says so. `cluster`: it may
+    have a counterpart in the clone's environment."""
 
     before: Any
     after: Any = None
     told: bool = True
+    cluster: bool = False
+
+    def inside(self, clone: Clone) -> Any:
+        """What stands there in a clone."""
+        return clone.counterparts.get(self.before, self.after) if self.cluster else self.after
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,7 @@ def after(value: Any, clone: Clone) -> Any:
         return _GONE if value.key else REMOVED
     if isinstance(value, Sets):
         return (clone.namespace if value.what == "namespace" else clone.organization)[1]
-    return value.after if isinstance(value, Becomes) else before(value)
+    return value.inside(clone) if isinstance(value, Becomes) else before(value)
 
 
 def _after_reference(ref: Ref, clone: Clone) -> Any:

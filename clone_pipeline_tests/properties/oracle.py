@@ -24,7 +24,8 @@ Include = Mapping[str, bool]
 
 
 def clone_of(ids: IdMap) -> Clone:
-    return Clone(ids.namespace, ids.organization, ids.ids, ids.names, ids.other_environment)
+    named = {old: new for pairs in ids.counterparts.values() for old, new in pairs.items()}
+    return Clone(ids.namespace, ids.organization, ids.ids, ids.names, ids.other_environment, named)
 
 
 def included(kind: str, include: Include) -> bool:

@@ -155,8 +155,13 @@ def _where(world: World, _depth: int) -> Json:
     return {"when": _condition(field, world.constant()), **_condition(field, world.constant())}
 
 
+def _secret(world: World) -> Spelled:
+    """A template that asks for a secret of the organization."""
+    return Spelled(("{{secrets.", world.shared("model_key", "stays"), "}}"))
+
+
 def _llm_filter(world: World, _depth: int) -> Json:
-    return {"prompt": world.prose(), "api_key": "{{secrets.model_key}}", "feature_uri": world.uri()}
+    return {"prompt": world.prose(), "api_key": _secret(world), "feature_uri": world.uri()}
 
 
 def _agent_search(world: World, _depth: int) -> Json:

@@ -40,6 +40,9 @@ def allocate(
         else:
             left_out[kind.name] = called | set(old)
     lands_in = catalog.internal_id(connection, parties.organization_id)
+    # What is restored where it was backed up is at home again.
+    at_home = backed_up is not None and backed_up.internal_id == lands_in
+    abroad = snapshots.elsewhere and not at_home
     return IdMap(
         namespace=(
             source.namespace_id,
@@ -51,8 +54,8 @@ def allocate(
         left_out=left_out,
         restored_from=None if backed_up is None else backed_up.namespace_id,
         foreign_payloads=source.has_foreign_payloads,
-        other_environment=snapshots.elsewhere
-        and not (backed_up is not None and backed_up.internal_id == lands_in),
+        other_environment=abroad,
+        counterparts=snapshots.counterparts if abroad else {},
     )
 
 

@@ -21,6 +21,9 @@ OF_ORGANIZATION = (
     "vector bucket",
 )
 
+# What may have a counterpart in another environment, which goes by another name there.
+COUNTERPARTS = ("connection", "organization secret", "infrastructure cluster", "vector bucket")
+
 # The reason of what is no reference: a setting that is cleared whatever else is cloned.
 ACTS = "acts or belongs to the source alone, and never comes over"
 # The reasons of a secret, which is no reference either.
@@ -56,6 +59,9 @@ class IdMap:
     `other_environment`: the clone is in another deployment, which has nothing of what belongs to
     the organization, and whose secrets are others.
 
+    `counterparts`: by what they belong to (`COUNTERPARTS`), what there is in its environment in the
+    place of things of the source's.
+
     `foreign_payloads`: the points are of a collection that knows nothing of the platform, so that
     nothing in their payloads is a reference.
     """
@@ -68,6 +74,7 @@ class IdMap:
     restored_from: str | None = None
     foreign_payloads: bool = False
     other_environment: bool = False
+    counterparts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def own_namespaces(self) -> tuple[str, ...]:

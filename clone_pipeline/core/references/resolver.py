@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from ..kinds import KINDS as RESOURCE_KINDS
@@ -12,6 +12,7 @@ from .model import KINDS, OF_ORGANIZATION, IdMap
 PRESERVED = "ids are preserved"
 TEMPLATE = "a template, resolved when it runs"
 OTHER_NAMESPACE = "names another namespace of the source's organization"
+COUNTERPART = "is its counterpart in the clone's environment"
 PAYLOAD_FIELD = "names a payload field, which stays as it is"
 
 _NEVER_CLONED = {
@@ -128,8 +129,14 @@ class Resolver:
         """What becomes of something that belongs to the organization, not to a namespace."""
         if self.shares_organization:
             return Verdict("kept", target, value, "belongs to the organization")
+        if (new := self.counterpart(target, value)) is not None:
+            return Verdict("rewritten", target, new, COUNTERPART)
         whose = "environment" if self.map.other_environment else "organization"
         return Verdict("outside", target, value, f"belongs to the source's {whose}")
+
+    def counterpart(self, target: str, value: str) -> str | None:
+        """What there is in the place of it in the clone's environment; None for nothing."""
+        return self.map.counterparts.get(target, {}).get(value)
 
     def decide_any(self, value: str) -> Verdict | None:
         """What becomes of a constant: an id of any kind, or None where it is just data."""
@@ -255,6 +262,18 @@ def secrets_in(text: str) -> list[str]:
         return []
     templates = " ".join(_EXPRESSION.findall(text))
     return list(dict.fromkeys(_SECRET.findall(templates)))
+
+
+def with_secrets(text: str, names: Mapping[str, str]) -> str:
+    """A text whose templates ask for secrets by other names."""
+
+    def inside(expression: re.Match[str]) -> str:
+        return _SECRET.sub(_renamed, expression[0])
+
+    def _renamed(found: re.Match[str]) -> str:
+        return f"{found[0][: found.start(1) - found.start()]}{names.get(found[1], found[1])}"
+
+    return _EXPRESSION.sub(inside, text)
 
 
 def separated(text: str) -> list[str] | None:

@@ -75,7 +75,7 @@ class Rewriter:
         walk = self._walk(kind, document)
         document, left = self._without_secrets(document)
         result = walk.run(_tree_of(kind), document)
-        shapes.templates(walk, result, "")
+        result = shapes.templates(walk, result, "")
         copied = secrets.places(result) if self._resolver.shares_organization else []
         for path in left:
             walk.note(path, "secret", "", "cleared", LEFT_BEHIND, parked=WAS_SET, removed=path)

@@ -18,6 +18,7 @@ from .model import (
     Row,
 )
 from .resolver import (
+    COUNTERPART,
     OTHER_NAMESPACE,
     PAYLOAD_FIELD,
     TEMPLATE,
@@ -25,6 +26,7 @@ from .resolver import (
     is_payload_path,
     secrets_in,
     separated,
+    with_secrets,
 )
 
 _EMPTY = ("", "null")
@@ -125,6 +127,9 @@ def _of_organization(walk: Walk, row: Row, value: Any, path: str) -> Any:
     if verdict.state == "kept":
         walk.note(path, row.target, old, "kept", verdict.reason, new=old)
         return value
+    if verdict.state == "rewritten":
+        walk.note(path, row.target, old, "rewritten", verdict.reason, new=verdict.new)
+        return verdict.new
     return walk.outside(row, path, row.target, old, verdict.reason, value)
 
 
@@ -133,6 +138,9 @@ def acts(walk: Walk, row: Row, value: Any, path: str) -> Any:
     if not value or value == row.resets or walk.probe:
         return value
     old = value if isinstance(value, str) and not row.secret else ""
+    if old and (new := walk.resolver.counterpart(row.target, old)) is not None:
+        walk.note(path, row.target, old, "rewritten", COUNTERPART, new=new)
+        return new
     if walk.restoring and not row.secret and not row.placed:
         walk.note(path, row.target, old, "kept", ACTS_AGAIN, new=old)
         return value
@@ -240,19 +248,27 @@ def mention(walk: Walk, value: str, path: str, *, is_data: bool = False) -> str:
     return value
 
 
-def templates(walk: Walk, value: Any, path: str) -> None:
-    """The organization's secrets that templates ask for, wherever they stand in a document."""
+def templates(walk: Walk, value: Any, path: str) -> Any:
+    """The organization's secrets that templates ask for, wherever they stand in a document, each by
+    the name that it has where the clone is."""
     if isinstance(value, dict):
-        for name, inner in value.items():
-            templates(walk, inner, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            templates(walk, inner, f"{path}[{index}]")
-    elif isinstance(value, str):
-        for name in secrets_in(value):
-            verdict = walk.resolver.decide_organization("organization secret", name)
-            outcome: Outcome = "kept" if verdict.state == "kept" else "unresolved"
-            walk.note(path, verdict.kind, name, outcome, verdict.reason, new=name)
+        return {
+            name: templates(walk, inner, f"{path}.{name}" if path else name)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [templates(walk, inner, f"{path}[{index}]") for index, inner in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    new_names = {}
+    for name in secrets_in(value):
+        verdict = walk.resolver.decide_organization("organization secret", name)
+        outcome: Outcome = "unresolved"
+        if verdict.state in ("kept", "rewritten"):
+            outcome = "kept" if verdict.state == "kept" else "rewritten"
+        walk.note(path, verdict.kind, name, outcome, verdict.reason, new=verdict.new)
+        new_names[name] = verdict.new
+    return with_secrets(value, new_names) if new_names else value
 
 
 def constant(walk: Walk, row: Row, value: Any, path: str) -> Any:
