@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .kinds import KINDS, IdForm
+from .objects.location import FileMap
 from .references import IdMap
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -54,6 +55,7 @@ def id_map_to_json(ids: IdMap) -> dict[str, Any]:
         "restored_from": ids.restored_from,
         "foreign_payloads": ids.foreign_payloads,
         "other_environment": ids.other_environment,
+        "files": ids.files and ids.files.root,
     }
 
 
@@ -67,4 +69,5 @@ def id_map_from_json(values: Mapping[str, Any]) -> IdMap:
         restored_from=values.get("restored_from"),
         foreign_payloads=values.get("foreign_payloads", False),
         other_environment=values.get("other_environment", False),
+        files=FileMap(root) if (root := values.get("files")) else None,
     )
