@@ -147,7 +147,11 @@ def _default(settings: Settings) -> Where:
             api_key=_secret(settings.qdrant_api_key),
             source_api_key=_secret(settings.qdrant_source_api_key),
         ),
-        files=FilesAddress(endpoint_url=settings.s3_endpoint_url),
+        files=FilesAddress(
+            endpoint_url=settings.s3_endpoint_url,
+            bucket=settings.files_bucket,
+            prefix=settings.files_prefix,
+        ),
         api_key=_secret(settings.api_key),
         key_from="CATALOG_URL is set, so CLONE_PIPELINE_API_KEY is needed",
     )

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clone_pipeline.core.errors import InvalidRequest
+from clone_pipeline.core.objects.address import check_bucket, check_prefix
 from clone_pipeline.core.request import LARGEST_NUMBER
 
 # How much Dagster prints to a run's stderr; its event log always has everything.
@@ -33,6 +34,8 @@ class Settings(BaseSettings):
     qdrant_api_key: SecretStr | None = Field(None, validation_alias="QDRANT_API_KEY")
     qdrant_source_api_key: SecretStr | None = Field(None, validation_alias="QDRANT_SOURCE_API_KEY")
     s3_endpoint_url: str | None = Field(None, validation_alias="S3_ENDPOINT_URL")
+    files_bucket: str | None = Field(None, validation_alias="CLONE_FILES_BUCKET")
+    files_prefix: str = Field("", validation_alias="CLONE_FILES_PREFIX")
     api_key: SecretStr | None = Field(None, validation_alias="CLONE_PIPELINE_API_KEY")
     policies: Path | None = Field(None, validation_alias="CLONE_POLICIES")
     environments: Path | None = Field(None, validation_alias="CLONE_ENVIRONMENTS")
@@ -64,6 +67,16 @@ class Settings(BaseSettings):
         except RuntimeError:  # a user that there is not
             return path
 
+    @field_validator("files_bucket")
+    @classmethod
+    def _is_a_bucket(cls, bucket: str | None) -> str | None:
+        return check_bucket(bucket)
+
+    @field_validator("files_prefix")
+    @classmethod
+    def _is_a_prefix(cls, prefix: str) -> str:
+        return check_prefix(prefix)
+
     @property
     def embedded_catalog(self) -> bool:
         return self.catalog_url is None
@@ -92,8 +105,9 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
+        reason = first["msg"].removeprefix("Value error, ")
         raise InvalidRequest(
-            f"Environment variable {first['loc'][0]} is not usable: {first['msg']}."
+            f"Environment variable {first['loc'][0]} is not usable: {reason}."
         ) from None
 
 

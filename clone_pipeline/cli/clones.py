@@ -146,6 +146,7 @@ def clone(yes: bool, verbose: bool, as_json: bool, **options: Any) -> None:
     "organization_id",
     "lane",
     "verify_objects",
+    "files",
     "max_points_per_second",
     "source_environment",
     "target_environment",

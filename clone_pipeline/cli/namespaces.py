@@ -20,6 +20,7 @@ from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.model import namespace_model
 from clone_pipeline.core.catalog.namespace import UNREADABLE, Namespace
 from clone_pipeline.core.errors import Forbidden
+from clone_pipeline.core.files.remove import read_owned
 from clone_pipeline.core.generations.delete import Admitted, check_deletable, delete_clone
 from clone_pipeline.core.generations.rollback import find_rollback
 from clone_pipeline.core.generations.rollback import rollback as bring_back
@@ -305,7 +306,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
 @yes_option
 @json_option
 def delete(name: str, loaded: bool, last_backup: bool, yes: bool, as_json: bool) -> None:
-    """Delete a clone: its rows and its Qdrant collection, never S3 files."""
+    """Delete a clone: its rows, its Qdrant collection, and the S3 files that were copied for it."""
     admitted = Admitted(loaded, last_backup)
     with opened() as session:
         session.must_write()
@@ -361,15 +362,20 @@ def _what_goes(
     who = f"{live.name} ({live.namespace_id})"
     if remains is not None and not doomed:
         points = session.count_points([remains.qdrant_collection])
-        return f"Discard what is left of a replacement of {who}: {counted({'points': points})}?"
+        with session.stores.catalog.read() as connection:
+            owned = read_owned(connection, [remains.clone_id])
+        what = counted({"points": points}) + (f", and {owned}" if owned.files else "")
+        return f"Discard what is left of a replacement of {who}: {what}?"
     with session.stores.catalog.read() as connection:
         policy = ledger.proof(connection, live.clone_id)["policy"]
+        owned = read_owned(connection, [one.clone_id for one in doomed])
     origin = f", which was made for policy {policy}" if policy else ""
     if live.clone_id is None:
         origin = ", which was loaded and is no clone"
     points = session.count_points(one.qdrant_collection for one in doomed)
     parts = {"generations": len(doomed), "points": points}
-    return f"Delete {who}{origin}: {counted(parts)}?"
+    files = f", and {owned}" if owned.files else ""
+    return f"Delete {who}{origin}: {counted(parts)}{files}?"
 
 
 def _what_changes(session: Session, live: Namespace, back: Namespace) -> str:

@@ -110,6 +110,9 @@ def print_plan(plan: Mapping[str, Any]) -> None:
         say(f"Lane: {plan['lane']} ({plan['lane_reason']})")
         say(f"Points: {plan['transport']}, in {counted({'slices': plan['slices']})}")
         say(f"Proof: {plan['equality']}")
+    if (files := plan["files"]) is not None:
+        about = f"about {files['files']:,} ({size(files['bytes'])})"
+        say(f"Files: {about}, {files['way']}, to {files['into']}")
     say(f"Disk: about {size(plan['bytes']['disk_needed'])}")
     print_warnings(plan["warnings"])
 

@@ -32,6 +32,7 @@ _TOLD_EVERY = 100
 _WIDE = 120
 # The bars of points: what is done with them, in which step.
 _POINTS = {"copy_points": "Copied", "verify_clone": "Proved"}
+_FILES = "Copied"  # and of files, in `copy_files`
 
 
 class Progress:
@@ -62,7 +63,7 @@ class Progress:
             self._steps = self._bars.add_task("plan_clone", total=len(STEPS), how_far="", facts="")
             self._tasks = {
                 step: self._bars.add_task(doing, visible=False, how_far="", facts="")
-                for step, doing in _POINTS.items()
+                for step, doing in {**_POINTS, "copy_files": _FILES}.items()
             }
             self._thread.start()
         return self
@@ -115,6 +116,8 @@ class Progress:
         total = row["plan"]["counts"]["points"]
         if "clone_collections" in reports:
             self._measure("copy_points", row, reports, copied, total)
+        if row["files"] is not None:
+            self._measure_files(row["files"], reports)
         if self._to_prove is not None:
             done = row["points_proven"] or 0
             self._measure("verify_clone", row, reports, done, self._to_prove)
@@ -144,13 +147,33 @@ class Progress:
         if self._looks % _TOLD_EVERY == 0 and step not in reports:
             self._tell(meter.sentence)
 
+    def _measure_files(self, how_far: dict[str, int], reports: dict[str, StepReport]) -> None:
+        """The bar of the files, while they are copied and where the proof copies one again."""
+        meter = self._meters.get("copy_files")
+        if meter is None or meter.total != how_far["total"]:
+            meter = self._meters["copy_files"] = Meter(self._stores.clock)
+            meter.begin(_FILES, how_far["total"], 0, how_far["done"], unit="files")
+        meter.done, meter.moved = how_far["done"], how_far["bytes"]
+        self._bars.update(
+            self._tasks["copy_files"],
+            visible=True,
+            total=meter.total,
+            completed=meter.done,
+            how_far=f"{meter.done:,}/{meter.total:,} files",
+            facts="" if "copy_files" in reports else meter.facts,
+        )
+        if self._looks % _TOLD_EVERY == 0 and "copy_files" not in reports:
+            self._tell(meter.sentence)
+
     def _tell_steps(self, reports: dict[str, StepReport]) -> None:
         for step in STEPS:
             if step in reports and step not in self._told:
                 self._told.add(step)
                 report = reports[step]
-                what = report.details.get("reason") or ", ".join(
-                    f"{count} {name}" for name, count in report.counts.items()
+                what = (
+                    report.details.get("reason")
+                    or report.details.get("copied")
+                    or ", ".join(f"{count} {name}" for name, count in report.counts.items())
                 )
                 self._tell(f"{step}: {what or 'done'}")
 

@@ -21,7 +21,7 @@ def sweep(dry_run: bool, yes: bool, as_json: bool) -> None:
 
     Where Dagster has a record of runs, those that have had their time go from it. Nothing that
     clone-pipeline did not make goes, nothing that a run uses, not the last proven backup of a
-    policy, and no S3 file.
+    policy, and of S3 files only what was copied for a clone that goes.
     """
     from clone_pipeline.core.archives.sweep import plan_archives, sweep_archives
     from clone_pipeline.defs.history import forget_runs, runs_to_forget
@@ -69,6 +69,8 @@ def _question(session: Session, plan: SweepPlan, archives: list[str], runs: int)
     doomed = [one for entry in plan.removals for one in entry.generations]
     points = session.count_points(one.qdrant_collection for one in doomed)
     going = counted({"generations": len(doomed), "points": points})
+    if files := sum(entry.owned.files for entry in plan.removals):
+        going += f", {counted({'S3 files': files})} of their own"
     if archives:
         going += f", {counted({'archives': len(archives)})}"
     if runs:

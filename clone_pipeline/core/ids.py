@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .kinds import KINDS, IdForm
+from .objects.location import FileMap
 from .references import IdMap
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -55,6 +56,7 @@ def id_map_to_json(ids: IdMap) -> dict[str, Any]:
         "foreign_payloads": ids.foreign_payloads,
         "other_environment": ids.other_environment,
         "counterparts": {kind: dict(pairs) for kind, pairs in ids.counterparts.items()},
+        "files": ids.files and ids.files.root,
     }
 
 
@@ -69,4 +71,5 @@ def id_map_from_json(values: Mapping[str, Any]) -> IdMap:
         foreign_payloads=values.get("foreign_payloads", False),
         other_environment=values.get("other_environment", False),
         counterparts=values.get("counterparts", {}),
+        files=FileMap(root) if (root := values.get("files")) else None,
     )

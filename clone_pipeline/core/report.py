@@ -19,7 +19,7 @@ def _steps() -> Iterator[str]:
         yield kind.step
         if kind is COLLECTION:
             yield "copy_points"
-    yield from ("verify_clone", "publish_clone")
+    yield from ("copy_files", "verify_clone", "publish_clone")
 
 
 STEPS = tuple(_steps())

@@ -137,6 +137,11 @@ class CloneRequest(BaseModel):
     verify_objects: Literal["none", "sample", "all"] = Field(
         "none", description="Check that the S3 files that objects refer to exist."
     )
+    files: Literal["share", "copy"] = Field(
+        "share",
+        description="The S3 files that objects and payloads refer to: `share` them with the "
+        "source, or `copy` each, so that the clone owns its files.",
+    )
     max_points_per_second: int | None = Field(
         None,
         ge=1,
@@ -187,6 +192,7 @@ class CloneRequest(BaseModel):
             "on_dangling",
             "alias",
             "source_environment",
+            "files",
         }
         return self.model_dump(include=fields)
 
@@ -198,6 +204,8 @@ class CloneRequest(BaseModel):
         left_out = {"verify", "verify_objects", "max_points_per_second", "concurrent_slices"}
         # Of clones that were begun before there were these options.
         left_out |= {name for name in _SINCE if not getattr(self, name)}
+        if self.files == "share":
+            left_out.add("files")  # as well
         text = json.dumps(self.model_dump(exclude=left_out), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import update
 
 from .catalog.schema import clones, namespaces
+from .files.step import copy_files
 from .generations.alias import settle_clone
 from .generations.publish import publish
 from .kinds import BUCKET, KINDS, ResourceKind
@@ -84,12 +86,17 @@ def _run(
 def _note_of(work: Work, step: str) -> Callable[[int], None]:
     """How far the proof is, for other processes. Of what is copied the slices tell."""
 
-    def note(points: int) -> None:
+    meter = work.meter
+
+    def note(done: int) -> None:
+        values: dict[str, Any] = {"points_proven": done}
+        if meter.unit == "files":
+            values = {"files": {"total": meter.total, "done": done, "bytes": meter.moved}}
         with work.lease.write() as connection:
             mine = clones.c.clone_id == work.clone.clone_id
-            connection.execute(update(clones).where(mine).values(points_proven=points))
+            connection.execute(update(clones).where(mine).values(values))
 
-    return note if step == "verify_clone" else _silent
+    return note if step in ("copy_files", "verify_clone") else _silent
 
 
 def clone_config(work: Work) -> StepReport:
@@ -137,6 +144,7 @@ _FUNCTIONS: dict[str, Callable[[Work], StepReport]] = {
     "clone_config": clone_config,
     **{kind.step: _clone_kind(kind) for kind in KINDS},
     "copy_points": copy_points,
+    "copy_files": copy_files,
     "verify_clone": verify_clone,
     "publish_clone": publish,
 }

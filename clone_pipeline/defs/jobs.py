@@ -24,7 +24,8 @@ def clone_namespace() -> None:
         reports[kind.plural] = ops.CLONE_KIND[kind.name](reports[kind.after])
     last = {name: reports[name] for name in ops.LAST_KINDS}
     points = ops.copy_points(reports[COLLECTION.plural])
-    ops.publish_clone(ops.verify_clone(points=points, **last))
+    files = ops.copy_files(points=points, **last)
+    ops.publish_clone(ops.verify_clone(files))
 
 
 @dg.job(config=archive_at_the_root, tags={"clone/job": "archive_namespace"})
@@ -42,7 +43,8 @@ def sweep_namespaces() -> None:
     """Remove what has had its time: surplus backups, expired clones, leftovers, old generations.
 
     Lists what goes and what stays before it begins. Nothing that clone-pipeline did not make goes,
-    nothing that a run uses, not the last proven backup of a policy, and no S3 file.
+    nothing that a run uses, not the last proven backup of a policy, and of S3 files only what was
+    copied for a clone that goes.
     """
     ops.sweep()
 

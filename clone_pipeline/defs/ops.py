@@ -118,11 +118,19 @@ def copy_points(
 
 
 @dg.op(ins={name: dg.In(StepReport) for name in ("points", *LAST_KINDS)})
-def verify_clone(
+def copy_files(
     context: dg.OpExecutionContext, points: StepReport, stores: StoresResource, **_: StepReport
 ) -> StepReport:
-    """Prove that the copy equals what was read, rewritten."""
+    """Copy every S3 file that objects and payloads refer to, where the clone is to own them."""
     return run_step(context, stores, points)
+
+
+@dg.op
+def verify_clone(
+    context: dg.OpExecutionContext, files: StepReport, stores: StoresResource
+) -> StepReport:
+    """Prove that the copy equals what was read, rewritten."""
+    return run_step(context, stores, files)
 
 
 @dg.op

@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from clone_pipeline.addresses import check_address
+from clone_pipeline.core.objects.address import check_bucket, check_prefix
 from clone_pipeline.core.references import COUNTERPARTS
 from clone_pipeline.variables import FromEnvironment, read_reference
 
@@ -65,6 +66,16 @@ class Files(_Strict):
         if value is not None:
             check_address(value)
         return value
+
+    @field_validator("bucket")
+    @classmethod
+    def _is_a_bucket(cls, bucket: str | None) -> str | None:
+        return check_bucket(bucket)
+
+    @field_validator("prefix")
+    @classmethod
+    def _is_a_prefix(cls, prefix: str) -> str:
+        return check_prefix(prefix)
 
 
 class Environment(_Strict):

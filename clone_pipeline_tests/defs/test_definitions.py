@@ -113,7 +113,8 @@ def test_the_ops_and_their_order_are_the_contract() -> None:
         "copy_points": {"clone_collections"},
         "clone_retrievers": {"clone_collections"},
         "clone_taxonomies": {"clone_retrievers"},
-        "verify_clone": {"copy_points", "clone_taxonomies"},
+        "copy_files": {"copy_points", "clone_taxonomies"},
+        "verify_clone": {"copy_files"},
         "publish_clone": {"verify_clone"},
     }
 

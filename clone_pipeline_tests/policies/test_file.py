@@ -50,7 +50,8 @@ def said(policies: Policies) -> list[str]:
 
 OPTIONS = (
     "include_resources, description, source_organization_id, source_environment, "
-    "target_environment, preserve_resource_ids, on_dangling, organization_id, lane, verify, verify_objects, max_points_per_second, concurrent_slices"
+    "target_environment, preserve_resource_ids, on_dangling, organization_id, lane, verify, "
+    "verify_objects, files, max_points_per_second, concurrent_slices"
 )
 KEYS = (
     "name, source, enabled, owners, cron, timezone, name_template, to, options, keep, restore_test"

@@ -83,8 +83,8 @@ def get_namespace(namespace_identifier: str, service: Services, caller: Caller) 
 def delete_namespace(
     namespace_identifier: str, service: Services, caller: Caller, last_backup: bool = False
 ) -> Json:
-    """Remove a clone with all its generations; never S3 files. What is no clone is refused, and the
-    last proven backup of a policy unless `last_backup` is true."""
+    """Remove a clone with all its generations; of S3 files only what was copied for it. What is no
+    clone is refused, and the last proven backup of a policy unless `last_backup` is true."""
     require_writer(caller)
     with service.stores.catalog.read() as connection:
         found = find_namespace(connection, caller, namespace_identifier)

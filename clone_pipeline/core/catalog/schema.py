@@ -288,11 +288,17 @@ clones = Table(
     Column("finished_at", _Time),
     # How many points the proof has looked at so far, while it is at work; NULL: none yet.
     Column("points_proven", BigInteger),
+    # How far the copying of files is: `total`, `done`, `bytes`; NULL: it has not begun.
+    Column("files", JSON),
+    # Whose copies of files this clone refers to, because it shares those of its source: the clone
+    # that owns them. NULL: nobody's.
+    Column("files_of", String(32)),
     Index(None, "organization_id", "namespace_name"),
     Index(None, "namespace_key"),
     # Rows are long, because plans are: what looks for a few of many must not read them.
     Index(None, "status"),
     Index(None, "organization_id", "policy", "phase", "created_at"),
+    Index(None, "files_of"),
 )
 
 
@@ -345,6 +351,25 @@ clone_slices = Table(
     Column("points", BigInteger, nullable=False, default=0),
     Column("progress", JSON, nullable=False),  # digest, bytes, reference counts so far
     Column("done", Boolean, nullable=False, default=False),
+)
+
+# The files that a clone copies, to own them: all that its objects and payloads refer to. What is
+# removed with the clone are these copies, and no other file.
+clone_files = Table(
+    "clone_files",
+    metadata,
+    _clone_id(),
+    Column("file_id", String(32), primary_key=True),  # a hash of `source`
+    Column("source", Text, nullable=False),  # its location
+    Column("key", Text, nullable=False),  # of the copy, in the bucket that the plan names
+    Column("sha256", String(64)),  # as an object says it, hexadecimal
+    Column("state", String(16), nullable=False),  # pending | copied | missing | refused
+    Column("size", BigInteger),
+    Column("source_etag", Text),  # of what was copied
+    Column("etag", Text),  # of the copy, when it was written
+    Column("proof", String(16)),  # what proved it: checksum | etag | size; NULL: nothing yet
+    Column("error", Text),  # why it was refused
+    Index(None, "clone_id", "state", "file_id"),
 )
 
 # A bundle that is being loaded: its Qdrant collection is named here before it is made, so that

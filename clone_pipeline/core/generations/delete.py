@@ -1,4 +1,7 @@
-"""Deletion of a clone with all its generations. S3 files are never touched."""
+"""Deletion of a clone with all its generations.
+
+Of S3 files its own copies go, where it has some; those of its source are never touched.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from ..catalog import namespaces as catalog
 from ..catalog.namespace import Namespace
 from ..catalog.schema import clones, namespaces
 from ..errors import Conflict
+from ..files.remove import usable_files
 from ..ledger import clones as ledger
 from ..ledger.clones import Clone
 from ..stores import Stores
@@ -76,14 +80,17 @@ def check_deletable(
 
 
 def remove(stores: Stores, doomed: list[Namespace], check: Check) -> None:
-    """Removes generations of a namespace with their Qdrant collections.
+    """Removes generations of a namespace with their Qdrant collections and their own files.
 
     `check` locks them, and raises where they must not go. Raises StoreUnavailable before anything
     is touched. Where it ends half-way, what is left is `failed`, and is removed by doing it again.
     """
     if not doomed:
         return
-    with usable_vectors(stores, doomed[0].qdrant_collection) as vectors:
+    with (
+        usable_vectors(stores, doomed[0].qdrant_collection) as vectors,
+        usable_files(stores, [one.clone_id for one in doomed]) as files,
+    ):
         with stores.catalog.write() as connection:
             check(connection)
             # Should this end half-way, nobody takes what is left for whole.
@@ -93,6 +100,7 @@ def remove(stores: Stores, doomed: list[Namespace], check: Check) -> None:
                 )
         for generation in doomed:
             vectors.delete(generation.qdrant_collection)
+            files.remove(generation.clone_id)
     with stores.catalog.write() as connection:
         for generation in doomed:
             connection.execute(delete(namespaces).where(_is(generation)))
@@ -153,6 +161,13 @@ def _check_deletable(
             f"{live.name!r} is the last proven backup of the policy {policy!r}; to delete it all "
             "the same, set ",
             Option("last_backup", "true"),
+            ".",
+        )
+    if (reason := holdings.files_needed(doomed)) is not None:
+        raise Conflict(
+            f"{live.name!r} is not deleted, because {reason}; delete that first, or make it anew "
+            "with ",
+            Option("files", "copy"),
             ".",
         )
     for generation in doomed:

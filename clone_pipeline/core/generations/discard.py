@@ -1,4 +1,7 @@
-"""Taking a clone away again: unfinished, or finished and deleted. S3 files are never touched."""
+"""Taking a clone away again: unfinished, or finished and deleted.
+
+Of S3 files its own copies go, where it has some; those of its source are never touched.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, update
 
-from ..catalog.schema import clone_resources, clone_slices, clones, namespaces
+from ..catalog.schema import clone_files, clone_resources, clone_slices, clones, namespaces
 from ..errors import InProgress
+from ..files.remove import Remover, usable_files
+from ..files.rows import forget_copies
 from ..ledger import clones as ledger
 from ..ledger.clones import Clone
 from ..ledger.lease import Lease, release
@@ -18,7 +23,7 @@ from ..stores import Stores
 from ..vectors.port import VectorStore
 
 # What a clone whose points are gone has to do again.
-AFTER_POINTS = ("copy_points", "verify_clone", "publish_clone")
+AFTER_POINTS = ("copy_points", "copy_files", "verify_clone", "publish_clone")
 
 # Asked in the transaction that begins a deletion; raises where it must not be any more.
 Check = Callable[[Connection], None]
@@ -37,10 +42,13 @@ def discard(stores: Stores, clone: Clone, check: Check | None = None) -> None:
         _may_be_taken(ledger.get(connection, clone.clone_id), stores.clock())
     # A reservation that no run has begun has no vectors, and its store need not be free.
     if clone.token == 0:
-        _discard(stores, clone, check, None)
+        _discard(stores, clone, check, None, None)
         return
-    with usable_vectors(stores, clone.qdrant_collection) as vectors:
-        _discard(stores, clone, check, vectors)
+    with (
+        usable_vectors(stores, clone.qdrant_collection) as vectors,
+        usable_files(stores, [clone.clone_id]) as files,
+    ):
+        _discard(stores, clone, check, vectors, files)
 
 
 @contextmanager
@@ -53,7 +61,11 @@ def usable_vectors(stores: Stores, collection: str) -> Iterator[VectorStore]:
 
 
 def _discard(
-    stores: Stores, clone: Clone, check: Check | None, vectors: VectorStore | None
+    stores: Stores,
+    clone: Clone,
+    check: Check | None,
+    vectors: VectorStore | None,
+    files: Remover | None,
 ) -> None:
     lease = _take(stores, clone, check)
     if lease is None:
@@ -65,6 +77,8 @@ def _discard(
             # A run had it for a moment, meanwhile.
             with stores.vectors() as late:
                 _remove_collection(late, clone)
+        if files is not None:
+            files.remove(clone.clone_id)
         with lease.write() as connection:
             _remove_rows(connection, stores, clone)
     except BaseException:
@@ -142,12 +156,13 @@ def _take(stores: Stores, clone: Clone, check: Check | None) -> Lease | None:
             raise InProgress(f"Somebody else has just taken {clone.namespace_name!r} over.")
         # Should this end half-way and the clone be resumed, its points are copied and proven anew.
         ledger.forget_reports(connection, clone.clone_id, AFTER_POINTS)
+        forget_copies(connection, clone.clone_id, "copied")
     return Lease(stores, clone.clone_id, current.token + 1)
 
 
 def mark_discarded(connection: Connection, stores: Stores, clone_id: str) -> None:
     now = stores.clock()
-    for table in (clone_resources, clone_slices):
+    for table in (clone_resources, clone_slices, clone_files):
         connection.execute(delete(table).where(table.c.clone_id == clone_id))
     connection.execute(
         update(clones)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from ..catalog.namespace import Namespace
 from ..catalog.schema import clones, namespaces
+from ..files.remove import Owned, owned_by_clone, referring_clones
 from ..ledger.clones import BACKUP, UNFINISHED, Clone
 from .retention import Backup
 
@@ -101,6 +103,9 @@ class Holdings:
     by_name: list[list[Generation]]
     in_use: dict[int, str]
     qdrant_collections: Counter[str]
+    # By the clone that owns files: how much that is, and who refers to it.
+    owned_files: dict[str, Owned]
+    files_used_by: dict[str, list[tuple[str, str]]]
 
     @classmethod
     def read(cls, connection: Connection, organization_id: str | None, now: datetime) -> Holdings:
@@ -130,7 +135,24 @@ class Holdings:
                 for one in everything
                 if one.namespace.unreadable is None
             ),
+            owned_files=owned_by_clone(connection),
+            files_used_by=referring_clones(connection),
         )
+
+    def files_needed(self, doomed: Iterable[Namespace]) -> str | None:
+        """Why these generations must not go together: another namespace shares files that one of
+        them owns."""
+        going = {one.clone_id for one in doomed}
+        for owner in going:
+            for clone_id, name in self.files_used_by.get(str(owner), []):
+                if clone_id not in going:
+                    return f"{name!r} refers to the files that were copied for it"
+        return None
+
+    def owned(self, doomed: Iterable[Namespace]) -> Owned:
+        """The files that go with these generations."""
+        found = [self.owned_files.get(str(one.clone_id), Owned()) for one in doomed]
+        return Owned(sum(one.files for one in found), sum(one.bytes for one in found))
 
     def named_like(self, one: Generation) -> list[Generation]:
         return next(group for group in self.by_name if _name(group[0]) == _name(one))

@@ -3,7 +3,7 @@
 What goes: surplus backups of a policy, expired clones, failed clones that nobody resumed, replaced
 generations but the last one and the one that a rollback would bring back, and deletions that
 stopped half-way; and from the ledger, clones that have been gone for long. What was not made by
-clone-pipeline, what a run reads or writes, and S3 files never go.
+clone-pipeline, what a run reads or writes, and S3 files but copies of what goes never go.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ..catalog import namespaces as catalog
 from ..catalog.namespace import Namespace
 from ..catalog.schema import namespaces
 from ..errors import CloneError, Conflict, InvalidRequest
+from ..files.remove import NOTHING_OWNED, Owned
 from ..ledger import clones as ledger
 from ..stores import Stores
 from .alias import settle, with_alias
@@ -51,11 +52,13 @@ Policies = Mapping[str, BackupRule]
 
 @dataclass(frozen=True)
 class Entry:
-    """Generations of one namespace that go, or stay on purpose, and why."""
+    """Generations of one namespace that go, or stay on purpose, and why; `owned` are the files that
+    go with them."""
 
     rule: str
     why: str
     generations: tuple[Namespace, ...]
+    owned: Owned = NOTHING_OWNED
 
     def parts(self) -> set[tuple[int, str | None, bool]]:
         """What goes, and which way: what is unfinished is discarded."""
@@ -64,7 +67,8 @@ class Entry:
     @property
     def sentence(self) -> str:
         one = self.generations[0]
-        return f"{one.name} ({one.namespace_id}, generation {one.generation}): {self.why}."
+        files = f"; with {self.owned}" if self.owned.files else ""
+        return f"{one.name} ({one.namespace_id}, generation {one.generation}): {self.why}{files}."
 
     def to_json(self) -> list[dict[str, Any]]:
         """One row for each generation."""
@@ -173,7 +177,8 @@ def _carry_out(stores: Stores, entry: Entry, check: Callable[[Connection], None]
 
 
 def _because(entry: Entry, reason: str) -> Entry:
-    return Entry(entry.rule, f"{entry.why}, but {reason.rstrip('.')}", entry.generations)
+    why = f"{entry.why}, but {reason.rstrip('.')}"
+    return Entry(entry.rule, why, entry.generations)
 
 
 # ---- the plan --------------------------------------------------------------------------------
@@ -275,7 +280,8 @@ def _plan_unfinished(plan: SweepPlan, holdings: Holdings, one: Generation) -> No
         plan.kept.append(Entry("leftover", why, (one.namespace,)))
         return
     why = f"it failed, and nobody resumed it for {LEFTOVERS_STAY.days} days"
-    plan.removals.append(Entry("leftover", why, (one.namespace,)))
+    owned = holdings.owned([one.namespace])
+    plan.removals.append(Entry("leftover", why, (one.namespace,), owned))
 
 
 def _plan_replaced(
@@ -311,8 +317,10 @@ def _plan_removal(
 ) -> None:
     """A replaced generation goes alone; with a live one all generations of the name go."""
     goes = [one] if one.namespace.role == "previous" else holdings.named_like(one)
-    entry = Entry(rule, why, tuple(other.namespace for other in goes))
+    generations = tuple(other.namespace for other in goes)
+    entry = Entry(rule, why, generations, holdings.owned(generations))
     hindrance = next(filter(None, (holdings.hindrance(other, one) for other in goes)), None)
+    hindrance = hindrance or holdings.files_needed(generations)
     if hindrance is None:
         plan.removals.append(entry)
     else:

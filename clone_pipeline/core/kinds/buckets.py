@@ -8,7 +8,7 @@ BUCKET = ResourceKind(
     name="bucket",
     plural="buckets",
     id_form=IdForm("bkt_", 8),
-    about="Clone buckets and object records; they refer to the same S3 files.",
+    about="Clone buckets and object records; they refer to the same S3 files, or to copies.",
     after="namespace",
     fields={
         OBJECT: ("bucket_schema", "unique_key", "destination", "source_adapter"),

@@ -74,6 +74,8 @@ class Clone:
     updated_at: datetime
     finished_at: datetime | None
     points_proven: int | None
+    files: dict[str, int] | None
+    files_of: str | None
 
     @classmethod
     def of(cls, row: RowMapping) -> Clone:

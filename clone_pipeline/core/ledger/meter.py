@@ -1,4 +1,4 @@
-"""How far the points of a step are, at what pace, and how long it will take."""
+"""How far the points or files of a step are, at what pace, and how long it will take."""
 
 from __future__ import annotations
 
@@ -17,32 +17,43 @@ _TOLD_EVERY = 15
 
 
 class Meter:
-    """Counts points from many threads. `begin` says what is done with how many, and of what size
-    they are together; before that there is nothing to tell."""
+    """Counts points, or files, from many threads. `begin` says what is done with how many, and of
+    what size they are together; before that there is nothing to tell."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._counting = threading.Lock()
         self.doing = ""
+        self.unit = "points"
         self.total = 0
         self._bytes = self._before = 0
+        self.moved = 0
         self._limit: int | None = None
         self._started = clock()
         self.done = 0
 
     def begin(
-        self, doing: str, total: int, bytes: int, done: int = 0, limit: int | None = None
+        self,
+        doing: str,
+        total: int,
+        bytes: int,
+        done: int = 0,
+        limit: int | None = None,
+        *,
+        unit: str = "points",
     ) -> None:
         """`doing` is a past participle; `done` were done before; no more than `limit` points a
-        second are asked for."""
+        second are asked for. Where nobody knows the `bytes`, they are those that `add` is told."""
         with self._counting:
+            self.unit, self.moved = unit, 0
             self.doing, self.total, self._bytes, self._limit = doing, total, bytes, limit
             self.done = self._before = done
             self._started = self._clock()
 
-    def add(self, points: int) -> None:
+    def add(self, points: int, bytes: int = 0) -> None:
         with self._counting:
             self.done += points
+            self.moved += bytes
 
     @property
     def sentence(self) -> str:
@@ -51,7 +62,7 @@ class Meter:
         if not self.doing:
             return ""
         done, share = min(self.done, self.total), self.share
-        how_far = f"{self.doing} {done:,} of {self.total:,} points ({share:.0%})"
+        how_far = f"{self.doing} {done:,} of {self.total:,} {self.unit} ({share:.0%})"
         if not self.facts:
             return f"{how_far}."
         return f"{how_far}{', ' if self._begins else ': '}{self.facts}."
@@ -75,9 +86,9 @@ class Meter:
         waits = max(0.0, points / self._limit - seconds) if self._limit else 0.0
         rate = points / (seconds + waits)
         left = max(0, self.total - self.done)
-        bytes_each = self._bytes / self.total if self.total else 0
+        bytes_each = self._bytes / self.total if self._bytes else self.moved / points
         return (
-            f"{pace(points, seconds + waits):,} points/s, {size(rate * bytes_each)}/s, "
+            f"{pace(points, seconds + waits):,} {self.unit}/s, {size(rate * bytes_each)}/s, "
             f"{_duration(waits + left / rate)} left"
         )
 

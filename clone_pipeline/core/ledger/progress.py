@@ -26,7 +26,8 @@ def read_progress(connection: Connection, clone: Clone) -> dict[str, Any]:
     if not clone.plan["transport"]:
         planned["points"] = None  # a reservation's plan is made without looking at the points
     begun = {"plan_clone"} if clone.reserved_at is None else set()
-    finished = begun | set(reports)
+    # Of what was published before there was a step, that one is not at work.
+    finished = set(STEPS) if "publish_clone" in reports else begun | set(reports)
     return {
         "step": next((step for step in STEPS if step not in finished), None),
         "steps_done": len(finished),

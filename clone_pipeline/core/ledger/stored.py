@@ -58,7 +58,8 @@ class StoredPlan(TypedDict):
 
     `counts` and `bytes` are of the source; `transport` is empty as long as its points have not been
     looked at. `ids` is what `id_map_from_json` reads, `slices` how many there are; the marks are
-    those of `core/refresh/marks.py`, taken before anything was read.
+    those of `core/refresh/marks.py`, taken before anything was read. `files` is None where they are
+    shared.
     """
 
     source: StoredSource
@@ -83,6 +84,7 @@ class StoredPlan(TypedDict):
     slices: int
     catalog_mark: str
     source_mark: str
+    files: dict[str, Any] | None
     warnings: list[str]
 
 
@@ -115,4 +117,5 @@ _SINCE: dict[str, Any] = {
     "slices": 1,
     "catalog_mark": "",
     "source_mark": "",
+    "files": None,
 }

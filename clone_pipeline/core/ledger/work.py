@@ -48,7 +48,11 @@ class Work:
 
     def new_rewriter(self) -> Rewriter | None:
         """One more, for another thread. None where points stay as they are: in the native lane."""
-        return None if self.is_native else Rewriter(self.rewriter.ids)
+        return None if self.is_native else self.noting_rewriter()
+
+    def noting_rewriter(self) -> Rewriter:
+        """One that keeps the files it finds, for whoever puts them on record."""
+        return Rewriter(self.rewriter.ids, notes_files=True)
 
     @property
     def is_native(self) -> bool:
@@ -110,14 +114,16 @@ class Work:
         limit = self.request.max_points_per_second
         self.meter.begin(doing, total, share_of_bytes(plan, total), done, limit)
 
-    def skip(self, step: str, counts: dict[str, int]) -> StepReport:
-        """Records that a step had nothing to do because its resources were not asked for."""
+    def skip(
+        self, step: str, counts: dict[str, int], reason: str = "skipped: not requested"
+    ) -> StepReport:
+        """Records that a step had nothing to do, and why."""
         report = StepReport(
             clone_id=self.clone.clone_id,
             step=step,
             status="skipped",
             counts=counts,
-            details={"reason": "skipped: not requested"},
+            details={"reason": reason},
         )
         with self.lease.write() as connection:
             return self.store(connection, report)

@@ -18,19 +18,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([^/]+)/s3/aws4_request,")
 _SIGNED = ("host", "x-amz-content-sha256", "x-amz-date")
 _NO_BODY = hashlib.sha256(b"").hexdigest()
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
+_ETAG = re.compile(rb'\r\netag:[ \t]*(?:W/)?"?([^"\r]*)', re.IGNORECASE)
 _CLOSES = re.compile(rb"\r\nconnection:[ \t]*close", re.IGNORECASE)
 _LONGEST = 65_536  # of an answer's headers
 
 
 class NotAnswered(Exception):
     """The file has to be asked for by the client: the connection broke, or the answer is odd."""
+
+
+class Answer(NamedTuple):
+    """What a store says of a file: status, size in bytes, and ETag without its quotes."""
+
+    status: int
+    size: int = 0
+    etag: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,8 +134,8 @@ class Heads:
             while connections:
                 connections.pop().close()
 
-    def ask(self, route: Route, request: bytes) -> tuple[int, int]:
-        """The status and the content's length. Raises NotAnswered."""
+    def ask(self, route: Route, request: bytes) -> Answer:
+        """Raises NotAnswered."""
         idle = self._idle.setdefault((route.host, route.port), deque())
         try:
             connection = idle.pop()
@@ -144,8 +153,12 @@ class Heads:
             idle.append(connection)
         else:
             connection.close()
-        length = _LENGTH.search(answer)
-        return int(answer[9:12]), int(length[1]) if length else 0
+        length, etag = _LENGTH.search(answer), _ETAG.search(answer)
+        return Answer(
+            status=int(answer[9:12]),
+            size=int(length[1]) if length else 0,
+            etag=etag[1].decode("latin-1") if etag else "",
+        )
 
     def _connect(self, route: Route) -> socket.socket:
         if route.tls and self._tls is None:

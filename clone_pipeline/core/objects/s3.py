@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -34,7 +33,8 @@ from botocore.exceptions import (
 from ..errors import CloneError, InvalidRequest, StoreUnavailable
 from ..words import Option
 from .address import FilesAddress
-from .heads import Credentials, Heads, NotAnswered, Route
+from .heads import Answer, Credentials, Heads, NotAnswered, Route
+from .location import ARN, bucket_and_key, is_elsewhere, is_s3
 
 NAMED = 100  # how many missing and how many unreadable files are named; the rest is counted
 
@@ -65,14 +65,8 @@ class ObjectCheck:
     without_bucket: int = 0
 
 
-_ARN = "arn:"
-# `accesspoint/name`, and on an Outpost `outpost/id/accesspoint/name`, with `/` or `:` between.
-_ACCESS_POINT = re.compile(
-    r"arn:[^:/]+:(?:s3|s3-object-lambda|s3-outposts):[^:/]*:[^:/]*:"
-    r"(?:outpost[:/][^:/]+[:/])?accesspoint[:/][^:/]+(?=/|$)"
-)
 # What the client says of an ARN that it cannot use; its host is made of the ARN.
-_OF_ONE_ARN = (
+_OF_ONEARN = (
     EndpointConnectionError,
     EndpointProviderError,
     MissingDependencyException,
@@ -90,35 +84,6 @@ class _Head(NamedTuple):
     url: str
     status: int  # 200, 404, or what else the store refused with
     size: int
-
-
-def locations(document: dict[str, Any]) -> Iterator[str]:
-    """Where the files of an object document lie, as written: `blobs[].properties.url` (in older
-    records `blobs[].data`), else the blob's `key_prefix`. Inline content is no location."""
-    blobs = document.get("blobs")
-    for blob in blobs if isinstance(blobs, list) else []:
-        location = _location(blob) if isinstance(blob, dict) else None
-        if location is not None:
-            yield location
-
-
-def _location(blob: dict[str, Any]) -> str | None:
-    for holder in (blob.get("properties"), blob.get("data")):
-        url = holder.get("url") if isinstance(holder, dict) else holder
-        if isinstance(url, str) and url.startswith(("s3://", "http://", "https://")):
-            return url
-    key = blob.get("key_prefix")
-    return key if isinstance(key, str) and key else None
-
-
-def bucket_and_key(url: str) -> tuple[str, str]:
-    """The two parts of an s3:// location; the bucket may be the ARN of an access point."""
-    # Keys may hold ?, # and %: an S3 location is no URL to be parsed.
-    place = url.removeprefix("s3://")
-    if place.startswith(_ARN) and (found := _ACCESS_POINT.match(place)):
-        return found[0], place[found.end() :].removeprefix("/")
-    bucket, _, key = place.partition("/")
-    return bucket, key
 
 
 def open_client(address: FilesAddress) -> Any:
@@ -189,11 +154,12 @@ class ObjectStore:
 
     def _head(self, label: str, url: str) -> _Head:
         bucket, key = bucket_and_key(url)
-        status, size = self._ask(bucket, key)
-        return _Head(label, url, status, size)
+        answer = self.ask(bucket, key)
+        return _Head(label, url, answer.status, answer.size)
 
-    def _ask(self, bucket: str, key: str) -> tuple[int, int]:
-        """Status and size of a file: by the bucket's route, or by the client, which learns it."""
+    def ask(self, bucket: str, key: str) -> Answer:
+        """What the store says of a file: by the bucket's route, or by the client, which learns it.
+        Raises what `check` does."""
         if bucket not in self._routes:
             with self._learning:
                 if bucket not in self._routes:
@@ -206,19 +172,19 @@ class ObjectStore:
         if route is not None and key:
             try:
                 request = route.request(key, self._credentials(), self._clock())
-                status, size = self._heads.ask(route, request)
+                answer = self._heads.ask(route, request)
             except (NotAnswered, UnicodeEncodeError):
                 return self._ask_client(bucket, key)
-            if status in _PLAIN:
-                return status, size
+            if answer.status in _PLAIN:
+                return answer
         # What is busy, moved or broken: the client knows whether to try again, and where.
         return self._ask_client(bucket, key)
 
-    def _ask_client(self, bucket: str, key: str) -> tuple[int, int]:
+    def _ask_client(self, bucket: str, key: str) -> Answer:
         try:
             answer = self._client.head_object(Bucket=bucket, Key=key)
         except (ParamValidationError, UnicodeEncodeError):
-            return 404, 0  # nothing can exist under such a name
+            return Answer(404)  # nothing can exist under such a name
         except ClientError as error:
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
             if status in BUSY:
@@ -226,13 +192,13 @@ class ObjectStore:
                     f"The object store {self._endpoint} is busy: it answered {status} to "
                     f"{ATTEMPTS} attempts."
                 ) from error
-            return status, 0
+            return Answer(status)
         except BotoCoreError as error:
             translated = self._translated(error)
-            if bucket.startswith(_ARN) and isinstance(error, _OF_ONE_ARN):
-                return 0, 0  # it says nothing of other buckets
+            if bucket.startswith(ARN) and isinstance(error, _OF_ONEARN):
+                return Answer(0)  # it says nothing of other buckets
             raise translated from error
-        return 200, int(answer["ContentLength"])
+        return Answer(200, int(answer["ContentLength"]), answer["ETag"].strip('"'))
 
     def _credentials(self) -> Credentials:
         # Asked for each time: those of a role are renewed while we work.
@@ -355,9 +321,9 @@ def unusable(error: Exception) -> InvalidRequest:
 
 
 def _is_s3(url: str, report: ObjectCheck) -> bool:
-    if url.startswith("s3://"):
+    if is_s3(url):
         return True
-    if url.startswith(("http://", "https://")):
+    if is_elsewhere(url):
         report.elsewhere += 1
     else:
         report.without_bucket += 1

@@ -164,6 +164,7 @@ def _plan_report(clone: Clone, started: datetime, now: datetime) -> StepReport:
             "kept_with_their_ids": references.preserved,
             "disk_needed_bytes": stored["bytes"]["disk_needed"],
             "not_in_the_source": stored["target"]["not_in_the_source"],
+            "files": stored["files"],
             "namespace_id": stored["target"]["namespace_id"],
         },
         resumed=clone.phase != "queued",
@@ -211,6 +212,7 @@ def insert_clone(
     """Without a `run_id` it is a reservation, for a run that is to come."""
     request = made.request
     clone_id = stores.new_id()
+    made = with_own_files(made, clone_id)
     now = stores.clock()
     try:
         with stores.catalog.write() as connection:
@@ -232,6 +234,7 @@ def insert_clone(
                     purpose=ledger.purpose_for(policy, request.model_dump()),
                     plan=made.to_json(),
                     parked=made.parked,
+                    files_of=made.files_of,
                     qdrant_collection=_collection_name(made, clone_id),
                     phase="queued",
                     status="cloning",
@@ -327,6 +330,7 @@ def _plan_anew(stores: Stores, clone: Clone, request: CloneRequest, parties: Par
     )
     if changes := _changes(clone.plan, made):
         made = replace(made, warnings=[f"Planned anew: {changes}.", *made.warnings])
+    made = with_own_files(made, clone.clone_id)
     lease = Lease(stores, clone.clone_id, clone.token)
     with lease.write() as connection:
         for table in (clone_resources, clone_slices):
@@ -336,7 +340,12 @@ def _plan_anew(stores: Stores, clone: Clone, request: CloneRequest, parties: Par
         connection.execute(
             update(clones)
             .where(clones.c.clone_id == clone.clone_id)
-            .values(plan=made.to_json(), parked=made.parked, source_namespace_key=made.source.key)
+            .values(
+                plan=made.to_json(),
+                parked=made.parked,
+                source_namespace_key=made.source.key,
+                files_of=made.files_of,
+            )
         )
         connection.execute(
             update(namespaces)
@@ -344,6 +353,15 @@ def _plan_anew(stores: Stores, clone: Clone, request: CloneRequest, parties: Par
             .values(qdrant_config=made.qdrant_config)
         )
         return ledger.get(connection, clone.clone_id)
+
+
+def with_own_files(made: Plan, clone_id: str) -> Plan:
+    """The plan in which the copies of files go into the clone's own folder: below the namespace's,
+    so that one generation never touches the files of another."""
+    files = made.id_map.files
+    if files is None:
+        return made
+    return replace(made, id_map=replace(made.id_map, files=files.below(clone_id)))
 
 
 def _changes(stored: StoredPlan, made: Plan) -> str:

@@ -35,7 +35,8 @@ class Situation:
 
     `payloads_to_change`: how many points name the source's namespace (or organization) in their
     payload; None: could not be counted. `lossy`: the vectors that cannot be proven equal after a
-    copy through us.
+    copy through us. `located`: of a clone that `copies_files`, in how many payloads something
+    stands where locations of files stand; None: could not be counted.
     """
 
     collections: bool = True
@@ -51,6 +52,8 @@ class Situation:
     read_only_source_key: bool = False
     payloads_to_change: int | None = 0
     lossy: tuple[str, ...] = ()
+    copies_files: bool = False
+    located: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,11 @@ TABLE = (
         "`preserve_resource_ids` is off, and the source is no adopted collection",
         lambda it: not it.preserves_ids,
         "stream", False, "the ids in payloads change, unless all ids are preserved",
+    ),
+    Row(
+        "`files` is `copy`, and payloads may hold locations of files",
+        lambda it: it.copies_files and it.located != 0,
+        "stream", False, "the locations of files in payloads change when files are copied",
     ),
     Row(
         "`QDRANT_SOURCE_API_KEY` is set", lambda it: it.read_only_source_key,
@@ -208,7 +216,7 @@ def observe(
     """
     if native is None or asked == "stream":
         return known
-    if not _open(asked, replace(known, payloads_to_change=0)):
+    if not _open(asked, replace(known, payloads_to_change=0, located=0)):
         return known
     layout = native.layout(collection)
     seen = replace(
@@ -219,9 +227,14 @@ def observe(
         custom_sharding=layout.custom_sharding,
         unsettled=layout.unsettled,
         payloads_to_change=0,
+        located=0,
     )
     if not _open(asked, seen):
         return seen
+    if known.copies_files:
+        seen = replace(seen, located=_count(native, collection, _locations(ids)))
+        if not _open(asked, seen):
+            return seen
     return replace(seen, payloads_to_change=count_payloads(native, collection, ids))
 
 
@@ -238,13 +251,25 @@ def count_payloads(native: NativeLane, collection: str, ids: IdMap) -> int | Non
     None where the server refuses to count or takes too long: strict mode may forbid conditions on
     fields without an index.
     """
-    conditions = _conditions(ids)
+    return _count(native, collection, _conditions(ids))
+
+
+def _count(native: NativeLane, collection: str, conditions: list[dict[str, Any]]) -> int | None:
     if not conditions:
         return 0
     try:
         return native.count_where(collection, {"should": conditions})
     except WorkError:
         return None
+
+
+def _locations(ids: IdMap) -> list[dict[str, Any]]:
+    """For every place of the table that holds the location of a file: that there is something."""
+    return [
+        {"must_not": [{"is_empty": {"key": row.path}}]}
+        for row in payload_rows(ids)
+        if row.shape == "location"
+    ]
 
 
 def _conditions(ids: IdMap) -> list[dict[str, Any]]:

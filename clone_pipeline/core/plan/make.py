@@ -27,6 +27,13 @@ from ..stores import Stores
 from ..vectors.equality import rule
 from ..vectors.port import VectorStore
 from ..vectors.slices import cut
+from .files import (
+    FilesPlan,
+    file_map,
+    measure_files,
+    owner_of_files,
+    refuse_out_of_reach,
+)
 from .id_map import allocate
 from .lane import DISK, Asked, Situation, choose_lane, observe
 from .parties import Parties
@@ -54,13 +61,18 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         # Read again in this snapshot, so that the configuration and the resources fit together.
         source = catalog.by_key(connection, parties.source.key)
         id_map = allocate(snapshots, request, source, parties)
+        id_map = replace(id_map, files=file_map(request, stores.files, id_map.namespace[1]))
         reinstated = read_parked(connection, source) if request.restore else Reinstated()
         resources, references = _rewrite(connection, stores, request, source, id_map, reinstated)
         before = cleared_before(connection, request, source)
         counts, sizes = _measure_objects(connection, source.key)
         target_only = _target_only(snapshots.own, parties.replaces, resources)
+        files_of = (
+            None if parties.elsewhere else owner_of_files(connection, request, source.clone_id)
+        )
         seen = catalog_mark(connection, source)
     where = stores.source(source_environment(request))
+    refuse_out_of_reach(request, where.files, stores.files, counts["objects"])
     lane = choose_lane(_lane(request, source), _situation(stores, request, source, id_map))
     if request.on_dangling == "fail":
         refuse_dangling(request, resources, references)
@@ -88,6 +100,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
         may_take_alias=parties.may_take_alias,
         environments=(where.environment, stores.environment),
         source_catalog=where.catalog.identity() if parties.elsewhere else None,
+        files_of=files_of,
     )
 
 
@@ -130,6 +143,7 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
         lane = choose_lane(asked, observe(asked, known, target.native, collection, draft.id_map))
         transport = "inside Qdrant" if lane.name == "native" else store.transport
         notes = [*lane.warnings, *_alias_warnings(store.aliases(collection))]
+    files = _measure_files(stores, draft)
     # At its peak; which way the native lane will take is not known before.
     times = DISK["relayed"] if lane.name == "native" else 1
     needed = draft.bytes["disk_needed"] + point_bytes * times
@@ -146,10 +160,12 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
         transport=transport,
         slices=slices,
         source_mark=source_mark,
+        files=files,
         warnings=[
             *check_whole(draft.reinstated, source, counts, draft.replaces),
             *sentences(draft.reinstated),
             *notes,
+            *([] if files is None else files.sentences),
             *warnings(request, draft.resources, draft.references, counts),
         ],
     )
@@ -165,6 +181,19 @@ def _refuse_same_server(
         raise InvalidRequest(
             f"The environments {where.environment!r} and {stores.environment!r} have the same "
             "Qdrant; give the target one of its own."
+        )
+
+
+def _measure_files(stores: Stores, draft: Plan) -> FilesPlan | None:
+    """Raises what the object stores raise, and NotFound for a bucket that is not there."""
+    root = draft.id_map.files
+    if root is None:
+        return None
+    where = stores.source(source_environment(draft.request))
+    count = draft.counts["objects"]
+    with where.catalog.read() as connection:
+        return measure_files(
+            connection, draft.source.key, count, where.files, stores.files, root.root
         )
 
 
@@ -184,6 +213,7 @@ def _situation(stores: Stores, request: CloneRequest, source: Namespace, ids: Id
         # Of an adopted collection there is no id in the points to preserve.
         preserves_ids=request.preserve_resource_ids or source.has_foreign_payloads,
         read_only_source_key=address.source_api_key is not None,
+        copies_files=ids.files is not None,
     )
 
 

@@ -14,6 +14,7 @@ from ..references import COPIED, LEFT_BEHIND, IdMap, Places, Reference, folded
 from ..request import CloneRequest
 from ..vectors.point import CollectionConfig
 from ..vectors.slices import Slice
+from .files import FilesPlan
 from .planned import PlannedResource
 from .restore import (
     Parked,
@@ -36,6 +37,8 @@ class Plan:
     `environments`: what the deployments are called that have the source and the clone;
     `source_catalog` is the identity of the source's catalog where they are two.
     `cleared_before`: what had been cleared already when the source was made, itself a clone.
+    `files`: of the files that are copied, once they were looked for; `files_of`: the clone whose
+    copies of files are shared.
 
     Before the points were looked at (`draft_plan`) their count is 0, and `qdrant_config`,
     `equality`, `transport`, `source_mark` and `warnings` are empty.
@@ -67,6 +70,8 @@ class Plan:
     may_take_alias: bool = False
     environments: tuple[str, str] = ("", "")
     source_catalog: str | None = None
+    files: FilesPlan | None = None
+    files_of: str | None = None
 
     @property
     def parked(self) -> list[dict[str, Any]]:
@@ -157,5 +162,6 @@ class Plan:
             "slices": len(self.slices),
             "catalog_mark": self.catalog_mark,
             "source_mark": self.source_mark,
+            "files": None if self.files is None else self.files.to_json(),
             "warnings": self.warnings,
         }

@@ -83,7 +83,7 @@ def warnings(
         )
     if request.include_resources.collections and not counts["points"]:
         found.append(f"The {parties['source']}'s Qdrant collection holds no points.")
-    if counts["objects"]:
+    if counts["objects"] and request.files == "share":
         found.append(_SHARED_FILES.format(**parties))
     return found
 

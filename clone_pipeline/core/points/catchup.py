@@ -12,7 +12,7 @@ from ..difference import Differences
 from ..ledger.work import Work
 from ..outputs import Consistency
 from ..refresh.marks import mark
-from .compare import compare
+from .compare import compare, note_found
 from .pages import read_slice
 from .progress import Progress
 from .sides import Sides
@@ -73,10 +73,11 @@ def _slice(work: Work, sides: Sides, row: RowMapping) -> tuple[int, int]:
     for page in read_slice(sides.source, sides.source_name, part, sides.retry):
         for point in page.points:
             add(now, point, mine.rewriter, settled=sides.rule.settled, sampled=sampled)
+        note_found(work, mine)
         sides.meter.add(page.count)
     if now.digest == Progress.from_json(row["progress"]).digest:
         return 0, now.digest.count
     # What no repair puts right is for the proof to say.
     result = compare(mine, part, Differences(), Differences(), work, sampled=sampled)
-    store_slice(work, sides.retry, part, result.progress, None)
+    store_slice(work, sides.retry, part, result.progress, None, mine.rewriter)
     return result.repaired, result.progress.digest.count

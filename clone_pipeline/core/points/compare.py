@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..files.rows import note_files
 from ..ledger.work import Work
 from ..vectors.digest import Digest
 from ..vectors.encoded import EncodedPoint
@@ -67,6 +68,7 @@ def compare(
         if expected != actual and _differs(before, after, sides.rule, found):
             batch.append((before, after))
             if work is not None:
+                note_found(work, sides, at_least=_BATCH)
                 if len(batch) >= _BATCH:
                     _repair_all(work, sides, batch, left, result)
                 continue  # it is sealed as it reads after that
@@ -147,6 +149,7 @@ def repair(
     if not batch:
         return {}
     work.lease.check()
+    note_found(work, sides)
     name, target = sides.target_name, sides.target
     wanted = [before for before, _ in batch if before is not None]
     if wanted:
@@ -162,6 +165,17 @@ def repair(
         if now is not None:
             look_for_source_ids(sides, now, left)
     return written
+
+
+def note_found(work: Work, sides: Sides, at_least: int = 1) -> None:
+    """Puts the files that were found in points of the source on record, before a point is written
+    that refers to their copies."""
+    rewriter = sides.rewriter
+    if rewriter is None or not rewriter.files or len(rewriter.files) < at_least:
+        return
+    files = rewriter.take_files()
+    with work.lease.write() as connection:
+        note_files(connection, work.clone.clone_id, rewriter.ids, files)
 
 
 def retrieve(sides: Sides, ids: list[PointId]) -> dict[PointId, EncodedPoint]:

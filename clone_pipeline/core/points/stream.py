@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import RowMapping, select, update
 
 from ..catalog.schema import clone_slices
+from ..files.rows import note_files
 from ..ledger.work import Work
 from ..references import Rewriter
 from ..vectors.encoded import EncodedPage, EncodedPoint
@@ -53,7 +54,7 @@ class Copier:
         name = self._work.source_collection
         for page in read_slice(self._source, name, part, self._retry, row["cursor"]):
             points = self._copy_page(page, progress, rewriter)
-            store_slice(self._work, self._retry, part, progress, page.next)
+            store_slice(self._work, self._retry, part, progress, page.next, rewriter)
             with self._counting:
                 self.points += points
             self._work.meter.add(points)
@@ -99,12 +100,20 @@ def add(
 
 
 def store_slice(
-    work: Work, retry: Retry, part: Slice, progress: Progress, cursor: PointId | None
+    work: Work,
+    retry: Retry,
+    part: Slice,
+    progress: Progress,
+    cursor: PointId | None,
+    rewriter: Rewriter | None,
 ) -> None:
-    """The checkpoint: what is durable in the target, and where to go on (None: it is done)."""
+    """The checkpoint: what is durable in the target, and where to go on (None: it is done); with
+    the files that `rewriter` has found there."""
+    files = rewriter.take_files() if rewriter is not None else {}
 
     def store() -> None:
         with work.lease.write() as connection:
+            note_files(connection, work.clone.clone_id, work.rewriter.ids, files)
             connection.execute(
                 update(clone_slices)
                 .where(

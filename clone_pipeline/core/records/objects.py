@@ -37,6 +37,7 @@ from ..catalog.bulk import hash_of, inserting, read_batches, reading_beside, sum
 from ..catalog.documents import read_object
 from ..catalog.engine import dumps
 from ..catalog.schema import objects
+from ..files.rows import note_files
 from ..kinds import ResourceKind
 from ..ledger.work import Work
 from ..outputs import CopiedObjects
@@ -111,7 +112,7 @@ def clone_buckets(work: Work, kind: ResourceKind) -> StepReport:
 
 def copying(work: Work) -> Copying:
     into = work.stores.catalog.dialect if work.is_elsewhere else ""
-    return Copying(work.clone.source_namespace_key, work.rewriter, into)
+    return Copying(work.clone.source_namespace_key, work.noting_rewriter(), into)
 
 
 # ---- digests ---------------------------------------------------------------------------------
@@ -203,13 +204,17 @@ def _copy_rows(
     connection: Connection, work: Work, copied: _Copied, reader: Connection, left: Select[Any]
 ) -> None:
     """Through us, rewritten on the way."""
+    rewriter = work.noting_rewriter()
     with (
         inserting(connection, objects, work.clone.namespace_key, _COLUMNS) as insert_rows,
         closing(read_batches(reader, left)) as batches,
     ):
         for batch in batches:
-            rows = _rewrite_all(batch, work.rewriter, copied.references)
+            rows = _rewrite_all(batch, rewriter, copied.references)
             copied.add(rows)
+            if files := rewriter.take_files():
+                insert_rows(())  # those that are under way have the connection
+                note_files(connection, work.clone.clone_id, rewriter.ids, files)
             insert_rows(rows)
 
 
@@ -221,7 +226,7 @@ def insert_objects(connection: Connection, namespace_key: int, rows: Sequence[Ob
 
 def _is_mostly_unchanged(connection: Connection, work: Work) -> bool:
     """Whether it pays to have the database look for what is unchanged, by the first that come."""
-    if _is_sqlite(connection):
+    if _is_sqlite(connection) or work.rewriter.ids.files is not None:
         return False
     mine = objects.c.namespace_key == work.clone.source_namespace_key
     first = select(_touched().label("touched")).where(mine).limit(_SAMPLE).subquery().c
@@ -353,12 +358,13 @@ def _rewrite_all(
     batch: Sequence[ObjectRow], rewriter: Rewriter, references: References
 ) -> list[ObjectRow]:
     new_bucket = rewriter.ids.ids["bucket"]
+    copies_files = rewriter.ids.files is not None  # most objects have a location
     rows = []
     for object_id, bucket_id, text, created_at, updated_at in batch:
         target = new_bucket.get(bucket_id)
         if target is None:
             continue
-        if may_hold(text):
+        if copies_files or may_hold(text):
             text = _rewrite(object_id, text, rewriter, references)
         rows.append((object_id, target, text, created_at, updated_at))
     return rows

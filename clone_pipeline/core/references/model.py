@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Literal
 
 from ..kinds import KINDS as RESOURCE_KINDS
+from ..objects.location import FileMap
 from ..secrets import names_a_secret
 
 KINDS = tuple(kind.name for kind in RESOURCE_KINDS)
@@ -64,6 +65,8 @@ class IdMap:
 
     `foreign_payloads`: the points are of a collection that knows nothing of the platform, so that
     nothing in their payloads is a reference.
+
+    `files` is set where the clone has files of its own: what the copies are called.
     """
 
     namespace: tuple[str, str]
@@ -75,6 +78,7 @@ class IdMap:
     foreign_payloads: bool = False
     other_environment: bool = False
     counterparts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    files: FileMap | None = None
 
     @property
     def own_namespaces(self) -> tuple[str, ...]:
@@ -132,6 +136,7 @@ Shape = Literal[
     "acts",
     "ends with own id",
     "signed url",
+    "location",
     "verbatim",
 ]
 

@@ -57,7 +57,9 @@ another one. Across all rows:
 - An id without its type's prefix (PREFIXES) may be an ordinary word, like a
   namespace called `production` or `s3`. It is rewritten where an id of its type has to stand, and
   nowhere else: not among constants, not as the scheme of an address, and it is not looked for.
-- User data (`metadata`, user fields, blob properties) and S3 locations are never rewritten.
+- User data (`metadata`, user fields, blob properties) is never rewritten, and locations of S3 files
+  only with `files: copy`: then each becomes that of the clone's own copy. Addresses that are not in
+  S3 (http, https) and keys without their bucket stay, and are counted.
 
 ## What the table does not name
 
@@ -138,6 +140,7 @@ _TREATMENT = {
     "typed id": ("rewritten", "kept"),
     "node": ("rewritten where it is a collection", "kept"),
     "signed url": ("removed", ""),
+    "location": ("its copy's with `files: copy`; else never touched", ""),
     "ends with own id": ("recomputed", "null"),
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..objects.location import is_elsewhere, is_s3
 from .engine import Node, tree
 from .model import Row
 from .resolver import Resolver
@@ -82,6 +83,8 @@ _NODE_KEYS = frozenset({"id", "node_id", "collection_id"})
 # A memo that grows beyond this starts anew.
 _MEMO = 4096
 _ABSENT = object()
+# Where text is content, unless it begins like an address.
+_INLINE = "data"
 
 
 class _Leaf(NamedTuple):
@@ -118,6 +121,7 @@ class _Place:
     settings: list[tuple[_Leaf, str]] = field(default_factory=list)
     by_type: _Leaf | None = None
     signed: list[_Leaf] = field(default_factory=list)
+    locations: list[_Leaf] = field(default_factory=list)
     inner: list[_Inner] = field(default_factory=list)
     item: _Leaf | None = None  # of a list: what an item is that is no object
     fields: _Leaf | None = None  # keys that spell a taxonomy
@@ -141,8 +145,12 @@ class _Inner(NamedTuple):
 class RecordRewriter:
     """One kind of record under one id map."""
 
-    def __init__(self, resolver: Resolver, rows: tuple[Row, ...]) -> None:
+    def __init__(
+        self, resolver: Resolver, rows: tuple[Row, ...], files: dict[str, str | None] | None = None
+    ) -> None:
+        """`files`: what gets the location of every file that is found in a record."""
         self._resolver = resolver
+        self._files = files
         # Ids that stay are left out: what is not found is kept.
         self._ids = {
             kind: {old: new for old, new in mapping.items() if old != new}
@@ -154,7 +162,9 @@ class RecordRewriter:
         self._counts: list[Count] = []
         self._totals: dict[tuple[int, ...], Found] = {}
         self._names: dict[str, str] = {}
-        looked_at = tuple(row for row in rows if row.shape != "verbatim")
+        # Where files are shared, all there is to be done with their locations is to keep them.
+        stays = ("verbatim",) if resolver.map.files else ("verbatim", "location")
+        looked_at = tuple(row for row in rows if row.shape not in stays)
         self._root = self._place(tree(looked_at))
         # Of points few are signed, and to go through all that may be takes long.
         unsigned = tuple(row for row in looked_at if row.shape != "signed url")
@@ -183,9 +193,9 @@ class RecordRewriter:
         for key, below in node.keys.items():
             if below.items is not None:
                 place.inner.append(_Inner(key, self._place(below.items), self._array, _ARRAYS))
-            elif below.row is None:
+            elif below.keys or below.row is None:
                 place.inner.append(_Inner(key, self._place(below), self._object, _OBJECTS))
-            else:
+            if below.row is not None:
                 self._attach(place, key, below.row)
         if node.row is not None:
             place.item = self._leaf("", node.row)
@@ -206,6 +216,9 @@ class RecordRewriter:
         elif row.shape == "signed url":
             self._counts[leaf.rewritten] = (row.path, "cleared")
             place.signed.append(leaf)
+        elif row.shape == "location":
+            self._counts += [(row.path, "elsewhere"), (row.path, "without bucket")]
+            place.locations.append(leaf)
         elif row.shape == "id path":
             place.paths.append(leaf)
         elif row.shape == "typed id":
@@ -233,11 +246,42 @@ class RecordRewriter:
                 inner = inside(below, value, found)
                 if inner is not value:
                     new = _set(old, new, key, inner)
+        if place.locations or place.signed:
+            new = self._of_files(place, values, old, new, found)
+        return self._taxonomy_fields(place, old, new, found) if place.fields else new
+
+    def _of_files(
+        self, place: _Place, values: dict[str, Any], old: Json, new: Json, found: list[int]
+    ) -> Json:
+        """What becomes of locations, and of the URLs that are secrets."""
+        for leaf in place.locations:
+            if type(location := values.get(leaf.key)) is str and location:
+                located = self._locate(leaf, location, found)
+                if located is not location:
+                    new = _set(old, new, leaf.key, located)
         for leaf in place.signed:
             if values.get(leaf.key) is not None:
                 new = _without(old, new, leaf.key)
                 found.append(leaf.rewritten)
-        return self._taxonomy_fields(place, old, new, found) if place.fields else new
+        return new
+
+    def _locate(self, leaf: _Leaf, location: str, found: list[int]) -> str:
+        """Where the clone's own copy of a file is; http(s) addresses, keys whose bucket nobody
+        tells, and inline content stay."""
+        files = self._resolver.map.files
+        target = None if files is None else files.target(location)
+        if target is not None:
+            found.append(leaf.rewritten)
+            if self._files is not None:
+                self._files.setdefault(location)
+            return target
+        if is_elsewhere(location):
+            found.append(leaf.kept + 1)
+        elif is_s3(location):
+            found.append(leaf.kept)
+        elif leaf.key != _INLINE:
+            found.append(leaf.kept + 2)
+        return location
 
     def _verdict(self, place: _Place, values: dict[str, Any]) -> _Verdict:
         by = tuple([values[key] if key in values else _ABSENT for key in place.decided_by])

@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from .. import secrets
+from ..objects.location import hashes
 from . import filters, shapes
 from .engine import Handler, Node, Walk, tree
 from .model import (
@@ -61,11 +62,14 @@ class Rewriter:
     input.
     """
 
-    def __init__(self, ids: IdMap) -> None:
+    def __init__(self, ids: IdMap, *, notes_files: bool = False) -> None:
+        """`notes_files`: keeps the locations of the files that it finds in records, until they are
+        taken."""
         self.ids = ids
+        self.files: dict[str, str | None] | None = {} if notes_files and ids.files else None
         self._resolver = Resolver(ids)
-        self._objects = RecordRewriter(self._resolver, RECORDS["object"])
-        self._payloads = RecordRewriter(self._resolver, payload_rows(ids))
+        self._objects = RecordRewriter(self._resolver, RECORDS["object"], self.files)
+        self._payloads = RecordRewriter(self._resolver, payload_rows(ids), self.files)
 
     def rewrite(
         self, kind: str, document: dict[str, Any]
@@ -91,12 +95,24 @@ class Rewriter:
 
     def rewrite_object(self, document: dict[str, Any]) -> tuple[dict[str, Any], Found]:
         """The clone's object and what references were found."""
-        return self._objects.rewrite(document)
+        result = self._objects.rewrite(document)
+        if self.files:
+            self.files |= (found for found in hashes(document) if found[0] in self.files)
+        return result
 
     def rewrite_payload(self, payload: Payload) -> tuple[Payload, Found]:
         """The clone's payload and what references were found. A RecordObject is rewritten where it
         stands."""
         return self._payloads.rewrite(payload)
+
+    def take_files(self) -> dict[str, str | None]:
+        """The locations of the files that were found since they were taken last, each with its
+        SHA-256 where the object says that."""
+        if not self.files:
+            return {}
+        taken = dict(self.files)
+        self.files.clear()
+        return taken
 
     def rewrite_field_name(self, name: str) -> str:
         """A payload field name or dotted path, with the ids of cloned taxonomies in it swapped."""
@@ -168,8 +184,10 @@ class Rewriter:
         ]
 
     def _source_ids(self, value: str) -> list[str]:
-        """The ids of the source in a value or key that rewriting would change."""
+        """The ids of the source in a value or key that rewriting would change, or the location."""
         ids = self.ids
+        if ids.files is not None and ids.files.target(value) is not None:
+            return [value]
         swapped = {
             old for kind in KINDS for old, new in ids.ids.get(kind, {}).items() if old != new
         }
@@ -194,7 +212,7 @@ def _verbatim(kind: str) -> tuple[Row, ...]:
     an id."""
     rows = {**CONFIGURATION, **RECORDS}[kind]
     name = Row(f"{kind}_name", "", "verbatim")
-    return (*(row for row in rows if row.shape == "verbatim"), name)
+    return (*(row for row in rows if row.shape in ("verbatim", "location")), name)
 
 
 def _reason(kind: str, place: str) -> str:

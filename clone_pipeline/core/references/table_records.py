@@ -23,11 +23,22 @@ _STEP = (
 )
 # A blob, and what is told of it: the platform mirrors its presigned URL there.
 _BLOBS = ("blobs[].", "document_blobs[].", "source_blobs[].")
+# Where a blob in a payload says the location of its file: a document's, or its object's own.
+_URLS = tuple(
+    f"{blobs}[].{place}"
+    for blobs in ("document_blobs", "source_blobs")
+    for place in ("url", "properties.url", "key_prefix")
+)
 
 
 def _signed(*places: str) -> tuple[Row, ...]:
     """Presigned URLs: they expire, and are secrets."""
     return tuple(Row(f"{place}{SIGNED}", "S3 file", "signed url") for place in places)
+
+
+def _files(*places: str, note: str = "") -> tuple[Row, ...]:
+    """Locations of S3 files, which change only where the clone has copies of its own."""
+    return tuple(Row(place, "S3 file", "location", note=note) for place in places)
 
 
 def _steps(place: str, note: str = "") -> tuple[Row, ...]:
@@ -44,9 +55,9 @@ OBJECT = rows_of(
     *_signed(
         "", *(f"blobs[].{at}" for at in ("", "properties.", "details.", "data.", "metadata."))
     ),
-    Row("blobs[].properties.url", "S3 file", "verbatim"),
-    Row("blobs[].key_prefix", "S3 file", "verbatim"),
-    Row("key_prefix", "S3 file", "verbatim"),
+    *_files("blobs[].properties.url"),
+    *_files("blobs[].data", "blobs[].data.url", note="older records; inline content stays"),
+    *_files("blobs[].key_prefix", "key_prefix", note="a key without its bucket stays"),
     Row("metadata", "user data", "verbatim"),
 )
 
@@ -107,10 +118,11 @@ PAYLOAD = rows_of(
     Row("_internal.lineage.root_object_id", "object", "verbatim"),
     Row("_internal.lineage.source_object_id", "object", "verbatim"),
     Row("_internal.lineage.source_document_id", "document", "verbatim"),
-    Row("_internal.processing.source_url", "S3 file", "verbatim"),
-    Row("_internal.processing.object_key_source", "S3 file", "verbatim"),
+    *_files("_internal.processing.source_url", "_internal.processing.object_key_source"),
+    *_files(*_URLS, note=_FLAT),
+    *_files(*(f"_internal.{place}" for place in _URLS)),
     Row("_internal.source_blobs", "blobs", "verbatim"),
-    Row("_internal.document_blobs", "S3 files", "verbatim"),
+    Row("_internal.document_blobs", "blobs", "verbatim"),
     Row("_internal.metadata", "user data", "verbatim"),
     Row("cluster_id", "a group of a cluster run", "verbatim"),
     Row("metadata", "user data", "verbatim"),

@@ -14,6 +14,7 @@ from ..catalog.namespace import Namespace
 from ..catalog.schema import clone_slices
 from ..difference import Differences, differing_fields
 from ..errors import Conflict
+from ..files.later import look_again
 from ..ids import id_map_from_json
 from ..kinds import KINDS
 from ..ledger import clones as ledger
@@ -183,6 +184,12 @@ def _changed_parts(
         compared = now.counts | {"points": points.count}
     if points.where:
         changed["points"] = points.where
+    files, wrong = look_again(stores, clone)
+    if files:
+        compared |= {"files": files}
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        changed["files"] = f"{'; '.join(wrong[:3])}{more}"
     return changed, compared
 
 

@@ -81,7 +81,7 @@ def _check_slice(work: Work, sides: Sides, row: RowMapping) -> tuple[PointsFound
     result.compared, result.repaired = compared.compared, compared.repaired
     digest = compared.sealed
     if compared.repaired or compared.progress.digest != copied.digest:
-        store_slice(work, mine.retry, part, compared.progress, None)
+        store_slice(work, mine.retry, part, compared.progress, None, mine.rewriter)
     if compared.repaired:
         # Nothing is sealed that was not read.
         digest = digest_slice(mine, part, None)

@@ -18,10 +18,12 @@ from ..catalog.namespace import Namespace
 from ..catalog.reading import loads
 from ..catalog.schema import clone_resources, objects
 from ..difference import Differences, differing_fields, merged
+from ..files.rows import note_files
 from ..kinds import KINDS, ResourceKind
 from ..ledger.work import Work
 from ..plan.restore import Parked, of_document, restore_document
 from ..records.objects import (
+    Copying,
     ObjectRow,
     copying,
     digest_of,
@@ -190,23 +192,33 @@ def check_objects(work: Work, expected: Digest, *, repair: bool) -> tuple[Differ
     with work.stores.catalog.read() as connection:
         if digest_target(connection, work.clone.namespace_key) == expected:
             return found, expected
-    now = Digest()
+    now, source = Digest(), copying(work)
     with work.reading() as snapshots:
-        differing = _compare_objects(snapshots, work, now, found)
+        differing = _compare_objects(snapshots, work, source, now, found)
         while batch := dict(islice(differing, _BATCH)):
             if repair:
                 _repair_objects(work, batch)
+    _note_files(work, source)
     return found, now
 
 
+def _note_files(work: Work, source: Copying, at_least: int = 1) -> None:
+    """Puts on record what the objects refer to that the clone has to have."""
+    if source.rewriter.files and len(source.rewriter.files) >= at_least:
+        files = source.rewriter.take_files()
+        with work.lease.write() as connection:
+            note_files(connection, work.clone.clone_id, source.rewriter.ids, files)
+
+
 def _compare_objects(
-    snapshots: Snapshots, work: Work, now: Digest, found: Differences
+    snapshots: Snapshots, work: Work, copying: Copying, now: Digest, found: Differences
 ) -> Iterator[tuple[str, ObjectRow | None]]:
     """Both sides in one order, merged: each object that is not what it must be, and that (None: it
     must not be there). Adds to `now` what must be there."""
-    source = read_rewritten(snapshots.source, copying(work), Counter())
+    source = read_rewritten(snapshots.source, copying, Counter())
     target = read_target(snapshots.own, work.clone.namespace_key)
     for expected, actual in merge_objects(source, target):
+        _note_files(work, copying, at_least=_BATCH)
         if expected is not None:
             now.merge(digest_of([expected]))
             if not same_object(expected, actual, found):

@@ -15,10 +15,12 @@ from ..catalog.documents import read_object
 from ..catalog.schema import clones
 from ..difference import Differences, differing_fields
 from ..errors import VerificationFailed
+from ..files.step import prove_files
 from ..kinds import KINDS
 from ..ledger import clones as ledger
 from ..ledger.work import Work
-from ..objects.s3 import ObjectCheck, locations
+from ..objects.location import locations
+from ..objects.s3 import ObjectCheck
 from ..outputs import Consistency, CopiedObjects, CopiedPoints, Proof, Seal
 from ..points.progress import Progress
 from ..points.sides import Sides
@@ -72,6 +74,8 @@ def verify_clone(work: Work) -> StepReport:
     if work.request.verify == "full":
         unlisted.merge(points.unlisted)
     files = _check_files(work)
+    copies = prove_files(work, findings.found, findings.left)
+    findings.repaired += copies.damaged if copies else 0
     if findings.left:
         raise VerificationFailed(
             f"The clone differs from its source in {findings.left.places()}, also after a "
@@ -102,6 +106,7 @@ def verify_clone(work: Work) -> StepReport:
             "unlisted": unlisted.to_json(),
             "drift": drift,
             **_files_details(work, files),
+            **(copies.details() if copies else {}),
         },
         warnings=[*source_now.warnings, *_unlisted_warnings(unlisted), *_file_warnings(files)],
     )

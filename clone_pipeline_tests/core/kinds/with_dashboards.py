@@ -95,7 +95,7 @@ def retitle(stores: Stores, name: str) -> None:
 
 
 def test_it_has_its_step_and_its_count() -> None:
-    assert STEPS[-4:] == ("clone_taxonomies", "clone_dashboards", "verify_clone", "publish_clone")
+    assert STEPS[-4:] == ("clone_dashboards", "copy_files", "verify_clone", "publish_clone")
     assert set(SUMMARY) == {*Counts.model_fields, "dashboards"}
 
 

@@ -14,7 +14,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
-from clone_pipeline.core.objects.heads import Credentials, Heads, NotAnswered, Route, quoted
+from clone_pipeline.core.objects.heads import Answer, Credentials, Heads, NotAnswered, Route, quoted
 
 NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
 ROUTE = Route(True, "b.s3.eu-west-1.amazonaws.com", 443, "b.s3.eu-west-1.amazonaws.com", "/", "eu")
@@ -100,7 +100,7 @@ def test_a_connection_that_cannot_be_used_again_is_not(first: bytes) -> None:
     with _answering(first, b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n") as route:
         assert heads.ask(route, b"HEAD")[0] == 404
         assert not any(heads._idle.values())
-        assert heads.ask(route, b"HEAD") == (200, 7)
+        assert heads.ask(route, b"HEAD") == Answer(200, 7)
     heads.close()
 
 

@@ -16,7 +16,8 @@ from botocore.exceptions import EndpointConnectionError
 
 from clone_pipeline.core.errors import InvalidRequest, StoreUnavailable
 from clone_pipeline.core.objects.address import FilesAddress
-from clone_pipeline.core.objects.s3 import _HANDFUL, NAMED, ObjectStore, locations
+from clone_pipeline.core.objects.location import locations
+from clone_pipeline.core.objects.s3 import _HANDFUL, NAMED, ObjectStore
 from clone_pipeline_tests.conftest import S3
 
 pytestmark = pytest.mark.outside

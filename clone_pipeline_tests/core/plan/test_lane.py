@@ -40,6 +40,7 @@ SITUATIONS = [
     Situation(unsettled=True),
     Situation(one_organization=False),
     Situation(preserves_ids=False),
+    Situation(copies_files=True, located=3),
     Situation(read_only_source_key=True),
     Situation(payloads_to_change=None),
     Situation(payloads_to_change=7),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from clone_pipeline.core.objects.location import FileMap
 from clone_pipeline.core.references import TABLE, IdMap, Reference, Rewriter, Row
 from clone_pipeline.core.references.table import RECORDS
 
@@ -40,6 +41,7 @@ def id_map(
     organization: tuple[str, str] = ORGANIZATION,
     namespace: tuple[str, str] = NAMESPACE,
     preserve: bool = False,
+    files: FileMap | None = None,
 ) -> IdMap:
     """The map of a clone of everything, or of everything but some kinds."""
     kinds = [kind for kind in KINDS if kind not in without]
@@ -52,6 +54,7 @@ def id_map(
         ids=ids,
         names={kind: NAMES[kind] for kind in kinds},
         left_out={kind: {*IDS[kind], *NAMES[kind]} for kind in without},
+        files=files,
     )
 
 

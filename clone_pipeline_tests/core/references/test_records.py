@@ -221,5 +221,7 @@ def test_an_object_points_into_the_clone_and_its_files_stay() -> None:
 
 def test_the_keys_of_objects_name_every_row_but_the_bucket() -> None:
     for row in TABLE:
-        if row.resource == "object" and row.shape != "verbatim" and row.path != "bucket_id":
+        # With copies of files every object is looked at, because most have a location.
+        stays = row.shape in ("verbatim", "location") or row.path == "bucket_id"
+        if row.resource == "object" and not stays:
             assert OBJECT_KEYS & set(row.steps), row.path

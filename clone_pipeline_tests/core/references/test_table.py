@@ -311,6 +311,7 @@ def test_every_row_is_tested_here_or_among_the_records() -> None:
         *("own id", "id", "key", "namespace", "organization", "field name", "field names"),
         *("constant", "filters", "stages", "inputs", "text", "acts", "ends with own id"),
         *("verbatim", "id path", "typed id", "set", "node", "signed url"),
+        *("location",),
     }
     assert {row.shape for row in TABLE} == tested
     assert len({(row.resource, row.path) for row in TABLE}) == len(TABLE)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clone_pipeline.core.objects.location import FileMap
 from clone_pipeline.core.references import Rewriter, Row
 
 from .examples import IDS, OTHER_ORGANIZATION, UNKNOWN, at, build, id_map, outcomes, rows, run
@@ -97,6 +98,40 @@ def test_a_signed_url_is_never_persisted(row: Row) -> None:
     assert "https://signed" not in repr(result)
     assert "s3://bucket/key" in repr(result)
     assert found.outcome == "cleared"
+
+
+@pytest.mark.parametrize("row", rows("location"))
+def test_the_location_of_a_file_is_its_copys_where_files_are_copied(row: Row) -> None:
+    copied = id_map(files=FileMap("s3://copies/ns_new/clone_1/"))
+    old, new = "s3://footage/a.mp4", "s3://copies/ns_new/clone_1/footage/a.mp4"
+    result, (found,) = run(copied, row, build(row, old))
+    assert (at(result, row), found.path, found.outcome) == (new, row.path, "rewritten")
+    assert Rewriter(copied).source_ids_left(row.resource, build(row, old)) == [
+        (row.path.replace("[]", "[0]"), old)
+    ]
+    shared = build(row, old)
+    assert run(CLONED, row, shared) == (shared, [])
+
+
+@pytest.mark.parametrize("row", rows("location"))
+@pytest.mark.parametrize(
+    ("location", "outcome"),
+    [
+        ("https://example.org/a.mp4", "elsewhere"),
+        ("footage/a.mp4", "without bucket"),
+        ("s3://footage", "kept"),
+        ("s3://footage/half \ud800", "kept"),
+        ("s3://copies/ns_new/clone_1/footage/a.mp4", "kept"),
+    ],
+)
+def test_what_is_no_file_to_be_copied_stays_and_is_counted(
+    row: Row, location: str, outcome: str
+) -> None:
+    document = build(row, location)
+    result, found = run(id_map(files=FileMap("s3://copies/ns_new/clone_1/")), row, document)
+    assert result == document
+    inline = outcome == "without bucket" and row.path.endswith("data")
+    assert outcomes(found) == ([] if inline else [outcome])
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ from ...errors import (
     StoreUnavailable,
 )
 from ...objects.address import FilesAddress
-from ...objects.s3 import ATTEMPTS, BUSY, bucket_and_key, open_client, sentence, unusable
+from ...objects.location import bucket_and_key
+from ...objects.s3 import ATTEMPTS, BUSY, open_client, sentence, unusable
 from .place import ANYTHING, NOTHING, Changed, Stored
 
 T = TypeVar("T")

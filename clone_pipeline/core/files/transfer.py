@@ -1,0 +1,202 @@
+"""Copies one file: inside the store where that can be, else through us, in bounded memory.
+
+Nothing is written over, and what is copied is the version that was looked at. What the store says
+of the bytes that it wrote is kept, where that is evidence: what a copy carries over from its source
+would be the same if not one byte were right.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from hashlib import md5
+from typing import Any
+
+from ..errors import CloneError, StoreUnavailable
+from ..objects.heads import Answer
+from ..objects.location import bucket_and_key
+from .rows import FileRow, Proof
+from .store import Changed, Described, Files, Missing, Refused
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+LARGEST_COPY = 5 * 10**9  # a little less than the 5 GiB that one request copies at most
+_MOST_PARTS = 10_000
+# Of what goes through us: so much of each file is in memory.
+STREAMED_PART = 8 * 2**20
+# Inside the store.
+COPIED_PART = 2**30
+_PARTS_AT_ONCE = 4
+# A source that is written to, or a copy that a killed run has left: it is tried again so often.
+_ATTEMPTS = 4
+MD5 = re.compile(r"[0-9a-f]{32}")
+
+Place = tuple[str, str]
+_Written = tuple[str, Proof | None]  # its ETag, and what proves it
+
+
+class Transfer:
+    """Copies files of `source` into a bucket of `target`. Safe to use from several threads.
+
+    `inside`: both are one store, which can be told to copy. A bucket that it does not let us copy
+    from goes through us.
+    """
+
+    def __init__(self, source: Files, target: Files, bucket: str, *, inside: bool) -> None:
+        self._source = source
+        self._target = target
+        self._bucket = bucket
+        self._inside = inside
+        self._lock = threading.Lock()
+        self._through_us: set[str] = set()
+        self.bytes_through_us = 0
+
+    def copy(self, row: FileRow) -> dict[str, Any]:
+        """Copies a file. Returns what its row is to say: its state, and of a copy its size, both
+        ETags and what proves it. Raises StoreUnavailable: then it may be tried again."""
+        place = bucket_and_key(row.source)
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._attempt(row, place, self._source.look(*place))
+            except Missing:
+                return {"state": "missing", "error": None}
+            except Refused as error:
+                if not self._goes_through_us(place[0]):
+                    return {"state": "refused", "error": f"the store answers {error}"}
+            except Changed:
+                # Either the file is another one by now, or a copy stands there that no row of ours
+                # tells of: what an attempt has left that did not end. That proves nothing.
+                self._target.remove(self._bucket, [row.key])
+        return {"state": "refused", "error": "it was written to each time that it was copied"}
+
+    def _goes_through_us(self, bucket: str) -> bool:
+        """Whether the files of a bucket were copied inside the store until now, and may go through
+        us: the target's credentials may not be good for it."""
+        if not self._inside:
+            return False
+        with self._lock:
+            new = bucket not in self._through_us
+            self._through_us.add(bucket)
+        return new
+
+    def _attempt(self, row: FileRow, place: Place, found: Answer) -> dict[str, Any]:
+        large = found.size > LARGEST_COPY
+        if self._inside and place[0] not in self._through_us:
+            written = self._copy_parts if large else self._copy_whole
+            etag, proof = written(row, place, found)
+            size, source_etag = found.size, found.etag
+        else:
+            described = self._source.describe(*place)
+            streamed = described.size > STREAMED_PART
+            etag, proof = (self._put_parts if streamed else self._put_whole)(row, place, described)
+            size, source_etag = described.size, described.etag
+            with self._lock:
+                self.bytes_through_us += size
+        return {
+            "state": "copied",
+            "size": size,
+            "source_etag": source_etag,
+            "etag": etag,
+            "proof": proof,
+            "error": None,
+        }
+
+    # Inside the store
+
+    def _copy_whole(self, row: FileRow, place: Place, found: Answer) -> _Written:
+        written = self._target.copy(self._bucket, row.key, place, found.etag)
+        made = written.get("ChecksumSHA256")
+        proof: Proof | None = None
+        if made is not None and row.sha256 is not None and _hex(made) == row.sha256:
+            # One that the source has too may be its own, carried over.
+            carried = "ChecksumSHA256" in self._source.describe(*place).checksums
+            proof = None if carried else "checksum"
+        return _etag(written), proof
+
+    def _copy_parts(self, row: FileRow, place: Place, found: Answer) -> _Written:
+        described = self._source.describe(*place)
+        wanted = described.checksums.get("ChecksumCRC64NVME")
+        how: dict[str, Any] = dict(described.served)
+        if wanted is not None:
+            # Made of the parts as they are copied, and good for the whole.
+            how |= {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}
+        size = _part_size(found.size, COPIED_PART)
+        with self._in_parts(row.key, how) as upload_id:
+
+            def one(number: int) -> dict[str, Any]:
+                first = (number - 1) * size
+                last = min(first + size, found.size) - 1
+                written = self._target.copy_part(
+                    self._bucket, row.key, upload_id, number, place, found.etag, (first, last)
+                )
+                made = {name: it for name, it in written.items() if name.startswith("Checksum")}
+                return {"PartNumber": number, "ETag": _etag(written)} | made
+
+            with ThreadPoolExecutor(_PARTS_AT_ONCE, thread_name_prefix="part") as pool:
+                parts = list(pool.map(one, range(1, -(-found.size // size) + 1)))
+            finished = self._target.finish_parts(self._bucket, row.key, upload_id, parts)
+        proven = wanted is not None and finished.get("ChecksumCRC64NVME") == wanted
+        return _etag(finished), "checksum" if proven else None
+
+    # Through us
+
+    def _put_whole(self, row: FileRow, place: Place, described: Described) -> _Written:
+        with self._source.reading(*place, described.etag) as body:
+            content = body.read()
+        if len(content) != described.size:
+            raise _cut_off(row)
+        etag = self._target.put(self._bucket, row.key, content, described.served)
+        # The store made it of what it got, and nobody told it what to make.
+        return etag, "etag" if etag == md5(content, usedforsecurity=False).hexdigest() else None
+
+    def _put_parts(self, row: FileRow, place: Place, described: Described) -> _Written:
+        size = _part_size(described.size, STREAMED_PART)
+        parts: list[dict[str, Any]] = []
+        whole = md5(usedforsecurity=False)  # of the parts' own, as S3 makes an ETag of several
+        sent = 0
+        with (
+            self._in_parts(row.key, described.served) as upload_id,
+            self._source.reading(*place, described.etag) as body,
+        ):
+            while content := body.read(size):
+                number = len(parts) + 1
+                etag = self._target.put_part(self._bucket, row.key, upload_id, number, content)
+                parts.append({"PartNumber": number, "ETag": etag})
+                whole.update(md5(content, usedforsecurity=False).digest())
+                sent += len(content)
+            if sent != described.size:
+                raise _cut_off(row)
+            finished = self._target.finish_parts(self._bucket, row.key, upload_id, parts)
+        etag = _etag(finished)
+        return etag, "etag" if etag == f"{whole.hexdigest()}-{len(parts)}" else None
+
+    @contextmanager
+    def _in_parts(self, key: str, how: Mapping[str, Any]) -> Iterator[str]:
+        """An upload that is aborted unless it is finished. After a kill, whoever goes on or
+        discards the clone aborts it."""
+        upload_id = self._target.begin_parts(self._bucket, key, how)
+        try:
+            yield upload_id
+        except BaseException:
+            with suppress(CloneError, Refused):
+                self._target.abort_parts(self._bucket, key, upload_id)
+            raise
+
+
+def _part_size(size: int, least: int) -> int:
+    return max(least, -(-size // _MOST_PARTS))
+
+
+def _etag(written: Mapping[str, Any]) -> str:
+    return str(written["ETag"]).strip('"')
+
+
+def _hex(checksum: str) -> str:
+    return base64.b64decode(checksum).hex()
+
+
+def _cut_off(row: FileRow) -> StoreUnavailable:
+    return StoreUnavailable(f"The content of {row.source} was cut off while it was read.")
