@@ -15,6 +15,7 @@ from ..refresh.marks import mark
 from .compare import compare
 from .pages import read_slice
 from .progress import Progress
+from .shard_keys import follow_shard_keys
 from .sides import Sides
 from .stream import add, per_slice, slice_of, store_slice
 
@@ -57,6 +58,7 @@ def _outcome(changed: list[int], *, quiet: bool) -> str:
 def _pass(work: Work, sides: Sides) -> tuple[int, int]:
     """Brings every slice up to date. Returns how many points had changed, and of how many."""
     counts: list[tuple[int, int]] = []
+    follow_shard_keys(work, sides)
 
     def one(row: RowMapping) -> None:
         counts.append(_slice(work, sides, row))
@@ -72,7 +74,14 @@ def _slice(work: Work, sides: Sides, row: RowMapping) -> tuple[int, int]:
     now = Progress()
     for page in read_slice(sides.source, sides.source_name, part, sides.retry):
         for point in page.points:
-            add(now, point, mine.rewriter, settled=sides.rule.settled, sampled=sampled)
+            add(
+                now,
+                point,
+                mine.rewriter,
+                settled=sides.rule.settled,
+                sampled=sampled,
+                shard_key=part.shard_key,
+            )
         sides.meter.add(page.count)
     if now.digest == Progress.from_json(row["progress"]).digest:
         return 0, now.digest.count
