@@ -50,7 +50,7 @@ class Slice:
 
     def within(self, store: VectorStore) -> VectorStore:
         """The store as far as the slice's points may be in it."""
-        return store if self.shard_key is None else store.within(self.shard_key)
+        return within(store, self.shard_key)
 
     def __contains__(self, point_id: PointId) -> bool:
         place = id_order(point_id)
@@ -64,6 +64,10 @@ class Slice:
             return f"all points{of}"
         first = "the first point" if self.first is None else f"point {self.first}"
         return f"from {first} " + ("on" if self.until is None else f"to before {self.until}") + of
+
+
+def within(store: VectorStore, shard_key: ShardKey | None) -> VectorStore:
+    return store if shard_key is None else store.within(shard_key)
 
 
 def in_key(shard_key: ShardKey | None) -> str:
