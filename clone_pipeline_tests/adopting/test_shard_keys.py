@@ -3,6 +3,7 @@ copied, proven, caught up with, archived and searched for differences."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -288,15 +289,46 @@ def test_a_key_in_the_place_of_another_one_is_noticed(
     """Qdrant gives it the number of the other one's shard, and the same number of writes."""
     add_key(url, docs, "first", shards=1)
     put(url, docs, "first", 1)
+    marks = [mark_of(stores, docs)]
 
     def change() -> None:
         remove_key(url, docs, "first")
         add_key(url, docs, "second", shards=1)
         put(url, docs, "second", 1, n=2)
+        marks.append(mark_of(stores, docs))
 
     after_the_copy(monkeypatch, change)
     clone = harness.clone(stores, "docs", "copy")
     assert report(stores, clone).shown["consistency"]["points_changed"] == [1]
+    assert_same(stores, url, docs, clone)
+    before, after = marks
+    assert [known[:2] for known in before] == [known[:2] for known in after]
+    assert before != after
+
+
+def mark_of(stores: Stores, collection: str) -> list[Any]:
+    """Number, last write and key of each shard."""
+    with stores.vectors() as vectors:
+        told = vectors.last_write(collection)
+    assert told is not None
+    known: list[Any] = json.loads(told)
+    return known
+
+
+def test_a_server_that_tells_no_last_write_tells_its_keys(
+    url: str, stores: Stores, docs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one with several nodes; and there are as many points as there were."""
+    monkeypatch.setattr(ServerStore, "last_write", lambda *_: None)
+
+    def change() -> None:
+        remove(url, docs, 7, 1)
+        add_key(url, docs, "later")
+        put(url, docs, "later", 1)
+
+    after_the_copy(monkeypatch, change)
+    clone = harness.clone(stores, "docs", "copy")
+    assert report(stores, clone).shown["consistency"]["points_changed"] == [2]
     assert_same(stores, url, docs, clone)
 
 
@@ -327,7 +359,7 @@ def test_a_key_that_goes_while_it_is_read_ends_the_copy_and_the_resumed_one_goes
 
     with monkeypatch.context() as patched:
         patched.setattr(ServerStore, "read", noted)
-        with pytest.raises(NoShardKey, match=r"Shard key .* not found"):
+        with pytest.raises(NoShardKey, match=r"'tenant ü' of docs_.* was taken away .* resume"):
             harness.clone(stores, "docs", "copy")
     clone = harness.clone(stores, "docs", "copy")
     assert_same(stores, url, docs, clone)

@@ -81,8 +81,8 @@ TABLE = (
         "the collection has custom sharding, and the clone's Qdrant keeps no shard keys",
         lambda it: it.custom_sharding and not it.keeps_shard_keys,
         "refused", False,
-        "they are in shard keys, which only a Qdrant server with `cluster.enabled: true` has, and "
-        "the clone's is none",
+        "the points are in shard keys, which only a Qdrant server with `cluster.enabled: true` "
+        "has, and the clone's is none",
     ),
     Row(
         "the collection has custom sharding", lambda it: it.custom_sharding and it.keeps_shard_keys,

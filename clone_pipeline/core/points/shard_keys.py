@@ -13,22 +13,23 @@ from .sides import Sides
 from .stream import read_slices, slice_of
 
 
-def follow_shard_keys(work: Work, sides: Sides) -> None:
-    """Gives the target the shard keys that the source has now: an added one has a slice from now
-    on, which is not copied yet; one that is gone is taken away with its points.
+def follow_shard_keys(work: Work, sides: Sides) -> bool:
+    """Gives the target the shard keys that the source has now, and says whether it had others: an
+    added one has a slice from now on, which is not copied yet; one that is gone is taken away with
+    its points.
 
     The plan's configuration says so too, so that the proof expects them. Nothing happens where
     there is no custom sharding. Raises what the stores raise, LeaseLost.
     """
     if shard_keys(work.clone.plan["qdrant_config"]) is None:
-        return
+        return False
     name, rows = work.clone.qdrant_collection, read_slices(work)
     planned = {slice_of(row).shard_key for row in rows}
     config = sides.retry(lambda: sides.source.read_config(sides.source_name))
     entries = config.get("shard_keys", [])
     now = {entry["shard_key"]: entry for entry in entries}
     if now.keys() == planned:
-        return
+        return False
     work.lease.check()
     sides.retry(lambda: sides.target.set_shard_keys(name, entries))
     gone = [row["slice"] for row in rows if slice_of(row).shard_key not in now]
@@ -53,6 +54,7 @@ def follow_shard_keys(work: Work, sides: Sides) -> None:
             .where(namespaces.c.namespace_key == work.clone.namespace_key)
             .values(qdrant_config=plan["qdrant_config"])
         )
+    return True
 
 
 def _following(config: dict[str, Any], now: dict[Any, dict[str, Any]]) -> dict[str, Any]:

@@ -7,12 +7,13 @@ page is written once more, over itself: points keep their ids.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from sqlalchemy import RowMapping, select, update
 
 from ..catalog.schema import clone_slices
+from ..errors import NoShardKey
 from ..ledger.work import Work
 from ..references import Rewriter
 from ..vectors.encoded import EncodedPage, EncodedPoint
@@ -50,13 +51,22 @@ class Copier:
         part = slice_of(row)
         progress = Progress.from_json(row["progress"])
         rewriter = self._work.new_rewriter()
-        name = self._work.source_collection
-        for page in read_slice(self._source, name, part, self._retry, row["cursor"]):
+        for page in self._pages(part, row["cursor"]):
             points = self._copy_page(part, page, progress, rewriter)
             store_slice(self._work, self._retry, part, progress, page.next)
             with self._counting:
                 self.points += points
             self._work.meter.add(points)
+
+    def _pages(self, part: Slice, cursor: PointId | None) -> Iterator[EncodedPage]:
+        name = self._work.source_collection
+        try:
+            yield from read_slice(self._source, name, part, self._retry, cursor)
+        except NoShardKey as error:
+            raise NoShardKey(
+                f"The shard key {part.shard_key!r} of {name} was taken away while its points were "
+                "copied; resume the clone, which goes on without it."
+            ) from error
 
     def _copy_page(
         self, part: Slice, page: EncodedPage, progress: Progress, rewriter: Rewriter | None

@@ -163,12 +163,13 @@ class ServerStore:
         return bool(self.rest.get("/cluster")["status"] == "enabled")
 
     def set_shard_keys(self, collection: str, entries: Sequence[Mapping[str, Any]]) -> None:
-        wanted = {entry["shard_key"]: entry for entry in entries}
+        wanted = {entry["shard_key"] for entry in entries}
         known = reported_keys(self.rest.ask("GET", "/cluster", collection))
         there = {entry["shard_key"] for entry in known}
-        for key in wanted.keys() - there:
-            self.rest.ask("PUT", "/shards", collection, encoded_json(wanted[key]))
-        for key in there - wanted.keys():
+        for entry in entries:
+            if entry["shard_key"] not in there:
+                self.rest.ask("PUT", "/shards", collection, encoded_json(entry))
+        for key in there - wanted:
             body = encoded_json({"shard_key": key})
             self.rest.ask("POST", "/shards/delete", collection, body)
 
