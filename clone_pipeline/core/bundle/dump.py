@@ -15,7 +15,7 @@ from ..catalog.namespace import Namespace
 from ..vectors.point import CollectionConfig, ShardKey
 from ..vectors.port import VectorStore
 from ..vectors.side_by_side import pages
-from ..vectors.slices import shard_keys, within
+from ..vectors.slices import shard_keys, within, without_shard_keys
 from .cleared import cleared_in
 from .files import CLEARED, CONFIG, NAMESPACE, POINTS, RECORD_FILES
 from .load import Progress
@@ -123,7 +123,9 @@ def config_and_keys(
     keys that there are now."""
     there = vectors.read_config(collection)
     config, keys = namespace.qdrant_config or there, shard_keys(there)
-    return config if keys is None else config | {"shard_keys": there["shard_keys"]}, keys
+    if keys is None:
+        return without_shard_keys(config), None
+    return config | {"shard_keys": there["shard_keys"]}, keys
 
 
 def _point_lines(vectors: VectorStore, namespace: Namespace, counter: Counter) -> Iterator[bytes]:

@@ -82,6 +82,14 @@ def shard_keys(config: CollectionConfig) -> list[ShardKey] | None:
     return [entry["shard_key"] for entry in config.get("shard_keys", ())]
 
 
+def without_shard_keys(config: CollectionConfig) -> CollectionConfig:
+    """What a configuration is where none are kept, as in the embedded store, whatever was asked."""
+    if config.get("sharding_method") != "custom":
+        return config
+    gone = ("sharding_method", "shard_keys")
+    return {key: value for key, value in config.items() if key not in gone}
+
+
 def cut(
     store: VectorStore, collection: str, points: int, keys: Sequence[ShardKey] | None = None
 ) -> list[Slice]:
