@@ -15,7 +15,13 @@ from clone_pipeline.core import bundle
 from clone_pipeline.core.bundle import archive
 from clone_pipeline.core.bundle.archive.place import ANYTHING
 from clone_pipeline.core.catalog import namespaces as catalog
-from clone_pipeline.core.errors import BundleError, CloneError, InvalidRequest, NoShardKey
+from clone_pipeline.core.errors import (
+    BundleError,
+    CloneError,
+    InvalidRequest,
+    NoShardKey,
+    StoreUnavailable,
+)
 from clone_pipeline.core.generations.delete import delete_clone
 from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.ledger.meter import Meter
@@ -151,6 +157,18 @@ def test_a_qdrant_without_shard_keys_gets_none_of_the_points(
         only = {"collections": False, "retrievers": True, "taxonomies": True}
         clone = harness.clone(stores, "docs", "copy", include_resources=only)
         assert (clone.status, clone.points) == ("ready", 0)
+
+
+def test_a_key_that_is_still_being_filled_is_waited_for(
+    url: str, stores: Stores, docs: str
+) -> None:
+    """As when a tenant is moved out of a key that it shares."""
+    body = {"shard_key": "new tenant", "initial_state": "Partial"}
+    ask(url, f"{path(docs)}/shards", body, "PUT")
+    with pytest.raises(StoreUnavailable, match=r"the shard key 'new tenant' of docs_.* try again"):
+        dry_run.plan(stores, request("docs", "copy"), LOCAL_OPERATOR)
+    remove_key(url, docs, "new tenant")
+    assert_same(stores, url, docs, harness.clone(stores, "docs", "copy"))
 
 
 # ---- damages ---------------------------------------------------------------------------------

@@ -25,6 +25,11 @@ _PARAMS = (
 )
 
 
+# States of a replica in which it answers, or needs not (Qdrant 1.18: replica_set_state.rs); while a
+# key is given more shards, the new one's points are read from the others.
+_READABLE = ("Active", "ActiveRead", "ReshardingScaleDown", "Initializing", "Resharding")
+
+
 # ---- points ----------------------------------------------------------------------------------
 
 
@@ -224,6 +229,15 @@ def reported_keys(cluster: dict[str, Any]) -> list[dict[str, Any]]:
             shards.setdefault(key, set()).add(shard["shard_id"])
     ordered = sorted(shards, key=lambda key: (isinstance(key, str), key))
     return [{"shard_key": key, "shards_number": len(shards[key])} for key in ordered]
+
+
+def unreadable_key(cluster: dict[str, Any]) -> ShardKey | None:
+    """A shard key with a shard of which no replica can be read, as while a tenant is moved into a
+    key of its own."""
+    shards = [*cluster["local_shards"], *cluster["remote_shards"]]
+    readable = {shard["shard_id"] for shard in shards if shard["state"] in _READABLE}
+    found = (one.get("shard_key") for one in shards if one["shard_id"] not in readable)
+    return next((key for key in found if key is not None), None)
 
 
 def _without_null(value: Any) -> Any:

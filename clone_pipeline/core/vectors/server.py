@@ -21,6 +21,7 @@ from .models import (
     refuse_no_numbers,
     reported_config,
     reported_keys,
+    unreadable_key,
 )
 from .native import NativeLane
 from .point import CollectionConfig, Page, Point, PointId, ShardKey
@@ -144,7 +145,13 @@ class ServerStore:
     def read_config(self, collection: str) -> CollectionConfig:
         config = reported_config(self.rest.ask("GET", "", collection))
         if config.get("sharding_method") == "custom":
-            config["shard_keys"] = reported_keys(self.rest.ask("GET", "/cluster", collection))
+            cluster = self.rest.ask("GET", "/cluster", collection)
+            if (key := unreadable_key(cluster)) is not None:
+                raise StoreUnavailable(
+                    f"{self.where}: the shard key {key!r} of {collection} cannot be read now, "
+                    "because its shards are not active; try again when they are."
+                )
+            config["shard_keys"] = reported_keys(cluster)
         return config
 
     def kept_config(self, config: CollectionConfig) -> CollectionConfig:
