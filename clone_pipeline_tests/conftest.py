@@ -183,6 +183,18 @@ def qdrant_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def cluster_url() -> Iterator[str]:
+    """A Qdrant server that keeps shard keys: the `qdrant` on the PATH, a cluster by itself."""
+    if not qdrant_server.is_installed():
+        pytest.skip("no cluster of Qdrant: put `qdrant` on the PATH")
+    with (
+        TemporaryDirectory(prefix="clone-pipeline-test-", dir=servers.in_memory()) as folder,
+        qdrant_server.run(Path(folder), cluster=True) as url,
+    ):
+        yield url
+
+
 # ---- S3 --------------------------------------------------------------------------------------
 
 

@@ -21,9 +21,12 @@ def is_installed() -> bool:
 
 
 @contextmanager
-def run(folder: Path, **more: str) -> Iterator[str]:
+def run(folder: Path, *, cluster: bool = False, **more: str) -> Iterator[str]:
     """The URL of the `qdrant` on the PATH, on a free loopback port, with its data in `folder`;
-    `more` are settings of its environment."""
+    `more` are settings of its environment.
+
+    `cluster`: as a cluster of its own, because only in one a collection can have shard keys.
+    """
     binary = shutil.which("qdrant")
     assert binary is not None
     http, grpc = _free_ports()
@@ -35,9 +38,14 @@ def run(folder: Path, **more: str) -> Iterator[str]:
         "QDRANT__STORAGE__SNAPSHOTS_PATH": str(folder / "snapshots"),
         "QDRANT__TELEMETRY_DISABLED": "true",
     }
+    command = [binary]
+    if cluster:
+        peers, _ = _free_ports()
+        settings |= {"QDRANT__CLUSTER__ENABLED": "true", "QDRANT__CLUSTER__P2P__PORT": str(peers)}
+        command += ["--uri", f"http://127.0.0.1:{peers}"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [binary],
+            command,
             cwd=folder,
             env={"PATH": os.environ.get("PATH", ""), **settings, **more},
             stdin=subprocess.DEVNULL,

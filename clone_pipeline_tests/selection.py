@@ -28,7 +28,7 @@ NOT_LONG = "not long"
 MOST_WORKERS = 4
 
 # Fixtures over servers.
-_SERVERS = {"postgres_server", "qdrant_url", "s3_url", "queue", "world", "alone"}
+_SERVERS = {"postgres_server", "qdrant_url", "cluster_url", "s3_url", "queue", "world", "alone"}
 # Its runs take long, and start processes for their logs.
 _DAGSTER = {"dagster_home", "instance"}
 # Backups, restored again and again.

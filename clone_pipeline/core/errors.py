@@ -6,6 +6,7 @@ CloneError                   one clear sentence; `code` is for machines
     Unauthorized             no key, or a key that is unknown, expired or revoked
     Forbidden                the key is good, its role is not enough
     NotFound                 no such thing, or not one the caller may know of
+      NoShardKey             the Qdrant collection does not have that shard key
     Conflict                 the state does not allow it
       NameTaken              a namespace of that name exists
       InProgress             another run holds this clone
@@ -64,6 +65,10 @@ class Forbidden(RequestError):
 
 class NotFound(RequestError):
     code = "not_found"
+
+
+class NoShardKey(NotFound):
+    code = "no_shard_key"
 
 
 class Conflict(RequestError):

@@ -17,6 +17,7 @@ from .stores import Counterparts, Stores
 from .vectors.empty import EmptyStore
 from .vectors.point import CollectionConfig
 from .vectors.port import VectorStore
+from .vectors.slices import without_shard_keys
 
 
 @dataclass(frozen=True)
@@ -115,5 +116,5 @@ def read_config(
     `collection` where the namespace names an alias of it.
     """
     if store.embedded and source.qdrant_config is not None:
-        return source.qdrant_config
+        return without_shard_keys(source.qdrant_config)
     return store.read_config(collection or source.qdrant_collection)

@@ -19,7 +19,7 @@ _DENSE = {"size": 6, "distance": "Dot"}
 @dataclass(frozen=True)
 class Shape:
     """`config` is the body that makes the collection, `vector` what one point of it has, by a
-    random generator."""
+    random generator. With shard `keys`, all of them but the last have points of the same ids."""
 
     config: dict[str, Any]
     vector: Any
@@ -28,6 +28,12 @@ class Shape:
     uuids: bool = False
     indexes: dict[str, Any] = field(default_factory=dict)
     payload: dict[str, Any] = field(default_factory=dict)
+    keys: tuple[int | str, ...] = ()
+
+    @property
+    def filled(self) -> tuple[int | str | None, ...]:
+        """The shard keys that have points."""
+        return self.keys[:-1] or (None,)
 
 
 def _numbers(size: int) -> Any:
@@ -78,6 +84,12 @@ SHAPES: dict[str, Shape] = {
     "uuids": Shape(_unnamed(), _numbers(6), uuids=True),
     "strict mode": Shape(_unnamed() | {"strict_mode_config": _STRICT}, _numbers(6)),
     "three shards": Shape(_unnamed() | {"shard_number": 3}, _numbers(6)),
+    "custom shard keys": Shape(
+        _unnamed() | {"sharding_method": "custom", "shard_number": 2},
+        _numbers(6),
+        indexes={"n": {"type": "integer"}},
+        keys=("tenant ü", 7, "7", "empty"),
+    ),
     "1-dimensional": Shape({"vectors": {"size": 1, "distance": "Dot"}}, _numbers(1)),
     "empty": Shape(_unnamed(), _numbers(6), points=0),
     "no vectors": Shape({"vectors": {}}, lambda _: {}),
@@ -107,6 +119,8 @@ def made(url: str, shape: Shape) -> Iterator[str]:
     name = f"{shape.name} {uuid.uuid4().hex[:8]}".replace(" ", "_" if shape.name == "docs" else " ")
     ask(url, path(name), shape.config, "PUT")
     try:
+        for key in shape.keys:
+            add_key(url, name, key)
         for index, schema in shape.indexes.items():
             body = {"field_name": index, "field_schema": schema}
             ask(url, f"{path(name)}/index?wait=true", body, "PUT")
@@ -119,12 +133,29 @@ def made(url: str, shape: Shape) -> Iterator[str]:
 
 def fill(url: str, collection: str, shape: Shape, numbers: range, **payload: Any) -> None:
     """Writes these points, as their owner would."""
-    points = [
-        {
-            "id": str(uuid.UUID(int=n + 1)) if shape.uuids else n,
-            "vector": shape.vector(Random(n)),
-            "payload": {"n": n, "title": f"title {n}", **shape.payload, **payload},
-        }
-        for n in numbers
-    ]
-    ask(url, f"{path(collection)}/points?wait=true", {"points": points}, "PUT")
+    for key in shape.filled:
+        own = {} if key is None else {"of": f"{key!r}"}
+        points = [
+            {
+                "id": str(uuid.UUID(int=n + 1)) if shape.uuids else n,
+                "vector": shape.vector(Random(f"{n}{key}" if own else n)),
+                "payload": {"n": n, "title": f"title {n}", **shape.payload, **own, **payload},
+            }
+            for n in numbers
+        ]
+        body = {"points": points, **({} if key is None else {"shard_key": key})}
+        ask(url, f"{path(collection)}/points?wait=true", body, "PUT")
+
+
+def add_key(url: str, collection: str, key: int | str, shards: int | None = None) -> None:
+    body = {"shard_key": key} | ({} if shards is None else {"shards_number": shards})
+    ask(url, f"{path(collection)}/shards", body, "PUT")
+
+
+def remove_key(url: str, collection: str, key: int | str) -> None:
+    ask(url, f"{path(collection)}/shards/delete", {"shard_key": key})
+
+
+def keys_of(url: str, collection: str) -> list[int | str]:
+    known = ask(url, f"{path(collection)}/shards").get("shard_keys")
+    return [one["key"] for one in known or ()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,12 +33,13 @@ from .. import harness
 from ..faults.proxy import recording
 from ..faults.rest import ask, points
 from ..faults.test_source_server import READS, kinds
-from .shapes import POINTS, SHAPES, fill, made, path
+from .shapes import POINTS, SHAPES, Shape, fill, keys_of, made, path
 
 pytestmark = pytest.mark.outside
 
 LISTS = {("GET", "/collections")}
 EXISTS = {("GET", "/collections/{}/exists")}
+KEYS = {("GET", "/collections/{}/cluster")}
 KINDS = ("buckets", "objects", "collections", "retrievers", "taxonomies")
 
 
@@ -78,42 +80,51 @@ def report(stores: Stores, clone: Clone, step: str = "copy_points") -> Any:
         return ledger.read_reports(connection, clone.clone_id)[step]
 
 
-def contents(url: str, collection: str) -> dict[Any, Any]:
-    """By pages that strict mode allows."""
-    return points(url, quote(collection, safe=""), page=40)
+def contents(url: str, collection: str, shape: Shape = SHAPES["unnamed"]) -> dict[Any, Any]:
+    """By pages that strict mode allows; by shard key and id, where there are shard keys."""
+    name = quote(collection, safe="")
+    if not shape.keys:
+        return points(url, name, page=40)
+    return {
+        (key, id): point
+        for key in keys_of(url, collection)
+        for id, point in points(url, name, page=40, shard_key=key).items()
+    }
 
 
 @pytest.mark.parametrize("what", SHAPES)
 def test_any_collection_is_cloned_refreshed_and_rolled_back_without_a_write_to_it(
-    qdrant_url: str, tmp_path: Path, what: str
+    request: pytest.FixtureRequest, tmp_path: Path, what: str
 ) -> None:
     shape = SHAPES[what]
+    url: str = request.getfixturevalue("cluster_url" if shape.keys else "qdrant_url")
+    alias = f"alias_{uuid.uuid4().hex[:8]}"
     with (
-        made(qdrant_url, shape) as collection,
-        recording(qdrant_url) as proxy,
-        stores_at(qdrant_url, tmp_path) as stores,
+        made(url, shape) as collection,
+        recording(url) as proxy,
+        stores_at(url, tmp_path) as stores,
     ):
         adopt(stores, collection, url=proxy.url)
-        before = contents(qdrant_url, collection)
-        first = harness.clone(stores, "docs", "copy", if_exists="replace")
-        assert first.plan["counts"]["points"] == shape.points == len(before)
-        assert contents(qdrant_url, first.qdrant_collection) == before
+        before = contents(url, collection, shape)
+        first = harness.clone(stores, "docs", "copy", if_exists="replace", alias=alias)
+        points_made = shape.points * len(shape.filled)
+        assert first.plan["counts"]["points"] == points_made == len(before)
+        assert contents(url, first.qdrant_collection, shape) == before
         assert verify_pair(stores, None, "docs", "copy").equal
-        config = ask(qdrant_url, path(collection))
-        copied = ask(qdrant_url, path(first.qdrant_collection))
+        config = ask(url, path(collection))
+        copied = ask(url, path(first.qdrant_collection))
         assert copied["config"]["params"] == config["config"]["params"]
         assert copied["payload_schema"].keys() == config["payload_schema"].keys()
+        assert set(keys_of(url, first.qdrant_collection)) == set(shape.keys)
 
-        fill(qdrant_url, collection, shape, range(3), title="changed")
-        second = harness.clone(stores, "docs", "copy", if_exists="replace")
-        after = contents(qdrant_url, collection)
+        fill(url, collection, shape, range(3), title="changed")
+        harness.clone(stores, "docs", "copy", if_exists="replace")
+        after = contents(url, collection, shape)
         assert after != before
-        assert contents(qdrant_url, second.qdrant_collection) == after
+        assert contents(url, alias, shape) == after
         rollback(stores, None, "copy")
-        with stores.catalog.read() as connection:
-            live = catalog.resolve(connection, None, "copy")
-        assert contents(qdrant_url, live.qdrant_collection) == before
-        assert kinds(proxy.requests) <= READS | EXISTS
+        assert contents(url, alias, shape) == before
+        assert kinds(proxy.requests) <= READS | EXISTS | (KEYS if shape.keys else set())
 
 
 def test_warnings_about_what_it_cannot_have_are_absent(qdrant_url: str, stores: Stores) -> None:

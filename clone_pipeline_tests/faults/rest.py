@@ -39,24 +39,26 @@ def snapshots(url: str) -> list[Any]:
 
 
 def points(
-    url: str, collection: str, key: str = "", page: int = 2000
+    url: str, collection: str, key: str = "", page: int = 2000, shard_key: int | str | None = None
 ) -> dict[Any, tuple[Any, Any]]:
-    """Vectors and payload of every point, by id."""
+    """Vectors and payload of every point, by id; with a `shard_key`, of those in it."""
     return {
         point["id"]: (point["vector"], point["payload"])
-        for found in _pages(url, collection, key, page)
+        for found in _pages(url, collection, key, page, shard_key)
         for point in found
     }
 
 
-def _pages(url: str, collection: str, key: str, page: int) -> Iterator[list[Any]]:
-    offset = None
+def _pages(
+    url: str, collection: str, key: str, page: int, shard_key: int | str | None
+) -> Iterator[list[Any]]:
+    body = {"limit": page, "offset": None, "with_payload": True, "with_vector": True}
+    body |= {} if shard_key is None else {"shard_key": shard_key}
     while True:
-        body = {"limit": page, "offset": offset, "with_payload": True, "with_vector": True}
         answer = ask(url, f"/collections/{collection}/points/scroll", body, key=key)
         yield answer["points"]
-        offset = answer["next_page_offset"]
-        if offset is None:
+        body["offset"] = answer["next_page_offset"]
+        if body["offset"] is None:
             return
 
 

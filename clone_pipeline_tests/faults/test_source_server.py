@@ -84,7 +84,7 @@ def test_nothing_but_reads_reaches_the_source(
         harness.load(stores, small_namespace(points=POINTS, objects=3))
         move_source(stores, proxy.url)
         if not grpc:
-            monkeypatch.setattr("clone_pipeline.core.vectors.server._ENCODED_SINCE", (99,))
+            monkeypatch.setattr("clone_pipeline.core.vectors.transport._ENCODED_SINCE", (99,))
         made = harness.clone(stores, NAME, "copy", **EVERYTHING)
         assert verify_pair(stores, None, NAME, "copy").equal
         with stores.catalog.read() as connection:

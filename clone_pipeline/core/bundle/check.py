@@ -12,6 +12,7 @@ from ..errors import BundleError
 from ..ledger.meter import Meter
 from ..text import fault
 from ..vectors.point import CollectionConfig
+from ..vectors.slices import in_key
 from .config import EMPTY, VectorShapes, check_config, named_vectors
 from .files import CONFIG, NAMESPACE, POINTS, RECORD_FILES, Files, Line, Wrong, identified
 from .points import parse_point
@@ -132,9 +133,10 @@ def _check_version(value: Any) -> None:
 def _check_point(line: Line, shapes: VectorShapes, seen: Seen) -> None:
     try:
         point = parse_point(line.document, shapes)
-        first = seen.add("point", str(point.id), line.number)
+        name = f"{point.id}{in_key(line.document.get('shard_key'))}"
+        first = seen.add("point", name, line.number)
         if first is not None:
-            raise Wrong(f"`id` {point.id} stands on line {first} already")
+            raise Wrong(f"`id` {name} stands on line {first} already")
     except Wrong as wrong:
         raise line.error(wrong) from None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..vectors.models import index_params
-from ..vectors.point import CollectionConfig
+from ..vectors.point import CollectionConfig, ShardKey
 from .files import Wrong
 
 EMPTY: CollectionConfig = {"vectors": {}, "sparse_vectors": {}, "payload_schema": {}}
@@ -37,11 +37,12 @@ class Dense:
 @dataclass(frozen=True)
 class VectorShapes:
     """The vectors that a point may have: the dense ones, the multivectors, and the names of the
-    sparse ones."""
+    sparse ones. With custom sharding, one of `shard_keys` is its own."""
 
     dense: Mapping[str, Dense]
     multi: Mapping[str, Dense]
     sparse: frozenset[str]
+    shard_keys: frozenset[ShardKey] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -69,7 +70,7 @@ def check_config(config: CollectionConfig) -> VectorShapes:
         raise Wrong(f"the vector name {both[0]!r} stands under `vectors` and `sparse_vectors`")
     _check_payload_schema(config)
     _check_settings(config)
-    return VectorShapes(dense, multi, sparse)
+    return VectorShapes(dense, multi, sparse, _check_shard_keys(config))
 
 
 def _objects(config: CollectionConfig, key: str, *, null_items: bool = False) -> dict[str, Any]:
@@ -128,3 +129,34 @@ def _check_settings(config: CollectionConfig) -> None:
             raise Wrong(f"`{key}` is not a whole number of at least 1")
     if not isinstance(config.get("on_disk_payload"), bool | None):
         raise Wrong("`on_disk_payload` is not true or false")
+
+
+def _check_shard_keys(config: CollectionConfig) -> frozenset[ShardKey] | None:
+    method, entries = config.get("sharding_method"), config.get("shard_keys")
+    if method not in (None, "auto", "custom"):
+        raise Wrong("`sharding_method` is neither auto nor custom")
+    if method != "custom":
+        if entries:
+            raise Wrong("`shard_keys` is there, and `sharding_method` is not custom")
+        return None
+    if not isinstance(entries, list | None):
+        raise Wrong("`shard_keys` is not a list")
+    keys = [_check_shard_key(f"shard_keys[{n}]", entry) for n, entry in enumerate(entries or ())]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise Wrong(f"the shard key {twice!r} stands twice in `shard_keys`")
+    return frozenset(keys)
+
+
+def _check_shard_key(where: str, entry: Any) -> ShardKey:
+    if not isinstance(entry, dict) or not is_shard_key(entry.get("shard_key")):
+        raise Wrong(f"{where} has no `shard_key` that is text or an unsigned 64-bit integer")
+    shards = entry.get("shards_number")
+    if shards is not None and (type(shards) is not int or shards < 1):
+        raise Wrong(f"{where}: `shards_number` is not a whole number of at least 1")
+    key: ShardKey = entry["shard_key"]
+    return key
+
+
+def is_shard_key(value: Any) -> bool:
+    return isinstance(value, str) or (type(value) is int and 0 <= value < 2**64)

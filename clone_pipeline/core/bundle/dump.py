@@ -12,8 +12,10 @@ from ..catalog import namespaces
 from ..catalog.documents import RECORDS, Document, assemble
 from ..catalog.engine import Catalog
 from ..catalog.namespace import Namespace
+from ..vectors.point import CollectionConfig, ShardKey
 from ..vectors.port import VectorStore
 from ..vectors.side_by_side import pages
+from ..vectors.slices import shard_keys, within, without_shard_keys
 from .cleared import cleared_in
 from .files import CLEARED, CONFIG, NAMESPACE, POINTS, RECORD_FILES
 from .load import Progress
@@ -73,9 +75,9 @@ def dump(
                 documents = record_documents(connection, namespace_key, kind, counter)
                 output.write(file, (encode(document) + b"\n" for document in documents))
                 counter.end(Path(file).stem)
-        output.write(POINTS, _point_lines(vectors, namespace.qdrant_collection, counter))
+        output.write(POINTS, _point_lines(vectors, namespace, counter))
         counter.end("points")
-        config = namespace.qdrant_config or vectors.read_config(namespace.qdrant_collection)
+        config, _ = config_and_keys(vectors, namespace, namespace.qdrant_collection)
         output.write(CONFIG, [encode_indented(config)])
         if cleared is not None:
             output.write(CLEARED, [encode_indented(cleared)])
@@ -114,11 +116,33 @@ def _order(connection: Connection, kind: str) -> list[ColumnElement[Any]]:
     return [identity, record.table.c.version] if record.versioned else [identity]
 
 
-def _point_lines(vectors: VectorStore, collection: str, counter: Counter) -> Iterator[bytes]:
-    for page in pages(vectors, collection, _POINTS):
-        for point in page:
-            counter.add("points")
-            yield encode_point(point) + b"\n"
+def config_and_keys(
+    vectors: VectorStore, namespace: Namespace, collection: str
+) -> tuple[CollectionConfig, list[ShardKey] | None]:
+    """The configuration that goes with a namespace's points, and their shard keys, both with the
+    keys that there are now."""
+    there = vectors.read_config(collection)
+    config, keys = namespace.qdrant_config or there, shard_keys(there)
+    if keys is None:
+        return without_shard_keys(config), None
+    return config | {"shard_keys": there["shard_keys"]}, keys
+
+
+def _point_lines(vectors: VectorStore, namespace: Namespace, counter: Counter) -> Iterator[bytes]:
+    """Key by key, where there are shard keys; also those that are added meanwhile."""
+    collection, done = namespace.qdrant_collection, set[ShardKey | None]()
+    while left := [key for key in _keys(vectors, namespace) if key not in done]:
+        done.update(left)
+        for key in left:
+            for page in pages(within(vectors, key), collection, _POINTS):
+                for point in page:
+                    counter.add("points")
+                    yield encode_point(point, key) + b"\n"
+
+
+def _keys(vectors: VectorStore, namespace: Namespace) -> list[ShardKey | None]:
+    _, keys = config_and_keys(vectors, namespace, namespace.qdrant_collection)
+    return [None] if keys is None else [*keys]
 
 
 def namespace_document(namespace: Namespace, counts: dict[str, int]) -> dict[str, Any]:

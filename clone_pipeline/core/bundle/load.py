@@ -20,7 +20,9 @@ from ..difference import differing_fields
 from ..errors import BundleError, InvalidRequest, NotFound, VerificationFailed
 from ..ledger.meter import Meter
 from ..principal import LOCAL_OPERATOR, Principal
+from ..vectors.point import Point, ShardKey
 from ..vectors.port import VectorStore
+from ..vectors.slices import within
 from ..words import Option
 from .check import Bundle, check
 from .claim import Reservation, discard_dead_loads, refuse_taken, reserve, resume
@@ -97,6 +99,9 @@ def load(
     if proof is None:
         discard_dead_loads(catalog, vectors)
     bundle = check(BundleFiles(source) if isinstance(source, Path) else source, meter)
+    if bundle.shapes.shard_keys and not vectors.keeps_shard_keys():
+        reason = "has shard keys, which only a Qdrant server with `cluster.enabled: true` keeps"
+        raise BundleError(f"{reason}; set QDRANT_URL to one", CONFIG)
     organization = target.organization_id or bundle.organization_id
     if not principal.may_read(organization):
         raise NotFound(
@@ -200,17 +205,20 @@ def _write_points(
 ) -> int:
     for batch in batches(bundle.files, POINTS):
         reservation.heartbeat()
-        page = []
+        page: dict[ShardKey | None, list[Point]] = {}
         for line in batch:
             try:
                 point = parse_point(line.document, bundle.shapes)
             except Wrong as wrong:  # the file changed under us
                 raise line.error(wrong) from None
-            page.append(point._replace(payload=owner.own(point.payload)))
-        reservation.vectors.upsert(bundle.qdrant_collection, page)
-        for point in page:
-            kept.look(point)
-        meter.add(len(page))
+            some = page.setdefault(line.document.get("shard_key"), [])
+            some.append(point._replace(payload=owner.own(point.payload)))
+        for shard_key, points in page.items():
+            store = within(reservation.vectors, shard_key)
+            store.upsert(bundle.qdrant_collection, points)
+            for point in points:
+                kept.look(point)
+        meter.add(len(batch))
     return meter.done
 
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from ..errors import Conflict, InvalidRequest, StorageFailed
 from ..vectors.models import refuse_no_numbers
-from ..vectors.point import Point, Vector
+from ..vectors.point import Point, ShardKey, Vector
 
 
 class Output:
@@ -153,7 +153,7 @@ _line = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", "
 _indented = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2)
 
 
-def encode_point(point: Point) -> bytes:
+def encode_point(point: Point, shard_key: ShardKey | None = None) -> bytes:
     """A line of points.jsonl. Raises InvalidRequest for what no JSON can hold."""
     refuse_no_numbers(point)
     vectors = b",".join(
@@ -166,7 +166,8 @@ def encode_point(point: Point) -> bytes:
             f"Point {point.id}: its payload holds NaN or an infinity, which JSON has not; correct "
             "the point, or delete it."
         ) from error
-    return b'{"id":%b,"vector":{%b},"payload":%b}' % (encode(point.id), vectors, payload)
+    key = b"" if shard_key is None else b'"shard_key":%b,' % encode(shard_key)
+    return b'{"id":%b,%b"vector":{%b},"payload":%b}' % (encode(point.id), key, vectors, payload)
 
 
 def _encode_vector(vector: Vector) -> bytes:

@@ -11,10 +11,10 @@ from ..depth import is_too_deep, may_be_too_deep
 from ..errors import InvalidRequest
 from ..vectors.ids import canonical_id
 from ..vectors.point import Point, PointId, Vector
-from .config import Dense, VectorShapes
+from .config import Dense, VectorShapes, is_shard_key
 from .files import TOO_DEEP, Wrong
 
-_KEYS = ("id", "vector", "payload")
+_KEYS = ("id", "vector", "payload", "shard_key")
 _MAX_INDEX = 2**32 - 1
 _NUMBERS = {int, float}
 # From here on a number is no longer the largest one of 32, and of 16 bits, but an infinity.
@@ -29,18 +29,29 @@ _MAY_BE_LARGE = re.compile(r"\d{19}")
 
 
 def parse_point(document: Document, shapes: VectorShapes) -> Point:
-    """The point of a line. Raises Wrong."""
+    """The point of a line, whose `shard_key` is checked, too. Raises Wrong."""
     unknown = next((key for key in document if key not in _KEYS), None)
     if unknown is not None:
         raise Wrong(f"unknown key {unknown!r}; a point has {', '.join(_KEYS)}")
     for key in ("id", "vector"):
         if key not in document:
             raise Wrong(f"`{key}` is missing")
+    _check_shard_key(document, shapes)
     return Point(
         _parse_id(document["id"]),
         _parse_vectors(document["vector"], shapes),
         _parse_payload(document.get("payload", {})),
     )
+
+
+def _check_shard_key(document: Document, shapes: VectorShapes) -> None:
+    if shapes.shard_keys is None:
+        if "shard_key" in document:
+            raise Wrong("`shard_key` is there, and `sharding_method` in qdrant.json is not custom")
+    elif "shard_key" not in document:
+        raise Wrong("`shard_key` is missing, and `sharding_method` in qdrant.json is custom")
+    elif not is_shard_key(key := document["shard_key"]) or key not in shapes.shard_keys:
+        raise Wrong(f"`shard_key` {_shown(key)} is not among `shard_keys` in qdrant.json")
 
 
 def _parse_id(value: Any) -> PointId:

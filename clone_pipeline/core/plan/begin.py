@@ -298,20 +298,9 @@ def _insert_resources(connection: Connection, made: Plan, clone_id: str) -> None
 
 
 def _insert_slices(connection: Connection, made: Plan, clone_id: str) -> None:
-    connection.execute(
-        insert(clone_slices),
-        [
-            {
-                "clone_id": clone_id,
-                "slice": part.index,
-                "bounds": part.to_json(),
-                "points": 0,
-                "progress": {},
-                "done": False,
-            }
-            for part in made.slices
-        ],
-    )
+    if made.slices:
+        rows = [part.to_row(clone_id) for part in made.slices]
+        connection.execute(insert(clone_slices), rows)
 
 
 def _collection_name(made: Plan, clone_id: str) -> str:

@@ -33,10 +33,11 @@ _LONGEST_NAME = 200
 class Situation:
     """What decides on the lane.
 
-    `payloads_to_change`: how many points name the source's namespace (or organization) in their
-    payload; None: could not be counted. `lossy`: the vectors that cannot be proven equal after a
-    copy through us. `located`: of a clone that `copies_files`, in how many payloads something
-    stands where locations of files stand; None: could not be counted.
+    `keeps_shard_keys`: whether the clone's Qdrant does. `payloads_to_change`: how many points name
+    the source's namespace (or organization) in their payload; None: could not be counted. `lossy`:
+    the vectors that cannot be proven equal after a copy through us. `located`: of a clone that
+    `copies_files`, in how many payloads something stands where locations of files stand; None:
+    could not be counted.
     """
 
     collections: bool = True
@@ -46,6 +47,7 @@ class Situation:
     long_name: bool = False
     several_nodes: bool = False
     custom_sharding: bool = False
+    keeps_shard_keys: bool = True
     unsettled: bool = False
     one_organization: bool = True
     preserves_ids: bool = True
@@ -80,14 +82,20 @@ TABLE = (
         "stream", False, "no points are copied",
     ),
     Row(
-        "Qdrant is embedded", lambda it: it.embedded,
-        "stream", False, "it needs a Qdrant server: the embedded Qdrant has no snapshots",
+        "the collection has custom sharding, and the clone's Qdrant keeps no shard keys",
+        lambda it: it.custom_sharding and not it.keeps_shard_keys,
+        "refused", False,
+        "the points are in shard keys, which only a Qdrant server with `cluster.enabled: true` "
+        "has, and the clone's is none",
     ),
     Row(
-        "the collection has custom sharding", lambda it: it.custom_sharding,
-        "refused", False,
-        "Qdrant loses the points of custom shards under a new name (qdrant#10135), and the stream "
-        "lane does not write to shard keys",
+        "the collection has custom sharding", lambda it: it.custom_sharding and it.keeps_shard_keys,
+        "stream", False,
+        "Qdrant loses the points of shard keys under a new name (qdrant#10135)",
+    ),
+    Row(
+        "Qdrant is embedded", lambda it: it.embedded,
+        "stream", False, "it needs a Qdrant server: the embedded Qdrant has no snapshots",
     ),
     Row(
         "the source is on another Qdrant server", lambda it: not it.same_server,

@@ -26,7 +26,7 @@ from ..source import open_source, read_config, reading_for, source_environment
 from ..stores import Stores
 from ..vectors.equality import rule
 from ..vectors.port import VectorStore
-from ..vectors.slices import cut
+from ..vectors.slices import cut, shard_keys
 from .files import (
     FilesPlan,
     file_map,
@@ -131,13 +131,15 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
         # Before anything is read: what is written from now on is seen by comparing with it.
         source_mark = mark(store, collection)
         points, point_bytes = _measure_points(store, collection, request)
-        slices = cut(store, collection, points)
+        keys = shard_keys(config)
+        slices = cut(store, collection, points, keys)
         equality = rule(target.embedded or store.embedded, config)
         known = _situation(stores, request, source, draft.id_map)
         known = replace(
             known,
             lossy=tuple(equality.refused),
-            custom_sharding=config.get("sharding_method") == "custom",
+            custom_sharding=keys is not None,
+            keeps_shard_keys=keys is None or target.keeps_shard_keys(),
         )
         asked = _lane(request, source)
         lane = choose_lane(asked, observe(asked, known, target.native, collection, draft.id_map))

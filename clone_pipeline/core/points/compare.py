@@ -10,11 +10,11 @@ from ..files.rows import note_files
 from ..ledger.work import Work
 from ..vectors.digest import Digest
 from ..vectors.encoded import EncodedPoint
-from ..vectors.equality import EqualityRule, differences
+from ..vectors.equality import differences
 from ..vectors.point import PointId
 from ..vectors.side_by_side import pairs
 from ..vectors.slices import Slice
-from .pages import read_slice
+from .pages import read_if_there
 from .progress import Progress
 from .sides import Sides
 from .stream import add
@@ -54,6 +54,7 @@ def compare(
     With `work`, each is written again as the source has it now (or removed, where the source has
     it no more), and what differs still is named in `left`. Holds a page of either side.
     """
+    sides = sides.within(part.shard_key)
     result, settled = Compared(), sides.rule.settled
     batch: list[Pair] = []
     for before, after in pairs(_pages(sides, part, True), _pages(sides, part, False)):
@@ -61,11 +62,16 @@ def compare(
         expected = actual = None
         if before is not None:
             expected = add(
-                result.progress, before, sides.rewriter, settled=settled, sampled=sampled
+                result.progress,
+                before,
+                sides.rewriter,
+                settled=settled,
+                sampled=sampled,
+                shard_key=sides.shard_key,
             )
         if after is not None:
             actual = after.digest(settled=settled)
-        if expected != actual and _differs(before, after, sides.rule, found):
+        if expected != actual and _differs(sides, before, after, found):
             batch.append((before, after))
             if work is not None:
                 note_found(work, sides, at_least=_BATCH)
@@ -82,18 +88,15 @@ def compare(
 
 
 def _differs(
-    before: EncodedPoint | None,
-    after: EncodedPoint | None,
-    rule: EqualityRule,
-    found: Differences,
+    sides: Sides, before: EncodedPoint | None, after: EncodedPoint | None, found: Differences
 ) -> bool:
     """For points of which one is not there, or whose digests differ."""
-    if note(before, after, rule, found):
+    if note(sides, before, after, found):
         return True
-    if rule.exact and before is not None:
+    if sides.rule.exact and before is not None:
         # No field of it differs, and yet its digest does: that would be a mistake of ours.
-        found.add("point", before.id, "differs in its encoding")
-    return rule.exact
+        found.add("point", sides.name(before.id), "differs in its encoding")
+    return sides.rule.exact
 
 
 def _repair_all(
@@ -106,21 +109,18 @@ def _repair_all(
 
 
 def note(
-    before: EncodedPoint | None,
-    after: EncodedPoint | None,
-    rule: EqualityRule,
-    found: Differences,
+    sides: Sides, before: EncodedPoint | None, after: EncodedPoint | None, found: Differences
 ) -> bool:
     """Whether the target's point differs from the source's, rewritten; names the fields."""
     if before is None:
         if after is None:
             return False
-        found.add("point", after.id, "is extra")
+        found.add("point", sides.name(after.id), "is extra")
         return True
     fields = ["is missing"]
     if after is not None:
-        fields = differences(before.plain(), after.plain(), rule)
-    found.add("point", before.id, *fields)
+        fields = differences(before.plain(), after.plain(), sides.rule)
+    found.add("point", sides.name(before.id), *fields)
     return bool(fields)
 
 
@@ -136,7 +136,8 @@ def look_for_source_ids(sides: Sides, point: EncodedPoint, left: Differences) ->
         return
     if any(outcome == "rewritten" for _, outcome in point.references(rewriter).counts):
         for path, old in rewriter.source_ids_left("payload", point.plain_payload()):
-            left.add("point", point.id, f"payload.{path} still holds the source's {old}")
+            what = f"payload.{path} still holds the source's {old}"
+            left.add("point", sides.name(point.id), what)
     if where == "whole":
         for place in rewriter.unlisted_places("payload", point.plain_payload()):
             sides.unlisted.add("payload", place)
@@ -161,7 +162,7 @@ def repair(
     for before, after in batch:
         point = before or after
         now = None if point is None else written.get(point.id)
-        note(before, now, sides.rule, left)
+        note(sides, before, now, left)
         if now is not None:
             look_for_source_ids(sides, now, left)
     return written
@@ -198,7 +199,7 @@ def _pages(sides: Sides, part: Slice, of_source: bool) -> Iterator[Iterable[Enco
     store, name = (
         (sides.source, sides.source_name) if of_source else (sides.target, sides.target_name)
     )
-    for page in read_slice(store, name, part, sides.retry):
+    for page in read_if_there(store, name, part, sides.retry):
         yield page.points
         if not of_source and not sides.rule.exact:  # else they were counted with their digests
             sides.meter.add(page.count)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from itertools import takewhile
 
+from ..errors import NoShardKey
 from ..vectors.encoded import EncodedPage
 from ..vectors.ids import id_number
 from ..vectors.point import PointId
@@ -40,8 +42,10 @@ def read_slice(
 ) -> Iterator[EncodedPage]:
     """The slice's pages, from `offset` (inclusive) on; the last one's `next` is None.
 
-    There is one page at least, which may be empty.
+    There is one page at least, which may be empty. Raises NoShardKey where the collection does not
+    have the slice's key.
     """
+    store = part.within(store)
     limit = EMBEDDED_PAGE if store.embedded else FIRST_PAGE
     offset = part.first if offset is None else offset
     while True:
@@ -57,6 +61,14 @@ def read_slice(
             limit = max(1, min(LARGEST_PAGE, _PAGE_BYTES * page.count // page.bytes))
             limit = min(limit, _left(part, offset, page))
         offset = page.next
+
+
+def read_if_there(
+    store: VectorStore, collection: str, part: Slice, retry: Retry
+) -> Iterator[EncodedPage]:
+    """As `read_slice`; a shard key that is not there has no points."""
+    with suppress(NoShardKey):
+        yield from read_slice(store, collection, part, retry)
 
 
 def _left(part: Slice, offset: PointId | None, page: EncodedPage) -> int:

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, select
 
 from ..catalog.schema import clone_slices
 from ..references import Found
 from ..vectors.digest import Digest
-from ..vectors.point import PointId
+from ..vectors.point import PointId, ShardKey
 
 # How many points of a collection `verify: sample` looks at: those with the lowest digests.
 SAMPLED = 100
 # So many kinds of payloads are counted before they are added up.
 _KINDS_OF_PAYLOADS = 1000
+
+
+class Sampled(NamedTuple):
+    """A point that is put aside for `verify: sample`."""
+
+    digest: int
+    id: PointId
+    shard_key: ShardKey | None = None
+
+    def to_json(self) -> list[Any]:
+        known = [str(self.digest), self.id]
+        return known if self.shard_key is None else [*known, self.shard_key]
+
+
+_digest = itemgetter(0)
 
 
 @dataclass
@@ -28,7 +44,7 @@ class Progress:
     collections: Counter[str] = field(default_factory=Counter)
     found: Counter[Found] = field(default_factory=Counter)
     _references: Counter[tuple[str, str]] = field(default_factory=Counter)
-    sample: dict[str, list[tuple[int, PointId]]] = field(default_factory=dict)
+    sample: dict[str, list[Sampled]] = field(default_factory=dict)
 
     @property
     def references(self) -> Counter[tuple[str, str]]:
@@ -53,10 +69,10 @@ class Progress:
         if len(self.found) > _KINDS_OF_PAYLOADS:
             self._fold()
 
-    def put_aside(self, collection: str, digest: int, point_id: PointId) -> None:
+    def put_aside(self, collection: str, sampled: Sampled) -> None:
         lowest = self.sample.setdefault(collection, [])
-        lowest.append((digest, point_id))
-        lowest.sort()
+        lowest.append(sampled)
+        lowest.sort(key=_digest)
         del lowest[SAMPLED:]
 
     def to_json(self) -> dict[str, Any]:
@@ -65,8 +81,7 @@ class Progress:
             "collections": dict(self.collections),
             "references": [[*key, count] for key, count in self.references.items()],
             "sample": {
-                name: [[str(digest), id] for digest, id in lowest]
-                for name, lowest in self.sample.items()
+                name: [one.to_json() for one in lowest] for name, lowest in self.sample.items()
             },
         }
 
@@ -79,7 +94,7 @@ class Progress:
             collections=Counter(values["collections"]),
             _references=Counter({(path, what): n for path, what, n in values["references"]}),
             sample={
-                name: [(int(digest), id) for digest, id in lowest]
+                name: [Sampled(int(digest), *point) for digest, *point in lowest]
                 for name, lowest in values["sample"].items()
             },
         )
@@ -89,7 +104,8 @@ class Progress:
         self.collections += other.collections
         self._references = self.references + other.references
         for name, lowest in other.sample.items():
-            self.sample[name] = sorted(self.sample.get(name, []) + lowest)[:SAMPLED]
+            both = self.sample.get(name, []) + lowest
+            self.sample[name] = sorted(both, key=_digest)[:SAMPLED]
 
 
 def points_to_prove(connection: Connection, clone: RowMapping) -> int:

@@ -21,6 +21,7 @@ from ..vectors.port import VectorStore
 from .catchup import catch_up
 from .progress import Progress
 from .retry import Retry
+from .shard_keys import follow_shard_keys
 from .sides import Sides
 from .stream import Copier, read_progress, read_slices, workers
 
@@ -44,6 +45,7 @@ def copy_points(work: Work) -> StepReport:
         if work.is_native:
             return _native_report(work, retry(lambda: target.count(name)), copied)
         both = sides(work, source, target, retry)
+        follow_shard_keys(work, both)
         copier = Copier(work, both)
         work.begin_points("Copied", sum(row["points"] for row in read_slices(work)))
         copier.copy_all()

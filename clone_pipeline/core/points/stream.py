@@ -7,21 +7,22 @@ page is written once more, over itself: points keep their ids.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from sqlalchemy import RowMapping, select, update
 
 from ..catalog.schema import clone_slices
+from ..errors import NoShardKey
 from ..files.rows import note_files
 from ..ledger.work import Work
 from ..references import Rewriter
 from ..vectors.encoded import EncodedPage, EncodedPoint
-from ..vectors.point import PointId
+from ..vectors.point import PointId, ShardKey
 from ..vectors.port import VectorStore
 from ..vectors.slices import Slice
 from .pages import CONCURRENT, for_each, read_slice
-from .progress import Progress
+from .progress import Progress, Sampled
 from .retry import Retry
 
 if TYPE_CHECKING:
@@ -51,26 +52,45 @@ class Copier:
         part = slice_of(row)
         progress = Progress.from_json(row["progress"])
         rewriter = self._work.new_rewriter()
-        name = self._work.source_collection
-        for page in read_slice(self._source, name, part, self._retry, row["cursor"]):
-            points = self._copy_page(page, progress, rewriter)
+        for page in self._pages(part, row["cursor"]):
+            points = self._copy_page(part, page, progress, rewriter)
             store_slice(self._work, self._retry, part, progress, page.next, rewriter)
             with self._counting:
                 self.points += points
             self._work.meter.add(points)
 
-    def _copy_page(self, page: EncodedPage, progress: Progress, rewriter: Rewriter | None) -> int:
+    def _pages(self, part: Slice, cursor: PointId | None) -> Iterator[EncodedPage]:
+        name = self._work.source_collection
+        try:
+            yield from read_slice(self._source, name, part, self._retry, cursor)
+        except NoShardKey as error:
+            raise NoShardKey(
+                f"The shard key {part.shard_key!r} of {name} was taken away while its points were "
+                "copied; resume the clone, which goes on without it."
+            ) from error
+
+    def _copy_page(
+        self, part: Slice, page: EncodedPage, progress: Progress, rewriter: Rewriter | None
+    ) -> int:
         """Returns how many points it has that belong to the slice."""
         points = []
         count = 0
         for point in page.points:
-            add(progress, point, rewriter, settled=self._settled, sampled=self._sampled)
+            add(
+                progress,
+                point,
+                rewriter,
+                settled=self._settled,
+                sampled=self._sampled,
+                shard_key=part.shard_key,
+            )
             count += 1
             if self._target is not None:
                 points.append(point)
         if self._target is not None and points:
             self._work.lease.check()
-            self._target.write(self._work.clone.qdrant_collection, points, self._retry)
+            target = part.within(self._target)
+            target.write(self._work.clone.qdrant_collection, points, self._retry)
         return count
 
 
@@ -81,6 +101,7 @@ def add(
     *,
     settled: bool,
     sampled: bool = False,
+    shard_key: ShardKey | None = None,
 ) -> int:
     """Rewrites a point of the source and counts it. Returns its digest.
 
@@ -95,7 +116,7 @@ def add(
     digest = point.digest(settled=settled)
     progress.digest.add(digest)
     if sampled:
-        progress.put_aside(collection, digest, point.id)
+        progress.put_aside(collection, Sampled(digest, point.id, shard_key))
     return digest
 
 
@@ -143,7 +164,7 @@ def read_slices(work: Work) -> list[RowMapping]:
 
 
 def slice_of(row: RowMapping) -> Slice:
-    return Slice(row["slice"], row["bounds"].get("first"), row["bounds"].get("until"))
+    return Slice.from_json(row["slice"], row["bounds"])
 
 
 def read_progress(work: Work) -> Progress:

@@ -11,6 +11,7 @@ from qdrant_client.grpc import (
     HealthCheckReply,
     HealthCheckRequest,
     ScrollPoints,
+    ShardKeySelector,
     UpsertPoints,
     WithPayloadSelector,
     WithVectorsSelector,
@@ -18,10 +19,13 @@ from qdrant_client.grpc import (
 from qdrant_client.grpc import (
     PointId as QdrantPointId,
 )
+from qdrant_client.grpc import (
+    ShardKey as QdrantShardKey,
+)
 
 from ..errors import WorkError
 from .faults import translated
-from .point import PointId
+from .point import PointId, ShardKey
 from .values import varint
 
 _POINT = b"\x1a"  # the tag of a point in `UpsertPoints`
@@ -87,8 +91,10 @@ class Channel:
             return None
         return str(reply.version)
 
-    def scroll(self, collection: str, limit: int, offset: PointId | None) -> bytes:
-        """A `ScrollResponse` that starts at `offset`.
+    def scroll(
+        self, collection: str, limit: int, offset: PointId | None, key: ShardKey | None = None
+    ) -> bytes:
+        """A `ScrollResponse` that starts at `offset`; here and below, `key` is the shard key.
 
         Raises TooLarge, and StoreUnavailable, NotFound or WorkError as every store does.
         """
@@ -98,16 +104,20 @@ class Channel:
             offset=None if offset is None else _point_id(offset),
             with_payload=WithPayloadSelector(enable=True),
             with_vectors=WithVectorsSelector(enable=True),
+            shard_key_selector=_selector(key),
         )
         return self._ask(self._scroll, request, f"{limit} points of {collection}")
 
-    def retrieve(self, collection: str, ids: Sequence[PointId]) -> bytes:
+    def retrieve(
+        self, collection: str, ids: Sequence[PointId], key: ShardKey | None = None
+    ) -> bytes:
         """A `GetResponse`; raises as `scroll` does."""
         request = GetPoints(
             collection_name=collection,
             ids=[_point_id(one) for one in ids],
             with_payload=WithPayloadSelector(enable=True),
             with_vectors=WithVectorsSelector(enable=True),
+            shard_key_selector=_selector(key),
         )
         return self._ask(self._get, request, f"{len(ids)} points of {collection}")
 
@@ -122,10 +132,12 @@ class Channel:
                     ) from error
                 raise
 
-    def upsert(self, collection: str, points: Sequence[bytes]) -> None:
+    def upsert(self, collection: str, points: Sequence[bytes], key: ShardKey | None = None) -> None:
         """Writes `PointStruct`s; they are durable when it returns."""
+        selected = _selector(key)
+        head = UpsertPoints(collection_name=collection, wait=True, shard_key_selector=selected)
         # Put together here, because a message would hold it all once more.
-        parts = [UpsertPoints(collection_name=collection, wait=True).SerializeToString()]
+        parts = [head.SerializeToString()]
         for point in points:
             parts += (_POINT, varint(len(point)), point)
         request = b"".join(parts)
@@ -137,3 +149,10 @@ def _point_id(point_id: PointId) -> QdrantPointId:
     if isinstance(point_id, int):
         return QdrantPointId(num=point_id)
     return QdrantPointId(uuid=point_id)
+
+
+def _selector(key: ShardKey | None) -> ShardKeySelector | None:
+    if key is None:
+        return None
+    one = QdrantShardKey(keyword=key) if isinstance(key, str) else QdrantShardKey(number=key)
+    return ShardKeySelector(shard_keys=[one])

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from qdrant_client import models
 from qdrant_client.local.qdrant_local import QdrantLocal
@@ -33,7 +33,7 @@ from .faults import one_line, translated
 from .ids import canonical_id
 from .lock import FolderLock
 from .models import checked, plain_point, point_struct, sparse_models, text_indexes, vectors_models
-from .point import CollectionConfig, Page, Point, PointId
+from .point import CollectionConfig, Page, Point, PointId, ShardKey
 from .port import Attempt, once
 
 
@@ -149,6 +149,15 @@ class EmbeddedStore:
         with self._operation():
             if self._remove(collection):
                 self._sync(collection)
+
+    def within(self, shard_key: ShardKey) -> NoReturn:
+        raise _no_keys()
+
+    def keeps_shard_keys(self) -> bool:
+        return False
+
+    def set_shard_keys(self, collection: str, entries: Sequence[Mapping[str, Any]]) -> NoReturn:
+        raise _no_keys()
 
     def count(self, collection: str) -> int:
         with self._operation(collection):
@@ -300,6 +309,10 @@ class EmbeddedStore:
 
     def _directory(self, collection: str) -> Path:
         return self._folder / "collection" / collection
+
+
+def _no_keys() -> WorkError:
+    return WorkError("Shard keys need a Qdrant server: the embedded one has none.")
 
 
 def _make_empty(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from ..errors import WorkError
 from .encoded import EncodedPage, EncodedPoint
-from .point import CollectionConfig, Page, Point, PointId
+from .point import CollectionConfig, Page, Point, PointId, ShardKey
 from .port import Attempt, once
 
 
@@ -45,6 +45,12 @@ class EmptyStore:
 
     def kept_config(self, config: CollectionConfig) -> CollectionConfig:
         return config
+
+    def within(self, shard_key: ShardKey) -> EmptyStore:
+        return self
+
+    def keeps_shard_keys(self) -> bool:
+        return True
 
     def count(self, collection: str) -> int:
         return 0
@@ -94,6 +100,9 @@ class EmptyStore:
         raise _read_only()
 
     def delete(self, collection: str) -> NoReturn:
+        raise _read_only()
+
+    def set_shard_keys(self, collection: str, entries: Sequence[Mapping[str, Any]]) -> NoReturn:
         raise _read_only()
 
     def write(

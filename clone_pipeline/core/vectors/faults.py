@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,14 @@ import httpx
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from ..errors import CloneError, NotFound, StorageFailed, StoreUnavailable, WorkError
+from ..errors import (
+    CloneError,
+    NoShardKey,
+    NotFound,
+    StorageFailed,
+    StoreUnavailable,
+    WorkError,
+)
 
 _TRY_AGAIN = {408, 429, 502, 503, 504}
 _RPC_TRY_AGAIN = (
@@ -25,6 +33,9 @@ _RPC_TRY_AGAIN = (
 _LOST_WORDS = ("rst_stream", "stream removed", "socket closed", "connection reset", "goaway")
 # A rate limit that no wait makes large enough for the request.
 _TOO_MUCH_WORDS = "larger than rate limiter capacity"
+# It is a bad request to a server that has the collection, but not the key (Qdrant 1.18:
+# lib/collection/src/shards/shard_holder/mod.rs).
+_NO_SHARD_KEY = re.compile(r"\bShard key .* not found$")
 _DISK_WORDS = ("no space left", "read-only file system", "disk quota", "disk full")
 # SQLite says these in words only; Python 3.10 does not pass its result codes on.
 _SQLITE_DISK_WORDS = ("readonly", "read-only", "disk is full", "disk i/o error", "unable to open")
@@ -72,6 +83,8 @@ def _refusal(error: UnexpectedResponse, where: str) -> CloneError:
         )
     if error.status_code == 404:
         return NotFound(f"{where}: {reason}.")
+    if _NO_SHARD_KEY.search(reason):
+        return NoShardKey(f"{where}: {reason}.")
     if error.status_code in (401, 403):
         return WorkError(f"{where} does not let this API key do that: {reason}.")
     if any(word in reason.lower() for word in _DISK_WORDS):
@@ -114,6 +127,8 @@ def _rpc(error: Any, where: str) -> CloneError:
         return StoreUnavailable(f"{where} cannot be reached: {reason}.")
     if code is grpc.StatusCode.NOT_FOUND:
         return NotFound(f"{where}: {reason}.")
+    if _NO_SHARD_KEY.search(reason):
+        return NoShardKey(f"{where}: {reason}.")
     if code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED):
         return WorkError(f"{where} does not let this API key do that: {reason}.")
     return WorkError(f"{where} refused the operation: {reason}.")

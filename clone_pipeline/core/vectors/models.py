@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from ..errors import InvalidRequest
 from .ids import canonical_id
-from .point import CollectionConfig, Point, Vector
+from .point import CollectionConfig, Point, ShardKey, Vector
 
 # What a request to create a collection takes besides vectors; a server reports some elsewhere.
 _PARAMS = (
@@ -23,6 +23,11 @@ _PARAMS = (
     "payload",
     "id_tracker",
 )
+
+
+# States of a replica in which it answers, or needs not (Qdrant 1.18: replica_set_state.rs); while a
+# key is given more shards, the new one's points are read from the others.
+_READABLE = ("Active", "ActiveRead", "ReshardingScaleDown", "Initializing", "Resharding")
 
 
 # ---- points ----------------------------------------------------------------------------------
@@ -178,8 +183,10 @@ def _model(kind: Any, values: Any, where: str) -> Any:
 
 
 def create_body(config: CollectionConfig) -> dict[str, Any]:
-    """The request body that makes such a collection on a server; payload indexes come after it."""
-    body = {key: value for key, value in config.items() if key != "payload_schema"}
+    """The request body that makes such a collection on a server; shard keys and payload indexes
+    come after it."""
+    later = ("shard_keys", "payload_schema")
+    body = {key: value for key, value in config.items() if key not in later}
     vectors = body.get("vectors") or {}
     body["vectors"] = vectors[""] if vectors.keys() == {""} else vectors
     if not body.get("sparse_vectors"):
@@ -210,6 +217,27 @@ def reported_config(info: dict[str, Any]) -> CollectionConfig:
         field: reported_index(schema) for field, schema in info["payload_schema"].items()
     }
     return config
+
+
+def reported_keys(cluster: dict[str, Any]) -> list[dict[str, Any]]:
+    """The `shard_keys` of a configuration, out of a server's description of a collection's shards:
+    each with the number of its shards. (How many replicas a key was made with is not told: one may
+    be missing now, or one too many while it is moved.)"""
+    shards: dict[ShardKey, set[int]] = {}
+    for shard in (*cluster["local_shards"], *cluster["remote_shards"]):
+        if (key := shard.get("shard_key")) is not None:
+            shards.setdefault(key, set()).add(shard["shard_id"])
+    ordered = sorted(shards, key=lambda key: (isinstance(key, str), key))
+    return [{"shard_key": key, "shards_number": len(shards[key])} for key in ordered]
+
+
+def unreadable_key(cluster: dict[str, Any]) -> ShardKey | None:
+    """A shard key with a shard of which no replica can be read, as while a tenant is moved into a
+    key of its own."""
+    shards = [*cluster["local_shards"], *cluster["remote_shards"]]
+    readable = {shard["shard_id"] for shard in shards if shard["state"] in _READABLE}
+    found = (one.get("shard_key") for one in shards if one["shard_id"] not in readable)
+    return next((key for key in found if key is not None), None)
 
 
 def _without_null(value: Any) -> Any:

@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 PointId = int | str  # an unsigned 64-bit integer, or a UUID in its canonical lower-case form
 
 
+# With custom sharding, what a point was written under: an id is one point in each key.
+ShardKey = int | str
+
+
 Vector = list[float] | list[list[float]] | dict[str, list[Any]]
 
 

@@ -9,6 +9,9 @@ A collection's configuration travels as the JSON of a bundle's `qdrant.json`:
 `{"vectors": {...}, "sparse_vectors": {...}, "payload_schema": {...}}` in Qdrant's REST shape, and,
 where set, `hnsw_config`, `quantization_config`, `optimizers_config`, `on_disk_payload`,
 `strict_mode_config`, `shard_number`, `metadata`, ...
+
+With `"sharding_method": "custom"` it also has `shard_keys`, `[{"shard_key": "a", "shards_number":
+1}, ...]`, integers before texts. Points are then read and written through `within(shard_key)`.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from .point import CollectionConfig, Page, Point, PointId
+from .point import CollectionConfig, Page, Point, PointId, ShardKey
 
 if TYPE_CHECKING:
     from .encoded import EncodedPage, EncodedPoint
@@ -105,6 +108,21 @@ class VectorStore(Protocol):
 
     def delete(self, collection: str) -> None:
         """Removes the collection and whatever is left of it; nothing happens if there is none."""
+        ...
+
+    def within(self, shard_key: ShardKey) -> VectorStore:
+        """The same store, of which a collection's points are those of one shard key alone: to read,
+        write, count, split and delete them. Not to be closed. Raises NoShardKey when it is used
+        on a collection that does not have that key."""
+        ...
+
+    def keeps_shard_keys(self) -> bool:
+        """Whether a collection can have shard keys here."""
+        ...
+
+    def set_shard_keys(self, collection: str, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Makes the shard keys that are missing, and takes those away that are not among `entries`
+        (as in `shard_keys` of a configuration), with all their points."""
         ...
 
     def count(self, collection: str) -> int: ...

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from .models import checked, point_json
-from .point import Point
+from .point import Point, ShardKey
 from .port import T
 
 _MOST_OVERHEAD = 512  # of a request, of a point in it
@@ -32,10 +32,14 @@ def in_requests(
 
 
 def upsert_bodies(
-    points: Iterable[Point], max_bytes: int, max_points: int | None = None
+    points: Iterable[Point],
+    max_bytes: int,
+    max_points: int | None = None,
+    shard_key: ShardKey | None = None,
 ) -> Iterator[bytes]:
     """Request bodies with as many points each as fit into `max_bytes`; one at least."""
-    start, end = b'{"points":[', b"]}"
+    of_key = b"" if shard_key is None else b'"shard_key":%b,' % encoded_json(shard_key)
+    start, end = b'{%b"points":[' % of_key, b"]}"
     held: list[bytes] = []
     size = len(start) + len(end)
     for point in points:

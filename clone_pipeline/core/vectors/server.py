@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from ..errors import NotFound, StoreUnavailable, WorkError
@@ -13,20 +14,26 @@ from .channel import Channel, TooLarge
 from .encoded import EncodedPage, EncodedPoint, decoded, split_page, split_points
 from .ids import canonical_id, id_order
 from .limits import Limits
-from .models import create_body, index_params, plain_point, refuse_no_numbers, reported_config
+from .models import (
+    create_body,
+    index_params,
+    plain_point,
+    refuse_no_numbers,
+    reported_config,
+    reported_keys,
+    unreadable_key,
+)
 from .native import NativeLane
-from .point import CollectionConfig, Page, Point, PointId
+from .point import CollectionConfig, Page, Point, PointId, ShardKey
 from .port import Attempt, once
 from .requests import batches, encoded_json, in_requests, upsert_bodies
 from .rest import Rest
+from .slices import shard_keys
+from .transport import Transport
 
 # Half of what Qdrant takes by default (`service.max_request_size_mb: 32`): proxies often take less.
 _MAX_REQUEST_BYTES = 16 * 1024 * 1024
 _MAX_IDS = 10_000
-
-_PROBE_SECONDS = 3.0
-# Since then vectors have the same encoding in answers and in upserts.
-_ENCODED_SINCE = (1, 17)
 
 _SHARDS_IN_TELEMETRY = 3
 _SAMPLED_PER_PART = 16
@@ -41,8 +48,8 @@ class ServerStore:
         self.rest = rest
         self._limits: dict[str, Limits] = {}
         self._channel = channel
-        self._probing = threading.Lock()
-        self._fallback: str | None = None  # why points go over REST; "" is: they do not
+        self._transport = Transport(rest, channel)
+        self._key: ShardKey | None = None
 
     @classmethod
     def open(
@@ -73,7 +80,7 @@ class ServerStore:
 
     @property
     def transport(self) -> str:
-        why = self._why_rest()
+        why = self._transport.why_rest()
         return f"REST, because {why}" if why else "gRPC"
 
     @property
@@ -136,10 +143,42 @@ class ServerStore:
         self.rest.ask("POST", "", "aliases", encoded_json({"actions": actions}))
 
     def read_config(self, collection: str) -> CollectionConfig:
-        return reported_config(self.rest.ask("GET", "", collection))
+        config = reported_config(self.rest.ask("GET", "", collection))
+        if config.get("sharding_method") == "custom":
+            cluster = self.rest.ask("GET", "/cluster", collection)
+            if (key := unreadable_key(cluster)) is not None:
+                raise StoreUnavailable(
+                    f"{self.where}: the shard key {key!r} of {collection} cannot be read now, "
+                    "because its shards are not active; try again when they are."
+                )
+            config["shard_keys"] = reported_keys(cluster)
+        return config
 
     def kept_config(self, config: CollectionConfig) -> CollectionConfig:
-        return config
+        if config.get("sharding_method") != "custom":
+            return config
+        keys = config.get("shard_keys", []) if self.keeps_shard_keys() else []
+        return config | {"shard_keys": keys}
+
+    def within(self, shard_key: ShardKey) -> ServerStore:
+        store = copy(self)
+        store._key = shard_key
+        return store
+
+    def keeps_shard_keys(self) -> bool:
+        """It does as part of a cluster, be it the only one in it."""
+        return bool(self.rest.get("/cluster")["status"] == "enabled")
+
+    def set_shard_keys(self, collection: str, entries: Sequence[Mapping[str, Any]]) -> None:
+        wanted = {entry["shard_key"] for entry in entries}
+        known = reported_keys(self.rest.ask("GET", "/cluster", collection))
+        there = {entry["shard_key"] for entry in known}
+        for entry in entries:
+            if entry["shard_key"] not in there:
+                self.rest.ask("PUT", "/shards", collection, encoded_json(entry))
+        for key in there - wanted:
+            body = encoded_json({"shard_key": key})
+            self.rest.ask("POST", "/shards/delete", collection, body)
 
     def create(
         self, collection: str, config: CollectionConfig, *, for_loading: bool = False
@@ -150,6 +189,8 @@ class ServerStore:
             optimizers = body.get("optimizers_config") or {}
             body["optimizers_config"] = optimizers | {"max_optimization_threads": 0}
         self.rest.ask("PUT", "", collection, encoded_json(body))
+        if keys := self.kept_config(config).get("shard_keys"):
+            self.set_shard_keys(collection, keys)
         for field, schema in (config.get("payload_schema") or {}).items():
             self.create_index(collection, field, schema)
         left = self.count(collection)
@@ -176,18 +217,18 @@ class ServerStore:
         limits = self._limits_of(collection)
         if not limits.exact_count:
             return self._count_ids(collection, limits.scroll or _MAX_IDS)
-        return int(
-            self.rest.ask("POST", "/points/count", collection, encoded_json({"exact": True}))[
-                "count"
-            ]
-        )
+        body = self._body({"exact": True})
+        return int(self.rest.ask("POST", "/points/count", collection, body)["count"])
 
     def _count_ids(self, collection: str, page: int) -> int:
         """By reading them: a count that is not exact may be far off."""
+        if self._key is None and (keys := shard_keys(self.read_config(collection))) is not None:
+            # Read together, an id that several keys have would be one point.
+            return sum(self.within(key)._count_ids(collection, page) for key in keys)
         counted = 0
         body = {"limit": page, "offset": None, "with_payload": False, "with_vector": False}
         while True:
-            result = self.rest.ask("POST", "/points/scroll", collection, encoded_json(body))
+            result = self.rest.ask("POST", "/points/scroll", collection, self._body(body))
             counted += len(result["points"])
             body["offset"] = result.get("next_page_offset")
             if body["offset"] is None:
@@ -204,10 +245,11 @@ class ServerStore:
             told = next(
                 one for one in known["collections"]["collections"] if one["id"] == collection
             )
-            queues = [(shard["id"], shard["local"]["update_queue"]) for shard in told["shards"]]
-            if any(queue["length"] for _, queue in queues):
+            shards = sorted(told["shards"], key=itemgetter("id"))
+            queues = [shard["local"]["update_queue"] for shard in shards]
+            if any(queue["length"] for queue in queues):
                 return None
-            return json.dumps(sorted((shard, queue["op_num"]) for shard, queue in queues))
+            return json.dumps(list(map(_written, shards, queues)))
         except (LookupError, TypeError, StopIteration, WorkError):
             return None
 
@@ -218,7 +260,7 @@ class ServerStore:
         most = self._limits_of(collection).scroll
         wanted = min(parts * _SAMPLED_PER_PART, most or _MAX_IDS)
         body = {"query": {"sample": "random"}, "limit": wanted, "with_payload": False}
-        found = self.rest.ask("POST", "/points/query", collection, encoded_json(body))["points"]
+        found = self.rest.ask("POST", "/points/query", collection, self._body(body))["points"]
         ids = sorted({canonical_id(item["id"]) for item in found}, key=id_order)
         firsts = [ids[len(ids) * part // parts] for part in range(1, parts)] if ids else []
         return list(dict.fromkeys(firsts))
@@ -230,12 +272,12 @@ class ServerStore:
         offset: PointId | None = None,
         attempt: Attempt = once,
     ) -> EncodedPage:
-        if attempt(self._why_rest):
+        if attempt(self._transport.why_rest):
             return self._read_json(collection, limit, offset, attempt)
         most = attempt(partial(self._limits_of, collection)).scroll
         limit = limit if most is None else min(limit, most)
         try:
-            answer = attempt(partial(self._channel.scroll, collection, limit, offset))
+            answer = attempt(partial(self._channel.scroll, collection, limit, offset, self._key))
         except TooLarge:
             if limit == 1:
                 return self._read_json(collection, 1, offset, attempt)
@@ -264,13 +306,13 @@ class ServerStore:
     def write(
         self, collection: str, points: Sequence[EncodedPoint], attempt: Attempt = once
     ) -> None:
-        if attempt(self._why_rest):
+        if attempt(self._transport.why_rest):
             self.upsert(collection, [point.plain() for point in points], attempt)
             return
         most = attempt(partial(self._limits_of, collection)).upsert
         encoded = (point.encoded for point in points if not point.only_json)
         for some in in_requests(encoded, _MAX_REQUEST_BYTES, most):
-            attempt(partial(self._channel.upsert, collection, some))
+            attempt(partial(self._channel.upsert, collection, some, self._key))
         if rest := [point.plain() for point in points if point.only_json]:
             self.upsert(collection, rest, attempt)
 
@@ -283,7 +325,7 @@ class ServerStore:
             "with_payload": True,
             "with_vector": True,
         }
-        result = self.rest.ask("POST", "/points/scroll", collection, encoded_json(body))
+        result = self.rest.ask("POST", "/points/scroll", collection, self._body(body))
         following = result.get("next_page_offset")
         return Page(
             [_point(item) for item in result["points"]],
@@ -297,12 +339,12 @@ class ServerStore:
         return [found[one] for one in wanted if one in found]
 
     def _retrieve(self, collection: str, ids: Sequence[PointId]) -> dict[PointId, Point]:
-        if self._why_rest():
+        if self._transport.why_rest():
             return self._retrieve_json(collection, ids)
         found: dict[PointId, Point] = {}
         for some in batches(ids, self._limits_of(collection).retrieve or _MAX_IDS):
             try:
-                results = split_points(self._channel.retrieve(collection, some))
+                results = split_points(self._channel.retrieve(collection, some, self._key))
             except TooLarge:
                 found |= self._retrieve_json(collection, some)
                 continue
@@ -315,7 +357,7 @@ class ServerStore:
     ) -> dict[PointId, Point]:
         found: dict[PointId, Point] = {}
         for some in batches(ids, self._limits_of(collection).retrieve or _MAX_IDS):
-            body = encoded_json({"ids": some, "with_payload": True, "with_vector": vectors})
+            body = self._body({"ids": some, "with_payload": True, "with_vector": vectors})
             for item in self.rest.ask("POST", "/points", collection, body):
                 point = _point(item)
                 found[point.id] = point
@@ -323,13 +365,13 @@ class ServerStore:
 
     def upsert(self, collection: str, points: Sequence[Point], attempt: Attempt = once) -> None:
         most = attempt(partial(self._limits_of, collection)).upsert
-        for body in upsert_bodies(points, _MAX_REQUEST_BYTES, most):
+        for body in upsert_bodies(points, _MAX_REQUEST_BYTES, most, self._key):
             attempt(partial(self.rest.ask, "PUT", "/points", collection, body, wait=True))
 
     def delete_points(self, collection: str, ids: Iterable[PointId]) -> None:
         most = self._limits_of(collection).delete or _MAX_IDS
         for some in batches((canonical_id(one) for one in ids), most):
-            body = encoded_json({"points": some})
+            body = self._body({"points": some})
             self.rest.ask("POST", "/points/delete", collection, body, wait=True)
 
     def search(
@@ -352,8 +394,12 @@ class ServerStore:
             "limit": limit,
             "with_payload": True,
         }
-        found = self.rest.ask("POST", "/points/query", collection, encoded_json(body))
+        found = self.rest.ask("POST", "/points/query", collection, self._body(body))
         return [(_point(item), float(item["score"])) for item in found["points"]]
+
+    def _body(self, request: dict[str, Any]) -> bytes:
+        """Of a request for points: those of the shard key, where this is the store of one."""
+        return encoded_json(request if self._key is None else {**request, "shard_key": self._key})
 
     def _limits_of(self, collection: str) -> Limits:
         if collection not in self._limits:
@@ -361,27 +407,12 @@ class ServerStore:
             self._limits[collection] = Limits.of(config.get("strict_mode_config"))
         return self._limits[collection]
 
-    def _why_rest(self) -> str:
-        """Why points cannot go over gRPC; "" where they can. Asked of the server once."""
-        with self._probing:
-            if self._fallback is None:
-                over_rest = self.version()
-                over_grpc = self._channel.version(_PROBE_SECONDS)
-                self._fallback = _reason(over_rest, over_grpc, self._channel.address)
-            return self._fallback
 
-
-def _reason(over_rest: str, over_grpc: str | None, address: str) -> str:
-    if over_grpc is None:
-        return f"no Qdrant answers over gRPC at {address}; set QDRANT_GRPC_PORT if it is elsewhere"
-    if over_grpc != over_rest:
-        return (
-            f"another Qdrant ({over_grpc}, not {over_rest}) answers over gRPC at {address}; set "
-            "QDRANT_GRPC_PORT"
-        )
-    if tuple(int(part) for part in over_rest.split(".")[:2]) < _ENCODED_SINCE:
-        return f"Qdrant {over_rest} gives vectors out in an older encoding than it takes them in"
-    return ""
+def _written(shard: dict[str, Any], queue: dict[str, Any]) -> list[Any]:
+    """The number of a shard's last operation. With the shard key: when one is taken away, the next
+    that is made may get its shard's number."""
+    key = shard.get("key")
+    return [shard["id"], queue["op_num"], *([] if key is None else [key])]
 
 
 def _point(item: dict[str, Any]) -> Point:

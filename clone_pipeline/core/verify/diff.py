@@ -34,9 +34,10 @@ from ..source import open_source, read_config
 from ..stores import Stores
 from ..vectors.encoded import EncodedPage, EncodedPoint
 from ..vectors.equality import EqualityRule, differences, rule
+from ..vectors.point import CollectionConfig, ShardKey
 from ..vectors.port import VectorStore
 from ..vectors.side_by_side import pairs
-from ..vectors.slices import Slice
+from ..vectors.slices import Slice, in_key, shard_keys
 from .records import merge_objects
 
 # Of one namespace alone, or different in any two.
@@ -244,24 +245,37 @@ def _compare_points(stores: Stores, sides: tuple[_Side, _Side], found: Contrasts
     with ExitStack() as opened:
         own = opened.enter_context(stores.vectors())
         readers = [opened.enter_context(open_source(stores, own, side.namespace)) for side in sides]
-        config, other = (
+        configs = [
             secrets.shown_config(read_config(store, side.namespace))
             for store, side in zip(readers, sides, strict=True)
-        )
+        ]
+        config, other = configs
         put = sides[0].names.put_into
         found.compare("qdrant config", sides[1].namespace.name, put(config), put(other))
         equality = rule(any(store.embedded for store in readers), config)
         retry = Retry(stores)
-        first, second = (
-            _pages(store, side, retry) for store, side in zip(readers, sides, strict=True)
-        )
-        for before, after in pairs(first, second):
-            _compare_point(before, after, sides, equality, found)
+        both = [_keys(one) for one in configs]
+        for key in dict.fromkeys(both[0] + both[1]):
+            first, second = (
+                _pages(store, side, key, retry) if key in keys else ()
+                for store, side, keys in zip(readers, sides, both, strict=True)
+            )
+            for before, after in pairs(first, second):
+                _compare_point(before, after, sides, equality, found, in_key(key))
 
 
-def _pages(store: VectorStore, side: _Side, retry: Retry) -> Iterator[Iterable[EncodedPoint]]:
+def _keys(config: CollectionConfig) -> list[ShardKey | None]:
+    """What is compared one after the other: without shard keys, all at once."""
+    keys = shard_keys(config)
+    return [None] if keys is None else [*keys]
+
+
+def _pages(
+    store: VectorStore, side: _Side, key: ShardKey | None, retry: Retry
+) -> Iterator[Iterable[EncodedPoint]]:
     page: EncodedPage
-    for page in read_slice(store, side.namespace.qdrant_collection, Slice(0), retry):
+    part = Slice(0, shard_key=key)
+    for page in read_slice(store, side.namespace.qdrant_collection, part, retry):
         yield [side.point(point) for point in page.points]
 
 
@@ -271,20 +285,22 @@ def _compare_point(
     sides: tuple[_Side, _Side],
     equality: EqualityRule,
     found: Contrasts,
+    where: str,
 ) -> None:
     if before is not None and after is not None:
         if before.digest() == after.digest():
             return
         one, other = before.plain(), after.plain()
         put = sides[0].names.put_into
-        found.compare("point", one.id, put(one.payload), put(other.payload), "payload")
+        name = f"{one.id}{where}"
+        found.compare("point", name, put(one.payload), put(other.payload), "payload")
         for place in differences(one._replace(payload={}), other._replace(payload={}), equality):
-            found.add("point", one.id, place, "(a vector)", "(another)")
+            found.add("point", name, place, "(a vector)", "(another)")
         return
     there = before or after
     if there is not None:
         values = [NOTHING if point is None else "there" for point in (before, after)]
-        found.add("point", there.id, "", values[0], values[1])
+        found.add("point", f"{there.id}{where}", "", values[0], values[1])
 
 
 def _shown(value: Any) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from threading import Lock
 
 from sqlalchemy import RowMapping
@@ -11,14 +12,14 @@ from sqlalchemy import RowMapping
 from ..difference import Differences
 from ..ledger.work import Work
 from ..points.compare import Pair, compare, look_for_source_ids, note, repair, retrieve, rewritten
-from ..points.pages import CONCURRENT, for_each, read_slice
-from ..points.progress import Progress
+from ..points.pages import CONCURRENT, for_each, read_if_there, read_slice
+from ..points.progress import SAMPLED, Progress
 from ..points.retry import Retry
 from ..points.sides import Sides
 from ..points.stream import per_slice, slice_of, store_slice
 from ..references import Places
 from ..vectors.digest import Digest
-from ..vectors.point import PointId
+from ..vectors.point import PointId, ShardKey
 from ..vectors.port import VectorStore
 from ..vectors.slices import Slice
 
@@ -97,9 +98,14 @@ def check_sample(work: Work, sides: Sides, copied: Progress) -> PointsFound:
     """
     result = PointsFound()
     work.begin_points("Proved", total=copied.sampled)
-    for lowest in copied.sample.values():
-        _check_ids(work, sides, [point_id for _, point_id in lowest], result)
-        work.meter.add(len(lowest))
+    ids: dict[ShardKey | None, list[PointId]] = {}
+    for one in chain.from_iterable(copied.sample.values()):
+        ids.setdefault(one.shard_key, []).append(one.id)
+    for shard_key, some in ids.items():
+        for start in range(0, len(some), SAMPLED):
+            batch = some[start : start + SAMPLED]
+            _check_ids(work, sides.within(shard_key), batch, result)
+            work.meter.add(len(batch))
     return _counted(sides, copied, result)
 
 
@@ -111,7 +117,7 @@ def _check_ids(work: Work, sides: Sides, ids: Sequence[PointId], result: PointsF
     for point_id, before in expected.items():
         after = actual.get(point_id)
         result.compared += 1
-        if note(before, after, sides.rule, result.found):
+        if note(sides, before, after, result.found):
             batch.append((before, after))
         elif after is not None:
             look_for_source_ids(sides, after, result.left)
@@ -140,6 +146,7 @@ def digest_slice(sides: Sides, part: Slice, left: Differences | None) -> Digest:
     """The target's points as they are, vectors included; with `left`, ids of the source are looked
     for."""
     digest = Digest()
+    sides = sides.within(part.shard_key)
     for page in read_slice(sides.target, sides.target_name, part, sides.retry):
         for point in page.points:
             digest.add(point.digest(settled=sides.rule.settled))
@@ -156,7 +163,7 @@ def digest_all(
     digests = {part.index: Digest() for part in parts}
 
     def one(part: Slice) -> None:
-        for page in read_slice(store, collection, part, retry):
+        for page in read_if_there(store, collection, part, retry):
             for point in page.points:
                 digests[part.index].add(point.digest(settled=not store.embedded))
 

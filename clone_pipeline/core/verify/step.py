@@ -35,6 +35,7 @@ from ..text import keepable
 from ..vectors.digest import Digest, canonical
 from ..vectors.equality import EqualityRule
 from ..vectors.point import CollectionConfig
+from ..vectors.slices import shard_keys
 from . import points as check_points
 from . import records
 from .drift import SourceNow, WasRead, find_drift
@@ -205,7 +206,7 @@ def _check_points(work: Work, both: Sides, copied: Progress) -> check_points.Poi
 def _check_config(work: Work, both: Sides, findings: _Findings) -> None:
     """The Qdrant collection's configuration and payload schema: the store's word, the catalog's.
 
-    A payload index that is gone is made again.
+    A payload index or a shard key that is gone is made again; a shard key too many is taken away.
     """
     name, target = both.target_name, both.target
     asked = work.clone.plan["qdrant_config"]
@@ -213,12 +214,18 @@ def _check_config(work: Work, both: Sides, findings: _Findings) -> None:
     there = target.read_config(name)
     wanted, indexes = kept["payload_schema"], there["payload_schema"]
     gone = [path for path in wanted if path not in indexes]
+    repaired = findings.repaired
     for path in gone:
         findings.found.add("qdrant config", name, f"payload_schema.{path} is missing")
         work.lease.check()
         both.retry(partial(target.create_index, name, path, wanted[path]))
         findings.repaired += 1
-    if gone:
+    if shard_keys(kept) != shard_keys(there):
+        findings.found.add("qdrant config", name, "shard_keys differs")
+        work.lease.check()
+        both.retry(partial(target.set_shard_keys, name, kept.get("shard_keys", ())))
+        findings.repaired += 1
+    if findings.repaired > repaired:
         there = target.read_config(name)
     findings.left.add("qdrant config", name, *differing_fields(kept, there))
     with work.stores.catalog.read() as connection:

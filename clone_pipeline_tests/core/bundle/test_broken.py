@@ -259,11 +259,16 @@ POINTS = [
     (vector(words={"indices": [-1], "values": [1]}), "unsigned 32-bit"),
     (vector(words={"indices": [2**32], "values": [1]}), "unsigned 32-bit"),
     (vector(words={"indices": [1], "values": ["1"]}), "not a list of numbers"),
+    (point(shard_key="a"), "`shard_key` is there, and `sharding_method` in qdrant.json is not"),
 ]
 
 
 def params(**changes: Any) -> dict[str, Any]:
     return config(vectors=CONFIG["vectors"] | {"text": {"size": 3, "distance": "Dot"} | changes})
+
+
+def keyed(*entries: Any, whole: Any = None) -> dict[str, Any]:
+    return config(sharding_method="custom", shard_keys=whole or list(entries))
 
 
 CONFIGS = [
@@ -296,6 +301,14 @@ CONFIGS = [
     (config(metadata=[]), None, "`metadata` is not an object"),
     (config(shard_number=0), None, "`shard_number` is not a whole number"),
     (config(on_disk_payload=1), None, "`on_disk_payload` is not true or false"),
+    (config(sharding_method="by key"), None, "`sharding_method` is neither auto nor custom"),
+    (config(shard_keys=[{"shard_key": "a"}]), None, "`sharding_method` is not custom"),
+    (keyed({"shard_key": "a"}, whole=1), None, "`shard_keys` is not a list"),
+    (keyed("a"), None, "shard_keys[0] has no `shard_key` that is text or an unsigned"),
+    (keyed({"shard_key": 1}, {"shard_key": True}), None, "shard_keys[1] has no `shard_key`"),
+    (keyed({"shard_key": -1}), None, "shard_keys[0] has no `shard_key`"),
+    (keyed({"shard_key": "a"}, {"shard_key": "a"}), None, "the shard key 'a' stands twice"),
+    (keyed({"shard_key": "a", "shards_number": 0}), None, "`shards_number` is not a whole number"),
 ]
 
 CASES = [
@@ -336,6 +349,42 @@ def test_a_mistake_is_named_and_leaves_nothing(
     assert (error.details["file"], error.details["line"]) == (file, line)
     assert words in error.details["reason"]
     assert "\n" not in error.message
+
+
+KEYED = keyed({"shard_key": "a"}, {"shard_key": 1}, {"shard_key": "1"})
+
+
+@pytest.mark.parametrize(
+    ("points", "line", "words"),
+    [
+        ([point()], 1, "`shard_key` is missing, and `sharding_method` in qdrant.json is custom"),
+        ([point(shard_key="b")], 1, '`shard_key` "b" is not among `shard_keys` in qdrant.json'),
+        ([point(shard_key=True)], 1, "`shard_key` true is not among"),
+        ([point(shard_key=None)], 1, "`shard_key` null is not among"),
+        ([point(shard_key=[])], 1, "`shard_key` [] is not among"),
+        (
+            [point(shard_key=key) for key in ("a", 1, "1", 1)],
+            4,
+            "`id` 1 in shard key 1 stands on line 2 already",
+        ),
+    ],
+)
+def test_a_point_has_one_of_the_shard_keys_and_each_key_an_id_once(
+    stores: Stores, tmp_path: Path, points: list[Any], line: int, words: str
+) -> None:
+    folder = write_bundle(tmp_path, sample() | {"qdrant.json": KEYED, "points.jsonl": points})
+    error = refused(stores, folder)
+    assert (error.details["file"], error.details["line"]) == ("points.jsonl", line)
+    assert words in error.details["reason"]
+
+
+def test_shard_keys_need_a_qdrant_that_keeps_them(stores: Stores, tmp_path: Path) -> None:
+    points = [point(shard_key=key) for key in ("a", 1, "1")]
+    folder = write_bundle(tmp_path, sample() | {"qdrant.json": KEYED, "points.jsonl": points})
+    assert refused(stores, folder).message == (
+        "qdrant.json: has shard keys, which only a Qdrant server with `cluster.enabled: true` "
+        "keeps; set QDRANT_URL to one."
+    )
 
 
 def test_points_beside_no_configuration_are_refused_and_none_are_not(

@@ -31,8 +31,9 @@ PAGE = Path(__file__).parents[3] / "docs" / "lanes.md"
 # The situation of each row of the table, in its order.
 SITUATIONS = [
     Situation(collections=False),
-    Situation(embedded=True),
+    Situation(custom_sharding=True, keeps_shard_keys=False),
     Situation(custom_sharding=True),
+    Situation(embedded=True),
     Situation(same_server=False),
     Situation(outdated=True),
     Situation(long_name=True),
@@ -108,12 +109,14 @@ def test_stream_on_request_is_done(row: Row, it: Situation) -> None:
 
 
 @pytest.mark.parametrize("asked", ["auto", "stream"])
-def test_custom_shards_are_refused_unless_no_points_are_asked_for(
+def test_shard_keys_need_a_qdrant_that_keeps_them_unless_no_points_are_asked_for(
     asked: Literal["auto", "stream"],
 ) -> None:
-    with pytest.raises(InvalidRequest, match=r"custom shards .* leave collections out"):
-        choose_lane(asked, Situation(custom_sharding=True))
-    assert choose_lane(asked, Situation(custom_sharding=True, collections=False)).name == "stream"
+    keyless = Situation(custom_sharding=True, keeps_shard_keys=False)
+    for it in (keyless, replace(keyless, embedded=True)):
+        with pytest.raises(InvalidRequest, match=r"cluster.enabled: true.* leave collections out"):
+            choose_lane(asked, it)
+        assert choose_lane(asked, replace(it, collections=False)).name == "stream"
 
 
 @pytest.mark.parametrize(("row", "it"), POSSIBLE, ids=POSSIBLE_IDS)

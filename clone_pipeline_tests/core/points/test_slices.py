@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clone_pipeline.core.points.pages import FIRST_PAGE, LARGEST_PAGE, read_slice
+from clone_pipeline.core.vectors import slices
 from clone_pipeline.core.vectors.encoded import EncodedPage, EncodedPoint
 from clone_pipeline.core.vectors.ids import id_number, id_order
-from clone_pipeline.core.vectors.point import Point, PointId
+from clone_pipeline.core.vectors.point import Point, PointId, ShardKey
 from clone_pipeline.core.vectors.port import Attempt, once
-from clone_pipeline.core.vectors.slices import Slice, from_firsts
+from clone_pipeline.core.vectors.slices import Slice, cut, from_firsts
 
 from ..vectors.spelling import IDS
 
@@ -44,6 +47,23 @@ class Shelf:
         points = (EncodedPoint.of(Point(one, {}, {})) for one in page)
         return EncodedPage(points, len(page), rest[0] if rest else None, POINT_BYTES * len(page))
 
+    def count(self, _name: str) -> int:
+        return len(self.ids)
+
+    def split(self, _name: str, parts: int) -> list[PointId]:
+        return [self.ids[len(self.ids) * part // parts] for part in range(1, parts)]
+
+
+@dataclass
+class Keyed:
+    """A server's collection with custom sharding: the same id may stand in several keys."""
+
+    shelves: dict[ShardKey, Shelf]
+    embedded = False
+
+    def within(self, shard_key: ShardKey) -> Shelf:
+        return self.shelves[shard_key]
+
 
 class NoLimit:
     """A Retry that never waits."""
@@ -55,7 +75,7 @@ class NoLimit:
         pass
 
 
-def ids_of(shelf: Shelf, part: Slice) -> Iterator[PointId]:
+def ids_of(shelf: Shelf | Keyed, part: Slice) -> Iterator[PointId]:
     for page in read_slice(shelf, "c", part, NoLimit()):  # type: ignore[arg-type]
         yield from (point.id for point in page.points)
 
@@ -66,6 +86,27 @@ def test_together_slices_have_every_point_once(ids: set[PointId], firsts: set[Po
     shelf = Shelf(sorted(ids, key=id_order))
     parts = from_firsts(sorted(firsts, key=id_order))
     assert [one for part in parts for one in ids_of(shelf, part)] == shelf.ids
+
+
+KEYS = st.integers(0, 9) | st.sampled_from(["", "a", "7", "tenant ü"])
+
+
+@given(st.dictionaries(KEYS, st.sets(IDS, max_size=30), max_size=4))
+def test_with_shard_keys_they_have_every_point_of_every_key_once(
+    ids: dict[ShardKey, set[PointId]],
+) -> None:
+    """Also as the ledger gives them back; and each key has a slice, for points that come later."""
+    store = Keyed({key: Shelf(sorted(some, key=id_order)) for key, some in ids.items()})
+    points = sum(map(len, ids.values()))
+    with patch.object(slices, "_POINTS_PER_SLICE", 5):
+        parts = cut(store, "c", points, list(ids))  # type: ignore[arg-type]
+    kept = [Slice.from_json(part.index, json.loads(json.dumps(part.to_json()))) for part in parts]
+    assert kept == parts
+    assert [part.index for part in kept] == list(range(len(kept)))
+    assert {part.shard_key for part in kept} == ids.keys()
+    assert [(part.shard_key, one) for part in kept for one in ids_of(store, part)] == [
+        (key, one) for key, shelf in store.shelves.items() for one in shelf.ids
+    ]
 
 
 @given(st.integers(0, 2**64 - 1) | st.uuids().map(str), st.integers(0, 2**64 - 1))

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from clone_pipeline.core.catalog.schema import namespaces
 from clone_pipeline.core.errors import WorkError
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.stores import Stores, VectorAddress
 from clone_pipeline.core.vectors import native
+from clone_pipeline.core.verify import verify_pair
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.faults.bundles import NAMESPACE, small_namespace
 
@@ -59,3 +62,19 @@ def test_a_native_copy_says_why_it_went_through_us(
 
     monkeypatch.setattr(native._Copy, "_pull", refused)
     assert details(stores)["relayed_because"] == "It may not pull."
+
+
+def test_an_embedded_collection_has_no_shard_keys_whatever_was_asked(tmp_path: Path) -> None:
+    """Its configuration may say so: that of a server, of which a clone was made without points."""
+    files = small_namespace(points=20, objects=3)
+    with harness.holding(tmp_path / "home", files) as stores:
+        with stores.catalog.write() as connection:
+            config = files["qdrant.json"] | {"sharding_method": "custom"}
+            config["shard_keys"] = [{"shard_key": "a", "shards_number": 1}]
+            connection.execute(update(namespaces).values(qdrant_config=config))
+        made = harness.clone(stores, NAMESPACE, "copy")
+        assert (made.status, made.points) == ("ready", 20)
+        assert verify_pair(stores, None, NAMESPACE, "copy").equal
+        folder = harness.dump(stores, NAMESPACE, tmp_path / "bundle")
+    with harness.holding(tmp_path / "other") as other:
+        assert harness.load_report(other, folder).counts["points"] == 20

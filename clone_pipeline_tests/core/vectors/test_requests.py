@@ -25,3 +25,12 @@ def test_a_point_that_is_too_large_goes_alone() -> None:
 
 def test_no_points_make_no_request() -> None:
     assert list(upsert_bodies([], 1000)) == []
+
+
+def test_each_request_says_the_shard_key_and_stays_under_the_limit() -> None:
+    points = [Point(n, {}, {"text": "x" * 100}) for n in range(12)]
+    for key in (7, "7", 'tenant "ü"'):
+        bodies = list(upsert_bodies(points, 500, shard_key=key))
+        assert {json.loads(body)["shard_key"] for body in bodies} == {key}
+        assert all(len(body) <= 500 for body in bodies)
+        assert sum(len(json.loads(body)["points"]) for body in bodies) == 12

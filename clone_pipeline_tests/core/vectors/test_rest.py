@@ -19,6 +19,7 @@ import clone_pipeline
 from clone_pipeline.core.errors import (
     CloneError,
     InvalidRequest,
+    NoShardKey,
     NotFound,
     StorageFailed,
     StoreUnavailable,
@@ -76,6 +77,7 @@ def said(text: str) -> dict[str, Any]:
         (500, "Service internal error: No space left on device: WAL", StorageFailed),
         (500, "Service internal error: something else", WorkError),
         (400, "Wrong input: Vector dimension error", WorkError),
+        (400, "Bad request: Shard key tenant not found", NoShardKey),
         (401, "Must provide an API key", WorkError),
     ],
 )

@@ -265,5 +265,5 @@ def test_what_is_no_number_beside_a_large_integer_is_read_whole(
 def over_rest(server: ServerStore) -> ServerStore:
     """The same server, as if nothing answered over gRPC."""
     store = ServerStore(server.rest, server._channel)
-    store._fallback = "it is so in this test"
+    store._transport._fallback = "it is so in this test"
     return store

@@ -17,7 +17,7 @@ from qdrant_client.grpc import HealthCheckReply, UpsertPoints
 
 from clone_pipeline.core.errors import WorkError
 from clone_pipeline.core.vectors import channel
-from clone_pipeline.core.vectors import server as server_module
+from clone_pipeline.core.vectors import transport as transport_module
 from clone_pipeline.core.vectors.encoded import EncodedPoint
 from clone_pipeline.core.vectors.point import Point, PointId
 from clone_pipeline.core.vectors.server import ServerStore
@@ -273,7 +273,7 @@ def the_rest_interface(url: str) -> Iterator[int]:
 def test_who_is_not_this_server_is_not_used(
     server: ServerStore, qdrant_url: str, name: Name, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
-    monkeypatch.setattr(server_module, "_PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(transport_module, "_PROBE_SECONDS", 0.3)
     source, points = name(), KINDS["unnamed"].points()[:5]
     server.create(source, KINDS["unnamed"].config)
     there = {

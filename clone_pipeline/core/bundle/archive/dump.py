@@ -16,13 +16,24 @@ from ...stores import Stores
 from ...vectors.digest import Digest
 from ...vectors.encoded import EncodedPoint
 from ...vectors.port import VectorStore
-from ...vectors.slices import Slice, cut, from_firsts
+from ...vectors.slices import Slice, cut
 from ..cleared import cleared_in
-from ..dump import Counter, namespace_document, record_documents
+from ..dump import Counter, config_and_keys, namespace_document, record_documents
 from ..files import CLEARED, CONFIG, NAMESPACE, POINTS, RECORD_FILES
 from ..load import Progress
 from ..output import encode, encode_point
-from .manifest import MANIFEST, Manifest, Part, Seal, Sealed, is_part, record_digest, written
+from .manifest import (
+    MANIFEST,
+    VERSION,
+    WITH_SHARD_KEYS,
+    Manifest,
+    Part,
+    Seal,
+    Sealed,
+    is_part,
+    record_digest,
+    written,
+)
 from .parts import Open, fits, store, write_lines
 from .place import NOTHING, Changed, Place
 from .state import STATE, Piece, Unfinished, begin, mark_of, refuse_foreign
@@ -82,14 +93,14 @@ def dump_archive(
             counter.end(Path(file).stem)
             sealed[kind] = Sealed.of(digest)
     counts = {**counter.counts, "points": points.digest.count}
-    config = namespace.qdrant_config or vectors.read_config(namespace.qdrant_collection)
     document = namespace_document(namespace, counts)
-    for file, content in ((CONFIG, config), (NAMESPACE, document), (CLEARED, cleared)):
+    for file, content in ((CONFIG, points.config), (NAMESPACE, document), (CLEARED, cleared)):
         if content is None:
             continue
         parts += write_lines(place, retry, Path(file).stem, [encode(content) + b"\n"])
     consistent = points.stayed()
     manifest = Manifest(
+        version=VERSION if points.keys is None else WITH_SHARD_KEYS,
         created_at=written(stores.clock()),
         organization_id=namespace.organization_id,
         namespace_id=namespace.namespace_id,
@@ -140,17 +151,17 @@ class _Points:
         self._retry = retry
         self._meter = meter
         self._mark = self._read_mark()
+        self.config, self.keys = config_and_keys(vectors, namespace, self._collection)
         count = retry(lambda: vectors.count(self._collection))
         self._begin_meter(count)
-        firsts = [part.first for part in cut(vectors, self._collection, count)]
-        ids = [first for first in firsts if first is not None]
-        self.unfinished = begin(place, namespace.namespace_id, self._mark, ids, retry)
+        slices = cut(vectors, self._collection, count, self.keys)
+        self.unfinished = begin(place, namespace.namespace_id, self._mark, slices, retry)
         self.digest = Digest()
         self.reused = 0
         self._adding = threading.Lock()
 
     def write(self) -> None:
-        slices = from_firsts(self.unfinished.firsts)
+        slices = self.unfinished.slices
         for_each(slices, self._write, 1 if self._vectors.embedded else CONCURRENT, self._retry)
 
     def stayed(self) -> bool | None:
@@ -175,12 +186,13 @@ class _Points:
             piece = Piece()
         elif piece.next is None:
             return
-        current = Open()
+        current = Open(part.shard_key)
         for point in self._points(part, piece):
             if current.is_full:
                 piece = self._checkpoint(part, piece, current, point)
-                current = Open()
-            line, digest = encode_point(point.plain()) + b"\n", point.digest(settled=True)
+                current = Open(part.shard_key)
+            line = encode_point(point.plain(), part.shard_key) + b"\n"
+            digest = point.digest(settled=True)
             current.add_point(point.id, line, digest)
         self._checkpoint(part, piece, current, None)
 

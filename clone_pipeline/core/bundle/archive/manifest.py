@@ -19,7 +19,9 @@ from .place import Place
 
 MANIFEST = "manifest.json"
 FORMAT = "clone-pipeline archive"
-VERSION = 1
+# The second one has shard keys, for which the first has no place.
+VERSION, WITH_SHARD_KEYS = 1, 2
+VERSIONS = (VERSION, WITH_SHARD_KEYS)
 MOST_BYTES = 256 * 1024 * 1024  # of a manifest, or of a part as it is stored
 
 # The bundle's files of which an archive has parts, by the first word of their names.
@@ -36,7 +38,7 @@ class _Model(BaseModel):
 
 class Part(_Model):
     """Some lines of one of a bundle's files. Of points, `first` is the id of the first one and
-    `digest` that of all of them."""
+    `digest` that of all of them; they are those of one shard key, where there are any."""
 
     name: str
     bytes: int = Field(ge=0, le=MOST_BYTES)
@@ -44,6 +46,7 @@ class Part(_Model):
     sha256: str
     first: int | str | None = None
     digest: str | None = None
+    shard_key: int | str | None = None
 
     @property
     def file(self) -> str:
@@ -86,7 +89,11 @@ class Manifest(_Model):
     parts: Sequence[Part]
 
     def encode(self) -> bytes:
-        return signed(self.model_dump(mode="json"))
+        document = self.model_dump(mode="json")
+        for part in document["parts"]:
+            if part["shard_key"] is None:
+                del part["shard_key"]  # the first version does not know it
+        return signed(document)
 
     def parts_of(self, file: str) -> list[Part]:
         """In the order of their lines."""
@@ -138,9 +145,10 @@ def parse_manifest(data: bytes) -> Manifest:
         version = document["version"]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise BundleError("is damaged, or not that of an archive", MANIFEST) from None
-    if version != VERSION:
+    if version not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
         raise BundleError(
-            f"is of version {version!r}, and this program reads version {VERSION}", MANIFEST
+            f"is of version {version!r}, and this program reads versions {known}", MANIFEST
         )
     # Byte by byte: whatever was changed in it shows.
     if data != signed(document):

@@ -9,7 +9,7 @@ from hashlib import sha256
 from ...errors import BundleError
 from ...points.retry import Retry
 from ...vectors.digest import Digest
-from ...vectors.point import PointId
+from ...vectors.point import PointId, ShardKey
 from .manifest import MANIFEST, Part, part_name
 from .place import Place
 from .zstd import CompressionParameter, ZstdCompressor, ZstdError, ZstdFile
@@ -22,9 +22,10 @@ _LEVEL = 1
 
 
 class Open:
-    """A part that is being filled."""
+    """A part that is being filled; with points of one shard key, where there are any."""
 
-    def __init__(self) -> None:
+    def __init__(self, shard_key: ShardKey | None = None) -> None:
+        self._shard_key = shard_key
         self._compressor = ZstdCompressor(
             options={
                 CompressionParameter.compression_level: _LEVEL,
@@ -64,6 +65,7 @@ class Open:
             sha256=checksum,
             first=self.first,
             digest=None if self.digest is None else self.digest.hexdigest(),
+            shard_key=self._shard_key,
         )
         return part, data
 

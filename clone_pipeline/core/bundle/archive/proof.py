@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby, pairwise
+from operator import attrgetter
 
 from sqlalchemy import Connection
 
@@ -13,10 +15,10 @@ from ...points.pages import CONCURRENT, for_each, read_slice
 from ...points.retry import Retry
 from ...vectors.digest import Digest
 from ...vectors.equality import differences, rule
-from ...vectors.point import Point, PointId
+from ...vectors.point import Point
 from ...vectors.port import VectorStore
 from ...vectors.side_by_side import pairs
-from ...vectors.slices import Slice
+from ...vectors.slices import Slice, in_key
 from ..check import Bundle
 from ..claim import Reservation
 from ..dump import Counter, record_documents
@@ -133,7 +135,8 @@ class Proof:
                 found = differences(before, after, equal)
             if found and self.first_difference is None:
                 point = before or after
-                self.first_difference = f"point {point.id if point else ''}, {found[0]}"
+                name = f"{point.id if point else ''}{in_key(part.shard_key)}"
+                self.first_difference = f"point {name}, {found[0]}"
 
     def records(self, bundle: Bundle, connection: Connection, namespace_key: int) -> None:
         """What stands in the catalog has the digests of the seal; or of what the archive holds and
@@ -164,7 +167,10 @@ class Proof:
 
 
 def ranges(parts: list[Part]) -> Iterator[tuple[Part, Slice]]:
-    """Every part with the ids that are its own: together they cover all that there can be."""
-    firsts: list[PointId | None] = [None, *(part.first for part in parts[1:])]
-    for number, part in enumerate(parts):
-        yield part, Slice(number, firsts[number], [*firsts[1:], None][number])
+    """Every part with the ids that are its own: together they cover all that there can be in the
+    shard keys that have points."""
+    for key, of_key in groupby(parts, attrgetter("shard_key")):
+        some = list(of_key)
+        edges = [None, *(part.first for part in some[1:]), None]
+        for number, (part, (first, until)) in enumerate(zip(some, pairwise(edges), strict=True)):
+            yield part, Slice(number, first, until, key)

@@ -6,14 +6,22 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...errors import Conflict, InProgress
 from ...points.retry import Retry
-from ...vectors.point import PointId
-from .manifest import MANIFEST, MOST_BYTES, VERSION, Part, is_part
+from ...vectors.slices import Slice, from_firsts
+from .manifest import (
+    MANIFEST,
+    MOST_BYTES,
+    VERSION,
+    VERSIONS,
+    WITH_SHARD_KEYS,
+    Part,
+    is_part,
+)
 from .place import NOTHING, Changed, Place
 
 STATE = "unfinished.json"
@@ -30,7 +38,7 @@ class Piece(BaseModel):
 
 class _State(BaseModel):
     """`mark` tells the points that the parts were read from, null where the store cannot; `firsts`
-    are the ids at which they were cut into slices."""
+    are the ids at which they were cut into slices; with shard keys it is `slices` that tell."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -38,7 +46,8 @@ class _State(BaseModel):
     version: int = VERSION
     namespace_id: str
     mark: str | None
-    firsts: Sequence[int | str]
+    firsts: Sequence[int | str] = ()
+    slices: Sequence[dict[str, Any]] | None = None
     pieces: dict[str, Piece] = {}
 
 
@@ -54,8 +63,11 @@ class Unfinished:
         self._writing = threading.Lock()
 
     @property
-    def firsts(self) -> Sequence[PointId]:
-        return self._state.firsts
+    def slices(self) -> list[Slice]:
+        """As they were when the dump began."""
+        if self._state.slices is None:
+            return from_firsts(self._state.firsts)
+        return [Slice.from_json(index, one) for index, one in enumerate(self._state.slices)]
 
     @property
     def pieces(self) -> Mapping[str, Piece]:
@@ -88,7 +100,7 @@ class Unfinished:
 
 
 def begin(
-    place: Place, namespace_id: str, mark: str | None, firsts: Sequence[PointId], retry: Retry
+    place: Place, namespace_id: str, mark: str | None, slices: Sequence[Slice], retry: Retry
 ) -> Unfinished:
     """Goes on with the unfinished dump of just these points, or begins one.
 
@@ -105,11 +117,18 @@ def begin(
     if before is not None and mark is not None and before.mark == mark:
         state = before
     else:
-        state = _State(namespace_id=namespace_id, mark=mark, firsts=firsts)
+        state = _State(namespace_id=namespace_id, mark=mark, **_bounds(slices))
     unfinished = Unfinished(place, state, NOTHING if stored is None else stored.version, retry)
     # Also where it goes on: whoever else was at it hears of it.
     unfinished.write()
     return unfinished
+
+
+def _bounds(slices: Sequence[Slice]) -> dict[str, Any]:
+    if any(part.shard_key is not None for part in slices):
+        bounds = [part.to_json() for part in slices]
+        return {"version": WITH_SHARD_KEYS, "slices": bounds}
+    return {"firsts": [part.first for part in slices if part.first is not None]}
 
 
 def unfinished_of(place: Place) -> str | None:
@@ -143,7 +162,7 @@ def _parse(place: Place, data: bytes) -> _State:
         state = _State.model_validate_json(data)
     except ValidationError:
         state = None
-    if state is None or state.version != VERSION:
+    if state is None or state.version not in VERSIONS:
         raise Conflict(
             f"{place.address} holds {STATE!r}, which this program has not written; name a new "
             "place."

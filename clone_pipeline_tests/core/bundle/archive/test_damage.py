@@ -146,8 +146,8 @@ def test_a_part_with_other_lines_than_it_says(
 
 
 def test_another_version(whole: InMemory, elsewhere: Stores) -> None:
-    place = rewritten(whole, lambda document: document.update(version=2))
-    assert "reads version 1" in refused(elsewhere, place).message
+    place = rewritten(whole, lambda document: document.update(version=3))
+    assert "reads versions 1 and 2" in refused(elsewhere, place).message
 
 
 def test_a_dump_without_its_manifest_is_none(whole: InMemory, elsewhere: Stores) -> None:
