@@ -162,6 +162,7 @@ namespaces = Table(
         postgresql_where=text("role = 'next'"),
     ),
     UniqueConstraint("namespace_id", "generation"),
+    Index(None, "clone_id", "role", "clone_status"),
 )
 
 
@@ -279,6 +280,7 @@ clones = Table(
     Column("parked", JSON, nullable=False),
     Column("seal", JSON),  # digests of what was published
     Column("restore_test", JSON),  # what the last one said, of a backup
+    Column("tested_at", _Time),  # when that was
     Column("response", JSON),  # the CloneNamespaceResponse
     # How many it was published with: an empty backup takes no other one's place.
     Column("points", BigInteger),
@@ -293,6 +295,7 @@ clones = Table(
     # Rows are long, because plans are: what looks for a few of many must not read them.
     Index(None, "status"),
     Index(None, "organization_id", "policy", "phase", "created_at"),
+    Index(None, "organization_id", "policy", "tested_at", "clone_id"),
 )
 
 
@@ -383,12 +386,15 @@ archives = Table(
     Column("bytes", BigInteger),
     Column("seconds", Float),
     Column("restore_test", JSON),  # what the last one said
+    Column("tested_at", _Time),  # when that was
     Column("scratch", String(64)),  # the namespace that a restore test makes of it, while it does
+    Column("tester", JSON),  # the run and the process of that test; its heartbeat is `updated_at`
     Column("created_at", _Time, nullable=False),
     Column("updated_at", _Time, nullable=False),
     Column("finished_at", _Time),
     UniqueConstraint("address"),
-    Index(None, "organization_id", "policy", "status"),
+    # What is counted at each scrape, out of the index alone.
+    Index(None, "organization_id", "policy", "status", "tested_at", "finished_at"),
     Index(None, "run_id"),
 )
 
