@@ -123,7 +123,7 @@ def _overdue(one: Watched, now: datetime) -> Iterator[Verdict]:
 
 def _restore_test(one: Watched) -> Iterator[Verdict]:
     record = one.record
-    if record is None or record.restore_tested_at is None:
+    if record is None or record.restore_tested_at is None or record.restorable is None:
         return
     if record.restorable:
         said = "A backup was restored, proven and searched."
