@@ -381,6 +381,7 @@ archives = Table(
     Column("proven", Boolean, nullable=False),  # read back, and it holds what its seal says
     Column("consistent", Boolean),  # whether nothing was written to the points meanwhile
     Column("manifest", String(64)),  # its SHA-256
+    Column("contents", JSON),  # its seal, and how many parts, secrets and cleared values it has
     Column("points", BigInteger),
     Column("objects", BigInteger),
     Column("bytes", BigInteger),

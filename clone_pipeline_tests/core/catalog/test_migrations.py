@@ -297,7 +297,7 @@ def test_when_a_backup_was_tested_is_read_out_of_its_last_test(empty_url: str) -
 def _drop_what_came_after_0012(connection: Connection) -> None:
     for table, columns in (
         (schema.clones, ("tested_at",)),
-        (schema.archives, ("tested_at", "tester")),
+        (schema.archives, ("tested_at", "tester", "contents")),
         (schema.namespaces, ()),
     ):
         for index in table.indexes:

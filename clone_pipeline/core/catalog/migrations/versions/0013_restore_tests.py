@@ -1,4 +1,5 @@
-"""When a backup was tested last is a column of its own, and an archive knows who is testing it."""
+"""When a backup was tested last is a column of its own; an archive knows who is testing it, and
+what it holds."""
 
 from datetime import datetime
 
@@ -22,7 +23,8 @@ _INDEXES = {
 def upgrade() -> None:
     for table in ("clones", "archives"):
         op.add_column(table, sa.Column("tested_at", sa.DateTime(timezone=True), nullable=True))
-    op.add_column("archives", sa.Column("tester", sa.JSON, nullable=True))
+    for name in ("tester", "contents"):
+        op.add_column("archives", sa.Column(name, sa.JSON, nullable=True))
     _read_the_tests("clones", "clone_id")
     _read_the_tests("archives", "archive_key")
     op.drop_index(_OF_ARCHIVES, "archives")
