@@ -17,7 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from clone_pipeline.core.ledger.watch import AtWork, PolicyRecord, at_work, policy_records
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.policies import Policies, read_policies
-from clone_pipeline.policies.intervals import expected_interval
+from clone_pipeline.policies.intervals import expected_interval, expected_test_interval
 
 PREFIX = "clone_pipeline"
 STATUSES = ("ready", "failed", "cloning", "discarded")
@@ -116,13 +116,21 @@ def _of_file(policies: Policies) -> Iterator[Metric]:
         "The longest time between two of its runs; none where it waits for a change.",
         labels=("kind", "policy"),
     )
+    tests = GaugeMetricFamily(
+        f"{PREFIX}_policy_expected_restore_test_interval_seconds",
+        "The longest time between two restore tests of its backups.",
+        labels=("policy",),
+    )
     now = datetime.now(timezone.utc)
     for kind, entries in (("backup", policies.backups), ("refresh", policies.refreshes)):
         for policy in entries:
             interval = expected_interval(policy, now) if policy.enabled else None
             if interval is not None:
                 expected.add_metric([kind, policy.name], interval.total_seconds())
-    yield expected
+            interval = expected_test_interval(policy, now) if policy.enabled else None
+            if interval is not None:
+                tests.add_metric([policy.name], interval.total_seconds())
+    yield from (expected, tests)
     problems = GaugeMetricFamily(
         f"{PREFIX}_policies_file_problems", "How many mistakes the policies file has."
     )

@@ -8,7 +8,8 @@ from clone_pipeline.cli.common import json_option, opened, print_json
 from clone_pipeline.cli.naming import NAMESPACE
 from clone_pipeline.cli.output import counted, say
 from clone_pipeline.core.errors import InvalidRequest
-from clone_pipeline.core.ledger.history import read_history
+from clone_pipeline.core.ledger.history import History
+from clone_pipeline.policies.rules import backup_policies
 
 
 @click.command()
@@ -27,23 +28,27 @@ from clone_pipeline.core.ledger.history import read_history
 @json_option
 def report(name: str, output: Path, of_policy: bool, as_json: bool) -> None:
     """Write a page about the clone or the policy NAME: plan, counts, references, proof and seal,
-    and all its runs. It needs no script, no network and no store."""
+    and all its runs; of archives why each stays. It needs no script, no network and no store."""
+    from clone_pipeline.core.archives.history import read_any_history
     from clone_pipeline.html_report.render import render
 
     with opened() as session:
-        with session.stores.catalog.read() as connection:
-            history = read_history(connection, session.organization_id, name, of_policy=of_policy)
+        policies = backup_policies(session.settings)
+        history = read_any_history(
+            session.stores, session.organization_id, name, policies, of_policy=of_policy
+        )
         content = render(history, session.stores.clock())
     try:
         output.write_text(content, encoding="utf-8")
     except OSError as error:
         raise InvalidRequest(f"{output} cannot be written: {error.strerror}.") from None
+    of_one = history.name if isinstance(history, History) and history.policy is None else None
     if as_json:
         print_json(
             {
                 "file": str(output),
                 "policy": history.policy,
-                "namespace_name": None if history.policy else history.name,
+                "namespace_name": of_one,
                 "runs": history.count,
             }
         )

@@ -65,7 +65,7 @@ class StepReport:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> StepReport:
         output = read_output(values)
-        known = {} if output is None else asdict(output)
+        known = {} if output is None else output.__dataclass_fields__
         details = {key: it for key, it in values["details"].items() if key not in known}
         known_fields = cls.__dataclass_fields__  # of an earlier version there may be more
         return cls(

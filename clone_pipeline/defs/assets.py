@@ -109,16 +109,16 @@ def _policy_assets(settings: Settings, policies: Policies) -> Iterator[dg.AssetS
             else:
                 name, group, what = policy.target, CLONES, f"Copy, called {policy.target},"
                 request = policy.request()
+            shown = {"report": _report(policy.name, "--policy")}
             try:
                 if isinstance(policy, BackupPolicy) and policy.to is not None:
                     # An archive belongs to whom the source belongs to.
                     job, config = "archive_namespace", policy.archive_config("")
-                    shown_by = {"archives": "clone-pipeline list --archives"}
+                    shown["archives"] = "clone-pipeline list --archives"
                     made_of = resolve_archived(stores, principal, config)
                     organization_id = made_of.organization_id
                 else:
                     job = "clone_namespace"
-                    shown_by = {"report": _report(policy.name, "--policy")}
                     parties = resolve_request(stores, principal, request)
                     made_of, organization_id = parties.source, parties.organization_id
                 with stores.catalog.read() as connection:
@@ -131,7 +131,7 @@ def _policy_assets(settings: Settings, policies: Policies) -> Iterator[dg.AssetS
                 group_name=group,
                 description=f"{what} of the namespace {policy.source}, for the policy "
                 f"`{policy.name}`, made by the job `{job}`.",
-                metadata={"policy": policy.name, "source": policy.source, **shown_by},
+                metadata={"policy": policy.name, "source": policy.source, **shown},
                 owners=policy.owners,
                 freshness_policy=_freshness(policy, now) if policy.enabled else None,
             )

@@ -18,7 +18,8 @@ from clone_pipeline.notify.alarms import LastRun, Verdict, Watched, judge, judge
 from clone_pipeline.notify.deliver import deliver
 from clone_pipeline.notify.told import Event, Memory, Told, news
 from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy, Target
-from clone_pipeline.policies.intervals import expected_interval
+from clone_pipeline.policies.intervals import expected_interval, expected_test_interval
+from clone_pipeline.policies.load import RESTORE_TEST_PREFIX
 from clone_pipeline.settings import Settings
 
 _LOOK_SECONDS = 30
@@ -56,8 +57,8 @@ def notify_sensor(policies: Policies, settings: Settings) -> dg.SensorDefinition
         minimum_interval_seconds=_LOOK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells the targets of `notify` once when a policy has failed, is overdue, "
-        "could not be proven, or its restore test failed, and once when that is over. Running by "
-        "default.",
+        "could not be proven, or its restore test failed or is overdue, and once when that is "
+        "over. Running by default.",
     )
 
 
@@ -77,6 +78,8 @@ def _watched(
         record = _record_of(policy, records, organization_id)
         succeeded = record is not None and record.succeeded_at is not None
         since = memory.since(policy.name, _rule(policy), succeeded, now)
+        tested = record is not None and record.restore_tested_at is not None
+        tests_since = memory.since(_tests_of(policy), _test_rule(policy), tested, now)
         if policy.enabled:
             found.append(
                 Watched(
@@ -85,11 +88,14 @@ def _watched(
                     source=policy.source,
                     turn=expected_interval(policy, now),
                     since=since,
+                    test_turn=expected_test_interval(policy, now),
+                    tests_since=tests_since,
                     record=record,
                     run=runs.get(policy.name),
                 )
             )
-    for name in memory.expected.keys() - {policy.name for policy in every}:
+    in_the_file = {name for policy in every for name in (policy.name, _tests_of(policy))}
+    for name in memory.expected.keys() - in_the_file:
         # What the file has by mistake in a broken entry only, is still expected.
         if not policies.problems:
             del memory.expected[name]
@@ -100,6 +106,19 @@ def _rule(policy: Policy) -> str | None:
     """When it is to run, as the file says it; None while it is not to run."""
     max_age = policy.max_age_seconds if isinstance(policy, RefreshPolicy) else None
     return f"{policy.cron} {policy.timezone} {max_age}" if policy.enabled else None
+
+
+def _tests_of(policy: Policy) -> str:
+    """What expects its restore tests: their schedule, as which no policy is called."""
+    return f"{RESTORE_TEST_PREFIX}{policy.name}"
+
+
+def _test_rule(policy: Policy) -> str | None:
+    """When its backups are to be tested; None while they are not to be. The place counts: what was
+    tested there is not tested here."""
+    if isinstance(policy, RefreshPolicy) or policy.restore_test is None or not policy.enabled:
+        return None
+    return f"{policy.restore_test.cron} {policy.timezone} {policy.to}"
 
 
 def _records(settings: Settings) -> tuple[list[PolicyRecord], str | None]:

@@ -223,7 +223,9 @@ def _test(context: dg.OpExecutionContext, stores: StoresResource, identifier: st
     with stores.stores.catalog.read() as connection:
         archive = choose_archive(connection, stores.principal.organization_id, identifier)
     if archive is not None and (rule is None or rule.archives):
-        return run_archive_test(stores.stores, stores.principal, archive, context.log.info)
+        return run_archive_test(
+            stores.stores, stores.principal, archive, context.run_id, context.log.info
+        )
     return run_restore_test(
         stores.stores, stores.principal, identifier, context.run_id, context.log.info
     )

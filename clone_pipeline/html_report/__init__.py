@@ -1,1 +1,1 @@
-"""One page about a clone, or about all that a policy has made."""
+"""One page about a clone, or about all clones or archives that a policy has made."""

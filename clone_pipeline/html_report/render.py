@@ -7,13 +7,18 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from clone_pipeline.core.archives.history import ArchiveHistory
 from clone_pipeline.core.ledger.history import History
-from clone_pipeline.html_report.view import page
+from clone_pipeline.html_report import archives, clones
 
 
-def render(history: History, now: datetime) -> str:
+def render(history: History | ArchiveHistory, now: datetime) -> str:
     """The whole document. Whatever a name or an error holds is text in it."""
-    return _environment().get_template("page.html").render(page(history, now))
+    if isinstance(history, ArchiveHistory):
+        template, values = "archives.html", archives.page(history, now)
+    else:
+        template, values = "clones.html", clones.page(history, now)
+    return _environment().get_template(template).render(values)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timezone
 
 from clone_pipeline.core import report
@@ -27,3 +28,15 @@ def duration(seconds: float | None) -> str:
 
 def minute(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+def day_and_time(moment: datetime | None) -> tuple[str, str]:
+    if moment is None:
+        return "never", ""
+    day, _, time = minute(moment).partition(" ")
+    return day, time
+
+
+def facts(found: Iterable[tuple[str, str, str]]) -> list[dict[str, str]]:
+    """What stands below the head: of each the label, the value and a note."""
+    return [{"label": label, "value": value, "note": note} for label, value, note in found]

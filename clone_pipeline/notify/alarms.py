@@ -31,13 +31,16 @@ class LastRun:
 @dataclass(frozen=True)
 class Watched:
     """A policy that is expected to run, at the latest one `turn` after it last did; no turn where
-    it waits for a change. `since`: nothing is expected of it for what was before."""
+    it waits for a change. `since`: nothing is expected of it for what was before. Of the restore
+    tests of its backups `test_turn` and `tests_since` say the same."""
 
     name: str
     purpose: Literal["backup", "refresh"]
     source: str
     turn: timedelta | None = None
     since: datetime | None = None
+    test_turn: timedelta | None = None
+    tests_since: datetime | None = None
     record: PolicyRecord | None = None
     run: LastRun | None = None
 
@@ -60,7 +63,12 @@ class Verdict:
 
 def judge(one: Watched, now: datetime) -> list[Verdict]:
     """All that can be said of a policy now."""
-    return [*_last_run(one), *_overdue(one, now), *_restore_test(one)]
+    return [
+        *_last_run(one),
+        *_overdue(one, now),
+        *_restore_test(one),
+        *_restore_test_overdue(one, now),
+    ]
 
 
 def judge_file(problems: tuple[str, ...], loaded_at: datetime) -> Verdict:
@@ -123,7 +131,7 @@ def _overdue(one: Watched, now: datetime) -> Iterator[Verdict]:
 
 def _restore_test(one: Watched) -> Iterator[Verdict]:
     record = one.record
-    if record is None or record.restore_tested_at is None:
+    if record is None or record.restore_tested_at is None or record.restorable is None:
         return
     if record.restorable:
         said = "A backup was restored, proven and searched."
@@ -131,6 +139,27 @@ def _restore_test(one: Watched) -> Iterator[Verdict]:
     else:
         said = f"A backup could not be restored: {record.restore_error or 'it differs'}"
         yield _wrong(one, "restore_test_failed", record.restore_tested_at, said)
+
+
+def _restore_test_overdue(one: Watched, now: datetime) -> Iterator[Verdict]:
+    """Whatever kept it from coming to a result: a bad one is one."""
+    kind: Kind = "restore_test_overdue"
+    if one.test_turn is None:
+        yield _right(one, kind, now, "No restore test is expected of it any more.")
+        return
+    tested_at = one.record.restore_tested_at if one.record else None
+    known = [moment for moment in (tested_at, one.tests_since) if moment is not None]
+    if one.record is None or one.record.proven_at is None or not known:
+        return  # there is nothing yet that could be tested
+    last = max(known)
+    ago = f"The last restore test was {_long(now - tested_at)} ago" if tested_at else ""
+    if now <= last + overdue_after(one.test_turn):
+        said = f"{ago}." if ago else "It is expected at other times now."
+        yield _right(one, kind, last, said)
+    else:
+        never = f"No backup was restored for a test in the {_long(now - last)} that it is watched"
+        said = f"{ago or never}; one is expected every {_long(one.test_turn)}."
+        yield _wrong(one, kind, last, said)
 
 
 def _right(one: Watched, kind: Kind, at: datetime, said: str) -> Verdict:

@@ -19,6 +19,7 @@ _SAID = {
     "overdue": "overdue",
     "not_proven": "not proven",
     "restore_test_failed": "restore test failed",
+    "restore_test_overdue": "restore test overdue",
     "broken_file": "mistake in the policies file",
     "test": "test",
 }

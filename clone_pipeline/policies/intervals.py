@@ -19,14 +19,24 @@ def expected_interval(policy: BackupPolicy | RefreshPolicy, now: datetime) -> ti
         return timedelta(seconds=policy.max_age_seconds)
     if policy.cron is None:
         return None
-    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return _longest_turn(policy.cron, policy.timezone, day)
+    return _longest_turn(policy.cron, policy.timezone, _day(now))
+
+
+def expected_test_interval(policy: BackupPolicy | RefreshPolicy, now: datetime) -> timedelta | None:
+    """The longest time between two restore tests; None where there are to be none."""
+    if isinstance(policy, RefreshPolicy) or policy.restore_test is None:
+        return None
+    return _longest_turn(policy.restore_test.cron, policy.timezone, _day(now))
 
 
 def overdue_after(turn: timedelta) -> timedelta:
     """How old a last success may be: a turn, and a quarter of it, but a minute at least, because
     runs do not all take as long."""
     return turn + max(turn / 4, timedelta(minutes=1))
+
+
+def _day(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 # Whoever waits asks again and again, and a cron line takes milliseconds to follow.

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,19 @@ def read_policies(file: Path | None) -> Policies:
     except OSError as error:
         sentence = f"CLONE_POLICIES cannot be read: {error.strerror}."
         return Policies(problems=(Problem(str(file), None, sentence),))
+    return _parsed(str(file), content)
+
+
+# Whoever watches asks at each scrape, and a long file takes a second to be understood.
+@lru_cache(maxsize=4)
+def _parsed(file: str, content: bytes) -> Policies:
     version = sha256(content).hexdigest()
     try:
         document = Document(content)
     except NotYaml as error:
-        problem = Problem(str(file), error.line, f"This is not YAML: {error.reason}.")
+        problem = Problem(file, error.line, f"This is not YAML: {error.reason}.")
         return Policies(problems=(problem,), version=version)
-    reader = _Reader(str(file), document)
+    reader = _Reader(file, document)
     reader.read()
     return Policies(
         tuple(one for one in reader.found if isinstance(one, BackupPolicy)),

@@ -10,7 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from clone_pipeline.addresses import check_address
 from clone_pipeline.variables import FromEnvironment, read_reference
 
-Kind = Literal["failed", "overdue", "not_proven", "restore_test_failed", "broken_file"]
+Kind = Literal[
+    "failed",
+    "overdue",
+    "not_proven",
+    "restore_test_failed",
+    "restore_test_overdue",
+    "broken_file",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 

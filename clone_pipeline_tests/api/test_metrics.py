@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import event, insert, select
 
 from clone_pipeline.api.metrics import PREFIX, STATUSES, exposed
 from clone_pipeline.core.catalog import schema
@@ -26,6 +27,7 @@ from clone_pipeline.policies import read_policies
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.api.world import World
 from clone_pipeline_tests.core.bundle.samples import sample
+from clone_pipeline_tests.core.catalog.rows import add_archive
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "monitoring"
@@ -136,34 +138,56 @@ def test_an_organization_sees_its_own_and_an_admin_all(alone: World) -> None:
     assert alone.client.get("/metrics").status_code == 401
 
 
-def test_of_ten_thousand_clones_only_the_newest_are_read(stores: Stores) -> None:
-    """By what the database says of its plans: rows are long, and a scrape comes each minute."""
+def test_of_many_clones_and_archives_the_newest_are_told(stores: Stores) -> None:
     made = harness.clone(stores, "prod", "monday", **NIGHTLY)
     with stores.catalog.write() as connection:
         query = select(schema.clones).where(schema.clones.c.clone_id == made.clone_id)
         row = dict(connection.execute(query).mappings().one())
-        many = [
-            row
-            | {
-                "clone_id": f"clone_{n}",
-                "policy": f"policy_{n % 5}",
-                "created_at": made.created_at + timedelta(seconds=n),
-            }
-            for n in range(10_000)
-        ]
-        connection.execute(insert(schema.clones), many)
-    newest = (made.created_at + timedelta(seconds=9_999)).timestamp()
+        for number in range(100):
+            moment = made.created_at + timedelta(seconds=number)
+            add_archive(connection, f"a{number}", policy=f"kept_{number % 5}", created_at=moment)
+            copy = {"clone_id": f"clone_{number}", "policy": f"policy_{number % 5}"}
+            connection.execute(insert(schema.clones), row | copy | {"created_at": moment})
     found = read(stores)["policy_last_run_timestamp_seconds"]
-    assert len(found) == 6
-    assert max(found.values()) == newest
+    newest = {f"{kind}_{n}": 95 + n for kind in ("policy", "kept") for n in range(5)}
+    assert {who[1]: at - made.created_at.timestamp() for who, at in found.items()} == {
+        "nightly": 0.0,
+        **{name: pytest.approx(seconds) for name, seconds in newest.items()},
+    }
+
+
+def test_a_scrape_goes_through_indexes_and_through_no_table(stores: Stores, file: Path) -> None:
+    """By what the database says of its plans: rows are long, and a scrape comes each minute."""
+    harness.clone(stores, "prod", "monday", **NIGHTLY)
+    harness.clone(stores, "prod", "tuesday", until="verify_clone", **NIGHTLY)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, values: Any, *more: Any) -> None:
+        asked.append((statement, values))
+
+    event.listen(stores.catalog._engine, "before_cursor_execute", note)
+    read(stores, file)
+    event.remove(stores.catalog._engine, "before_cursor_execute", note)
+    plans = []
     with stores.catalog.read() as connection:
-        plan = connection.execute(
-            text(
-                "EXPLAIN QUERY PLAN SELECT organization_id, policy, max(created_at) FROM clones "
-                "WHERE policy IS NOT NULL GROUP BY organization_id, policy"
-            )
-        ).all()
-    assert any("COVERING INDEX ix_clones_organization_id_policy" in row[-1] for row in plan)
+        for statement, values in asked:
+            if statement.startswith("SELECT"):
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+                plans += [row[-1] for row in plan]
+    tables = {"clones", "archives", "namespaces"}
+    scans = [plan for plan in plans if plan.startswith("SCAN") and set(plan.split()) & tables]
+    assert {scan.split()[1] for scan in scans} == {"clones", "archives"}
+    assert all("USING COVERING INDEX" in scan for scan in scans), scans
+
+
+def test_the_policies_file_is_read_again_when_it_changes(stores: Stores, file: Path) -> None:
+    before = read(stores, file)["policy_expected_interval_seconds"]
+    status = file.stat()
+    file.write_text(FILE.replace("0 2 * * *", "0 * * * *"), encoding="utf-8")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = read(stores, file)["policy_expected_interval_seconds"]
+    nightly = ("backup", "nightly")
+    assert (before[nightly], after[nightly]) == (86400.0, 3600.0)
 
 
 def test_the_page_the_rules_and_the_dashboard_name_the_metrics_that_there_are(
@@ -173,8 +197,7 @@ def test_the_page_the_rules_and_the_dashboard_name_the_metrics_that_there_are(
     harness.clone(stores, "prod", "tuesday", until="verify_clone")
     with stores.catalog.write() as connection:
         result = {"tested_at": stores.clock().isoformat(), "good": True}
-        mine = schema.clones.c.clone_id == made.clone_id
-        connection.execute(update(schema.clones).where(mine).values(restore_test=result))
+        ledger.keep_restore_test(connection, made.clone_id, result)
     body = exposed(stores, file, None, "")[0].decode()
     documented = {}
     for family in text_string_to_metric_families(body):
@@ -193,8 +216,75 @@ def test_the_page_the_rules_and_the_dashboard_name_the_metrics_that_there_are(
     assert all(f"`{alert}`" in page for alert in told)
 
 
+_WITH_PROMTOOL = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="Prometheus is not installed"
+)
+_HOUR = 3600
+
+
 @pytest.mark.outside
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="Prometheus is not installed")
+@_WITH_PROMTOOL
+@pytest.mark.parametrize(
+    ("alert", "last", "turn", "summary"),
+    [
+        (
+            "ClonePolicyOverdue",
+            "last_success",
+            "expected_interval",
+            "Policy nightly is overdue: its last success is {} ago.",
+        ),
+        (
+            "CloneRestoreTestOverdue",
+            "last_restore_test",
+            "expected_restore_test_interval",
+            "Policy nightly: the last restore test was {} ago.",
+        ),
+    ],
+)
+def test_what_no_longer_runs_is_alerted_after_a_turn_and_a_quarter_until_it_runs(
+    tmp_path: Path, alert: str, last: str, turn: str, summary: str
+) -> None:
+    """A turn of an hour: the last time at the beginning, the next one after two hours."""
+    who = 'organization="org_a",policy="nightly"'
+    series = {
+        f"{PREFIX}_policy_{last}_timestamp_seconds{{{who}}}": f"0x120 {2 * _HOUR}x60",
+        f'{PREFIX}_policy_{turn}_seconds{{policy="nightly"}}': f"{_HOUR}x180",
+    }
+    alerts = [
+        {
+            "eval_time": moment,
+            "alertname": alert,
+            "exp_alerts": [
+                {
+                    "exp_labels": {"severity": "critical", "policy": "nightly"},
+                    "exp_annotations": {"summary": summary.format(ago)},
+                }
+            ]
+            if ago
+            else [],
+        }
+        for moment, ago in (("75m", ""), ("82m", "1h 22m 0s"), ("119m", "1h 59m 0s"), ("122m", ""))
+    ]
+    test = {
+        "rule_files": [str(MONITORING / "alerts.yml")],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [{"series": s, "values": v} for s, v in series.items()],
+                "alert_rule_test": alerts,
+            }
+        ],
+    }
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test), encoding="utf-8")
+    said = subprocess.run(
+        ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, text=True, capture_output=True
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+@pytest.mark.outside
+@_WITH_PROMTOOL
 def test_prometheus_takes_the_rules_and_the_metrics(stores: Stores, file: Path) -> None:
     harness.clone(stores, "prod", "monday", **NIGHTLY)
     body = exposed(stores, file, None, "")[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,13 @@ import dagster as dg
 import pytest
 from sqlalchemy import update
 
+from clone_pipeline.core.archives import records
+from clone_pipeline.core.archives.write import Wanted, archive_namespace
 from clone_pipeline.core.catalog.schema import clones
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.ledger.watch import policy_records
+from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.defs import notifying
 from clone_pipeline.defs.automation import FailedTick
@@ -159,6 +162,64 @@ def test_a_policy_that_never_ran_is_overdue_after_its_time(
     for hours in (0, 29, 31, 32):
         telling.tick(hours)
     assert receiver.said == [["overdue nightly"]]
+
+
+def made_clone(stores: Stores, place: str) -> Callable[[datetime], None]:
+    clone = harness.clone(stores, "prod", "monday", **NIGHTLY)
+
+    def tested(moment: datetime) -> None:
+        result = {"tested_at": moment.isoformat(), "good": True}
+        with stores.catalog.write() as connection:
+            ledger.keep_restore_test(connection, clone.clone_id, result)
+
+    return tested
+
+
+def made_archive(stores: Stores, place: str) -> Callable[[datetime], None]:
+    wanted = Wanted("prod", f"{place}/monday", policy="nightly")
+    archive = archive_namespace(stores, wanted, LOCAL_OPERATOR, "a-run")
+
+    def tested(moment: datetime) -> None:
+        with stores.catalog.write() as connection:
+            records.change(
+                connection, archive.key, moment, tested_at=moment, restore_test={"good": True}
+            )
+
+    return tested
+
+
+@pytest.mark.parametrize("make", [made_clone, made_archive])
+def test_a_restore_test_that_no_longer_runs_is_told_once_and_once_that_it_is_over(
+    stores: Stores, receiver: Receiver, telling: Telling, tmp_path: Path, make: Any
+) -> None:
+    place = (tmp_path / "out").as_uri()
+    to = {"to": place} if make is made_archive else {}
+    entry = backup(cron="0 2 * * 0", restore_test={"cron": "0 5 * * *"}, **to)
+    telling.write(backups=[entry], notify=[hook(receiver)])
+    tested = make(stores, place)
+    telling.tick()
+    telling.tick(hours=29)
+    assert receiver.said == []
+    for hours in (31, 32):
+        telling.tick(hours)
+    tested(stores.clock() + timedelta(hours=33))
+    for hours in (34, 35, 62):
+        telling.tick(hours)
+    # Nobody looks for days.
+    for hours in (100, 101):
+        telling.tick(hours)
+    tested(stores.clock() + timedelta(hours=101))
+    telling.tick(hours=102)
+    late, over = ["restore_test_overdue nightly"], ["recovered restore_test_overdue nightly"]
+    assert receiver.said == [late, over, late, over]
+    first, _, second, _ = (got.events[0]["sentence"] for got in receiver.received)
+    assert first.startswith("No backup was restored for a test in the 31 hours that it is watched")
+    assert second == "The last restore test was 2 days ago; one is expected every 24 hours."
+    entry["restore_test"] = None
+    telling.tick(hours=140)
+    telling.write(backups=[entry], notify=[hook(receiver)])
+    telling.tick(hours=140)
+    assert receiver.said[4:] == [late, over]
 
 
 def test_a_run_that_failed_before_its_clone_was_planned_is_told(

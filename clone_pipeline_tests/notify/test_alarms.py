@@ -63,7 +63,7 @@ def decided(one: Watched) -> dict[str, bool]:
 
 
 def test_nothing_is_wrong_with_a_policy_that_runs() -> None:
-    well = {"failed": False, "not_proven": False, "overdue": False}
+    well = dict.fromkeys(("failed", "not_proven", "overdue", "restore_test_overdue"), False)
     assert decided(watched(record())) == well
 
 
@@ -86,8 +86,9 @@ def test_a_copy_that_could_not_be_proven_is_told_as_that() -> None:
 
 
 def test_while_a_run_is_under_way_nobody_knows_how_it_ends() -> None:
-    assert decided(watched(failed(status="cloning", outcome=None))) == {"overdue": False}
-    assert decided(watched(failed(), run=run(0.1, ended=False))) == {"overdue": False}
+    known = dict.fromkeys(("overdue", "restore_test_overdue"), False)
+    assert decided(watched(failed(status="cloning", outcome=None))) == known
+    assert decided(watched(failed(), run=run(0.1, ended=False))) == known
 
 
 def test_a_run_that_failed_before_there_was_a_clone_is_seen_in_dagster() -> None:
@@ -132,6 +133,32 @@ def test_a_restore_test_counts_until_the_next_one() -> None:
     assert "restore_test_failed" not in decided(watched(record()))
     good = record(restorable=True, restore_tested_at=hours_ago(1))
     assert decided(watched(good))["restore_test_failed"] is False
+
+
+@pytest.mark.parametrize(("hours", "late"), [(29.9, False), (30.1, True)])
+@pytest.mark.parametrize("good", [True, False, None])  # None: that backup is gone
+def test_a_restore_test_is_overdue_after_a_turn_and_a_quarter_whatever_the_last_one_found(
+    hours: float, late: bool, good: bool | None
+) -> None:
+    old = record(restorable=good, restore_tested_at=hours_ago(hours))
+    said = "The last restore test was 30 hours ago; one is expected every 24 hours."
+    found = wrong(watched(old, test_turn=DAY))
+    assert found.get("restore_test_overdue") == (said if late else None)
+    # Not where there are to be none, and not by a rule that is new.
+    assert "restore_test_overdue" not in wrong(watched(old))
+    new = watched(old, test_turn=DAY, tests_since=hours_ago(1))
+    assert "restore_test_overdue" not in wrong(new)
+
+
+def test_backups_that_were_never_tested_are_overdue_by_the_time_that_they_are_watched() -> None:
+    never = watched(record(), test_turn=DAY, tests_since=hours_ago(31))
+    assert wrong(never) == {
+        "restore_test_overdue": "No backup was restored for a test in the 31 hours that it is "
+        "watched; one is expected every 24 hours."
+    }
+    # What is not proven cannot be tested; that is told as `overdue` or `failed`.
+    for nothing in (None, record(proven_at=None)):
+        assert "restore_test_overdue" not in decided(replace(never, record=nothing))
 
 
 def test_a_file_with_mistakes_is_told_with_the_first_one() -> None:

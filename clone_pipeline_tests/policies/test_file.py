@@ -196,7 +196,10 @@ _VARIABLE = "`{env: NAME}`, the name of an environment variable: secrets do not 
 _ADDRESS = "An address begins with `https://` and a host, such as `https://a.example/b`."
 _HELD = "The address holds a secret; put it into a variable, and write `{env: NAME}`."
 _KEYS = "name, webhook, secret, slack, token, api_url, kinds"
-_KINDS = "'failed', 'overdue', 'not_proven', 'restore_test_failed' or 'broken_file'"
+_KINDS = (
+    "'failed', 'overdue', 'not_proven', 'restore_test_failed', 'restore_test_overdue' or "
+    "'broken_file'"
+)
 
 # (lines of the entry, the line that is named, the sentence)
 TARGETS = [

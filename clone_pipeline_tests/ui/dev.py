@@ -245,6 +245,44 @@ class Dev:
             for one in found
         }
 
+    def start_schedule(self, name: str) -> None:
+        """Switches it on, as on its page."""
+        found = self.query(
+            """
+            mutation($it: ScheduleSelector!) { startSchedule(scheduleSelector: $it) { __typename } }
+            """,
+            it={**SELECTOR, "scheduleName": name},
+        )
+        assert found["startSchedule"]["__typename"] == "ScheduleStateResult", found
+
+    def stop_schedule(self, name: str) -> None:
+        """Switches it off, as on its page."""
+        found = self.query(
+            """
+            query($it: ScheduleSelector!) { scheduleOrError(scheduleSelector: $it) {
+              ... on Schedule { scheduleState { id } }
+            } }
+            """,
+            it={**SELECTOR, "scheduleName": name},
+        )
+        found = self.query(
+            "mutation($id: String!) { stopRunningSchedule(id: $id) { __typename } }",
+            id=found["scheduleOrError"]["scheduleState"]["id"],
+        )
+        assert found["stopRunningSchedule"]["__typename"] == "ScheduleStateResult", found
+
+    def looks(self, sensor: str) -> int:
+        """How many ticks of a sensor have come to an end."""
+        found = self.query(
+            """
+            query($it: SensorSelector!) { sensorOrError(sensorSelector: $it) { ... on Sensor {
+              sensorState { ticks { status } }
+            } } }
+            """,
+            it={**SELECTOR, "sensorName": sensor},
+        )["sensorOrError"]["sensorState"]["ticks"]
+        return sum(tick["status"] in ("SUCCESS", "SKIPPED") for tick in found)
+
     def reload(self) -> None:
         """Loads the code location anew, as the button on the page Deployment does."""
         found = self.query(

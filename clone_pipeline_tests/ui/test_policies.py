@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from clone_pipeline.core.catalog.schema import archives as archives_table
 from clone_pipeline.core.catalog.schema import retrievers
 from clone_pipeline_tests.harness import open_stores
+from clone_pipeline_tests.notify.receiver import Receiver, receiving
 from clone_pipeline_tests.ui.dev import Dev, Project, wait_until
 
 POLICIES = """
@@ -109,7 +112,15 @@ backups:
     to: {}
     keep: {{last: 1}}
     restore_test: {{cron: "* * * * *"}}
+notify:
+  - name: ops
+    webhook: {}
+    secret: {{env: HOOK_SECRET}}
+    kinds: [overdue, restore_test_overdue]
 """
+OVERDUE = ["overdue offsite", "restore_test_overdue offsite"]
+# A restore test fails where there is no archive yet, or another test of it is still at work.
+ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 
 def archives(project: Project) -> list[dict[str, Any]]:
@@ -117,25 +128,83 @@ def archives(project: Project) -> list[dict[str, Any]]:
     return [one for one in project.cli("list", "--archives") if one["status"] == "ready"]
 
 
-@pytest.mark.long
-def test_archives_appear_are_tested_and_swept_under_a_live_daemon(tmp_path: Path) -> None:
-    file, out = tmp_path / "policies.yaml", tmp_path / "out"
-    file.write_text(ARCHIVES.format(out.as_uri()))
-    project = Project.make(tmp_path / "project", CLONE_POLICIES=str(file))
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def offsite(tmp_path: Path, receiver: Receiver) -> Project:
+    file = tmp_path / "policies.yaml"
+    file.write_text(ARCHIVES.format((tmp_path / "out").as_uri(), receiver.url))
+    secret = {"HOOK_SECRET": "the-secret-of-the-hook"}
+    project = Project.make(tmp_path / "project", CLONE_POLICIES=str(file), **secret)
     project.load_source(20)
-    with project.dagster_dev() as dev:
-        wait_until(lambda: len(archives(project)) >= 2, "two archives")
-        first = archives(project)[0]
-        wait_until(
-            lambda: [one for one in archives(project) if (one["restore_test"] or {}).get("good")],
-            "an archive that was restored for a test",
-        )
+    return project
+
+
+def restored_for_a_test(project: Project) -> bool:
+    return any((one["restore_test"] or {}).get("good") for one in archives(project))
+
+
+@pytest.mark.long
+def test_archives_appear_are_tested_and_swept_under_a_live_daemon(
+    offsite: Project, tmp_path: Path
+) -> None:
+    with offsite.dagster_dev() as dev:
+        wait_until(lambda: len(archives(offsite)) >= 2, "two archives")
+        first = archives(offsite)[0]
+        wait_until(lambda: restored_for_a_test(offsite), "an archive that was restored for a test")
         found = wait_until(lambda: passed(dev, "offsite"), "the checks of the policy's archives")
         assert found == {"equal_to_source", "restore_tested"}
         run_id = dev.launch("sweep_namespaces", dry_run=False)
         dev.wait_for_status(run_id, "SUCCESS")
-        left = archives(project)
+        left = archives(offsite)
         assert left
         assert first["address"] not in {one["address"] for one in left}
-        assert not (out / first["name"]).exists()
-        assert listed(project).keys() == {"prod"}
+        assert not (tmp_path / "out" / first["name"]).exists()
+        assert listed(offsite).keys() == {"prod"}
+
+
+def let_pass(project: Project, time: timedelta) -> None:
+    """As if all that the ledger has of archives had been so much earlier."""
+    moments = ("created_at", "finished_at", "tested_at")
+    with open_stores(project.home) as stores, stores.catalog.write() as connection:
+        for row in connection.execute(select(archives_table)).mappings().all():
+            earlier = {name: row[name] and row[name] - time for name in moments}
+            mine = archives_table.c.archive_key == row["archive_key"]
+            connection.execute(update(archives_table).where(mine).values(earlier))
+
+
+@pytest.mark.long
+def test_what_was_missed_while_no_daemon_ran_is_told_once_and_once_that_it_is_over(
+    offsite: Project, receiver: Receiver
+) -> None:
+    def told(kind: str, since: int) -> list[str]:
+        said = [one for message in receiver.said[since:] for one in message]
+        return [one for one in said if one in (kind, f"recovered {kind}")]
+
+    def is_over() -> bool:
+        """Each that was told so far, which on a slow machine may be some."""
+        return all(len(told(kind, 0)) % 2 == 0 for kind in OVERDUE)
+
+    schedules = ("offsite", "restore_test_offsite")
+    with offsite.dagster_dev() as dev:
+        wait_until(lambda: restored_for_a_test(offsite), "an archive that was restored for a test")
+        wait_until(lambda: dev.looks("notifications") and is_over(), "a policy that is on time")
+        for name in schedules:
+            dev.stop_schedule(name)
+        wait_until(lambda: set(dev.runs().values()) <= ENDED, "the end of all runs")
+    before = len(receiver.said)
+    let_pass(offsite, timedelta(minutes=3))
+    with offsite.dagster_dev() as dev:
+        wait_until(lambda: len(receiver.said) > before, "the first look after")
+        looks = dev.looks("notifications")
+        wait_until(lambda: dev.looks("notifications") >= looks + 2, "two more looks")
+        assert [told(kind, before) for kind in OVERDUE] == [[kind] for kind in OVERDUE]
+        for name in schedules:
+            dev.start_schedule(name)
+        wait_until(is_over, "an archive, and a test of it")
+        for kind in OVERDUE:
+            assert told(kind, before)[:2] == [kind, f"recovered {kind}"]

@@ -21,7 +21,9 @@ Status = Literal["writing", "ready", "failed", "removing", "removed"]
 @dataclass(frozen=True)
 class Archive:
     """One row of `archives`. `key` is the order in which they were begun, `manifest` the SHA-256 of
-    that file, `scratch` the name of the namespace that a restore test makes, while it does."""
+    that file, `contents` what the archive holds (see `contents.py`), `scratch` the name of the
+    namespace that a restore test makes, while it does, and `tester` whose test that is (see
+    `scratch.py`)."""
 
     key: int
     organization_id: str
@@ -35,12 +37,15 @@ class Archive:
     proven: bool
     consistent: bool | None
     manifest: str | None
+    contents: dict[str, Any] | None
     points: int | None
     objects: int | None
     bytes: int | None
     seconds: float | None
     restore_test: dict[str, Any] | None
+    tested_at: datetime | None
     scratch: str | None
+    tester: dict[str, Any] | None
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None

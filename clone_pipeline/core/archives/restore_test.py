@@ -16,7 +16,7 @@ from ..bundle import LoadReport, Target
 from ..bundle.archive import load_archive, open_place
 from ..catalog import namespaces as catalog
 from ..catalog.namespace import Namespace
-from ..errors import BundleError, CloneError, NotFound, VerificationFailed
+from ..errors import BundleError, NotFound, VerificationFailed
 from ..generations.retention import counting
 from ..principal import Principal
 from ..restore_test import TOLERANCE, RestoreTest, queries
@@ -47,29 +47,30 @@ def run_archive_test(
     stores: Stores,
     principal: Principal,
     archive: Archive,
+    run_id: str,
     say: Callable[[str], None] = lambda _: None,
 ) -> RestoreTest:
-    """Tests the archive, and keeps the result with it in the ledger; a bad one is a result. What
-    keeps the test from coming to an end is raised."""
+    """Tests the archive, and keeps the result with it in the ledger; a bad one is a result.
+
+    What keeps the test from coming to an end is raised: InProgress where another run tests it.
+    """
     started = stores.clock()
-    name = scratch.begin(stores, archive)
     found: dict[str, Any] = {}
-    try:
-        say(f"Loading {archive.address} as {name}.")
-        report = _load(stores, principal, archive, name)
-        found = {"points": report.counts["points"], "objects": report.counts["objects"]}
-        say(f"Searching {name}.")
-        found |= _search(stores, archive, name)
-    except (BundleError, VerificationFailed) as error:
-        good, sentence = False, f"{archive.address}: {error.message}"
-    else:
-        good = True
-        sentence = (
-            f"{archive.address} is what was written there, and a namespace was made of it that "
-            f"equals it: {found['points']} points and {found['objects']} objects."
-        )
-    finally:
-        _drop(stores, archive, name, say)
+    with scratch.claimed(stores, archive, run_id, say) as name:
+        try:
+            say(f"Loading {archive.address} as {name}.")
+            report = _load(stores, principal, archive, name)
+            found = {"points": report.counts["points"], "objects": report.counts["objects"]}
+            say(f"Searching {name}.")
+            found |= _search(stores, archive, name)
+        except (BundleError, VerificationFailed) as error:
+            good, sentence = False, f"{archive.address}: {error.message}"
+        else:
+            good = True
+            sentence = (
+                f"{archive.address} is what was written there, and a namespace was made of it that "
+                f"equals it: {found['points']} points and {found['objects']} objects."
+            )
     now = stores.clock()
     result = RestoreTest(
         backup=archive.name,
@@ -83,7 +84,8 @@ def run_archive_test(
         **found,
     )
     with stores.catalog.write() as connection:
-        records.change(connection, archive.key, now, restore_test=result.to_json())
+        values = {"restore_test": result.to_json(), "tested_at": now}
+        records.change(connection, archive.key, now, **values)
     return result
 
 
@@ -94,15 +96,6 @@ def _load(stores: Stores, principal: Principal, archive: Archive, name: str) -> 
         stores.vectors() as vectors,
     ):
         return load_archive(stores, vectors, place, principal=principal, target=target)
-
-
-def _drop(stores: Stores, archive: Archive, name: str, say: Callable[[str], None]) -> None:
-    """What cannot be dropped now is swept later."""
-    say(f"Dropping {name}.")
-    try:
-        scratch.drop(stores, archive, name)
-    except CloneError as error:
-        say(f"{name} cannot be dropped now, and is left to the sweep: {error}")
 
 
 def _search(stores: Stores, archive: Archive, name: str) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
@@ -20,6 +21,7 @@ from ..principal import Principal, require_writer
 from ..request import LONGEST_NAME
 from ..stores import Stores
 from . import records
+from .contents import read_contents
 from .own import own_manifest
 from .records import Archive
 
@@ -74,7 +76,9 @@ def archive_namespace(
         try:
             _write(stores, archive, source, place, say)
             say(f"Reading {place.address} back.")
-            return _finish(stores, archive, read_back(place, Retry(stores)), started)
+            manifest = read_back(place, Retry(stores))
+            contents = read_contents(place, Retry(stores))
+            return _finish(stores, archive, manifest, contents, started)
         except BaseException as error:
             interrupted = "The run was interrupted."
             sentence = error.message if isinstance(error, CloneError) else interrupted
@@ -135,7 +139,13 @@ def _dump(stores: Stores, source: Namespace, place: Place, say: Say) -> None:
         say(f"Of an interrupted dump {dumped.reused:,} points were there already.")
 
 
-def _finish(stores: Stores, archive: Archive, manifest: Manifest, started: datetime) -> Archive:
+def _finish(
+    stores: Stores,
+    archive: Archive,
+    manifest: Manifest,
+    contents: dict[str, Any],
+    started: datetime,
+) -> Archive:
     now = stores.clock()
     with stores.catalog.write() as connection:
         records.change(
@@ -146,6 +156,7 @@ def _finish(stores: Stores, archive: Archive, manifest: Manifest, started: datet
             error=None,
             proven=True,
             consistent=manifest.consistent,
+            contents=contents,
             points=manifest.counts["points"],
             objects=manifest.counts["objects"],
             bytes=sum(part.bytes for part in manifest.parts),

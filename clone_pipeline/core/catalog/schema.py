@@ -162,6 +162,7 @@ namespaces = Table(
         postgresql_where=text("role = 'next'"),
     ),
     UniqueConstraint("namespace_id", "generation"),
+    Index(None, "clone_id", "role", "clone_status"),
 )
 
 
@@ -279,6 +280,7 @@ clones = Table(
     Column("parked", JSON, nullable=False),
     Column("seal", JSON),  # digests of what was published
     Column("restore_test", JSON),  # what the last one said, of a backup
+    Column("tested_at", _Time),  # when that was
     Column("response", JSON),  # the CloneNamespaceResponse
     # How many it was published with: an empty backup takes no other one's place.
     Column("points", BigInteger),
@@ -299,6 +301,7 @@ clones = Table(
     Index(None, "status"),
     Index(None, "organization_id", "policy", "phase", "created_at"),
     Index(None, "files_of"),
+    Index(None, "organization_id", "policy", "tested_at", "clone_id"),
 )
 
 
@@ -403,17 +406,21 @@ archives = Table(
     Column("proven", Boolean, nullable=False),  # read back, and it holds what its seal says
     Column("consistent", Boolean),  # whether nothing was written to the points meanwhile
     Column("manifest", String(64)),  # its SHA-256
+    Column("contents", JSON),  # its seal, and how many parts, secrets and cleared values it has
     Column("points", BigInteger),
     Column("objects", BigInteger),
     Column("bytes", BigInteger),
     Column("seconds", Float),
     Column("restore_test", JSON),  # what the last one said
+    Column("tested_at", _Time),  # when that was
     Column("scratch", String(64)),  # the namespace that a restore test makes of it, while it does
+    Column("tester", JSON),  # the run and the process of that test; its heartbeat is `updated_at`
     Column("created_at", _Time, nullable=False),
     Column("updated_at", _Time, nullable=False),
     Column("finished_at", _Time),
     UniqueConstraint("address"),
-    Index(None, "organization_id", "policy", "status"),
+    # What is counted at each scrape, out of the index alone.
+    Index(None, "organization_id", "policy", "status", "tested_at", "finished_at"),
     Index(None, "run_id"),
 )
 

@@ -67,6 +67,7 @@ class Clone:
     parked: list[dict[str, Any]]
     seal: Seal | None
     restore_test: dict[str, Any] | None
+    tested_at: datetime | None
     response: dict[str, Any] | None
     points: int | None
     objects: int | None
@@ -177,7 +178,8 @@ def purpose_for(policy: str | None, request: Mapping[str, Any]) -> str | None:
 def keep_restore_test(connection: Connection, clone_id: str, result: dict[str, Any]) -> None:
     """What a restore test of that backup found; no change of the clone itself."""
     mine = clones.c.clone_id == clone_id
-    connection.execute(update(clones).where(mine).values(restore_test=result))
+    values = {"restore_test": result, "tested_at": datetime.fromisoformat(result["tested_at"])}
+    connection.execute(update(clones).where(mine).values(values))
 
 
 def proof(connection: Connection, clone_id: str | None) -> dict[str, Any]:

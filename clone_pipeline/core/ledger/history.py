@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from ..catalog import namespaces as catalog
-from ..catalog.schema import archives, clone_steps, clones
+from ..catalog.schema import clone_steps, clones
 from ..errors import InvalidRequest, NotFound
 from ..outputs import Published
 from ..report import StepReport
@@ -86,24 +86,13 @@ def read_history(
         name, owner, policy = identifier, organization_id, identifier
         which = clones.c.policy == identifier
         counted = _counted(connection, owner, which)
-    if not counted and _writes_archives(connection, organization_id, identifier):
-        raise NotFound(
-            f"The policy {identifier!r} writes archives, of which there is no page",
-            Hint("; `clone-pipeline list --archives` shows them"),
-            ".",
-        )
     if not counted:
         raise NotFound(
             f"The ledger has no clone and no policy {identifier!r}",
             Hint("; `clone-pipeline list` shows the clones that there are"),
             ".",
         )
-    if len(counted) > 1:
-        raise InvalidRequest(
-            f"{identifier!r} stands in several organizations ({', '.join(sorted(counted))}); use a "
-            "key of one of them."
-        )
-    [(owner, count)] = counted.items()
+    owner, count = the_only_one(identifier, counted)
     newest = _newest_first(connection, owner, which)
     published = _published(connection, [row["clone_id"] for row in newest])
     made = [_made(connection, row, published.get(row["clone_id"])) for row in reversed(newest)]
@@ -123,11 +112,15 @@ def _counted(
     return {row[0]: row[1] for row in rows}
 
 
-def _writes_archives(connection: Connection, organization_id: str | None, policy: str) -> bool:
-    query = select(func.count()).select_from(archives).where(archives.c.policy == policy)
-    if organization_id is not None:
-        query = query.where(archives.c.organization_id == organization_id)
-    return bool(connection.execute(query).scalar())
+def the_only_one(identifier: str, counted: dict[str, int]) -> tuple[str, int]:
+    """The organization whose it is, and how many it has. Raises InvalidRequest for several."""
+    if len(counted) > 1:
+        raise InvalidRequest(
+            f"{identifier!r} stands in several organizations ({', '.join(sorted(counted))}); use a "
+            "key of one of them."
+        )
+    [found] = counted.items()
+    return found
 
 
 def _newest_first(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, select
 
 from ..catalog.model import points_copied
 from ..catalog.schema import archives, clone_steps, clones, namespaces
@@ -32,6 +32,9 @@ class PolicyRecord:
 
     `succeeded_at` is when the newest one that was published had been, and `proven_at` the same if
     every point of it was compared; `points`, `bytes` and `seconds` are of that one.
+
+    `restore_tested_at` is when a backup of it was tested last, `restorable` what that test said:
+    None where that backup is gone, because what was deleted restores nothing.
     """
 
     organization_id: str
@@ -78,23 +81,85 @@ def policy_records(connection: Connection, organization_id: str | None) -> list[
     return list(found.values())
 
 
+_Key = tuple[str, str]
+
+
+def _last(
+    connection: Connection,
+    table: Table,
+    by: str,
+    wanted: tuple[str, ...],
+    organization_id: str | None,
+    *where: ColumnElement[bool],
+) -> dict[_Key, Mapping[str, Any]]:
+    """Of each policy the row with the largest `by`: these columns of it."""
+    rows = _last_of_each(connection, table, (), by, wanted, organization_id, *where)
+    return {(row["organization_id"], row["policy"]): row for row in rows}
+
+
+def _last_of_each(
+    connection: Connection,
+    table: Table,
+    each: tuple[str, ...],
+    by: str,
+    wanted: tuple[str, ...],
+    organization_id: str | None,
+    *where: ColumnElement[bool],
+) -> list[Mapping[str, Any]]:
+    """The same of each policy and each value of further columns. Where an index has these columns
+    and then `by`, no other row is read."""
+    keys = [table.c[name] for name in ("organization_id", "policy", *each)]
+    mine = [*_of_policies(table, organization_id), table.c[by].is_not(None), *where]
+    last = select(*keys, func.max(table.c[by]).label("last")).where(*mine).group_by(*keys)
+    found = last.subquery()
+    this = [table.c[key.name] == found.c[key.name] for key in keys]
+    query = select(*keys, *(table.c[name] for name in wanted)).join(
+        found, and_(*this, table.c[by] == found.c.last)
+    )
+    return [dict(row) for row in connection.execute(query.where(*mine)).mappings()]
+
+
+def _of_policies(table: Table, organization_id: str | None) -> list[ColumnElement[bool]]:
+    return [table.c.policy.is_not(None), *_within(table, organization_id)]
+
+
+def _within(table: Table, organization_id: str | None) -> list[ColumnElement[bool]]:
+    return [] if organization_id is None else [table.c.organization_id == organization_id]
+
+
+def _tested(row: Mapping[str, Any] | None) -> dict[str, Any]:
+    if row is None:
+        return {}
+    test = row["restore_test"] if row["is_there"] else None
+    good = None if test is None else bool(test["good"])
+    return {
+        "restore_tested_at": row["tested_at"],
+        "restorable": good,
+        "restore_error": test.get("sentence") if test and not good else None,
+    }
+
+
+# ---- archives --------------------------------------------------------------------------------
+
+# What a clone's status is called where that of an archive has another word.
+_AS_OF_CLONES = {"writing": "cloning", "removing": "discarded", "removed": "discarded"}
+_DONE = ("finished_at", "proven", "points", "bytes", "seconds")
+_NOTHING: Mapping[str, Any] = dict.fromkeys(_DONE)
+
+
 def _records_of_archives(
     connection: Connection, organization_id: str | None
 ) -> Iterator[PolicyRecord]:
     """An archive is read back before it is `ready`, so that its success is its proof."""
-    newest = _newest_archives(connection, organization_id)
-    done = _newest_archives(connection, organization_id, archives.c.finished_at.is_not(None))
-    there = [archives.c.status == "ready", *_of_policies(organization_id)]
-    keys = (archives.c.organization_id, archives.c.policy)
-    live: Counter[_Key] = Counter()
-    tests: dict[_Key, Mapping[str, Any]] = {}
-    ready = select(*keys, archives.c.restore_test).where(*there)
-    for owner, policy, test in connection.execute(ready):
-        live[owner, policy] += 1
-        if test and test["tested_at"] > tests.get((owner, policy), _NEVER)["tested_at"]:
-            tests[owner, policy] = test
+    begun = ("address", "status", "error", "created_at", "finished_at")
+    is_done = archives.c.finished_at.is_not(None)
+    newest = _last(connection, archives, "archive_key", begun, organization_id)
+    done = _last(connection, archives, "archive_key", _DONE, organization_id, is_done)
+    test = ("tested_at", "restore_test", "status")
+    tests = _last(connection, archives, "tested_at", test, organization_id)
+    live = _ready_archives(connection, organization_id)
     for key, row in newest.items():
-        success = done.get(key, _NOTHING)
+        success, tested = done.get(key, _NOTHING), tests.get(key)
         yield PolicyRecord(
             organization_id=key[0],
             policy=key[1],
@@ -110,7 +175,7 @@ def _records_of_archives(
             bytes=success["bytes"],
             seconds=success["seconds"],
             live=live[key],
-            **_tested(tests.get(key)),
+            **_tested(tested and {**tested, "is_there": tested["status"] == "ready"}),
         )
 
 
@@ -120,34 +185,19 @@ def _outcome_of_archive(row: Mapping[str, Any]) -> Outcome | None:
     return None if row["status"] == "writing" else "failed"
 
 
-def _newest_archives(
-    connection: Connection, organization_id: str | None, *where: ColumnElement[bool]
-) -> dict[_Key, Mapping[str, Any]]:
-    """Of each policy the one that was begun last."""
-    last = (
-        select(func.max(archives.c.archive_key))
-        .where(*_of_policies(organization_id), *where)
-        .group_by(archives.c.organization_id, archives.c.policy)
-    )
-    rows = connection.execute(select(archives).where(archives.c.archive_key.in_(last))).mappings()
-    return {(row["organization_id"], row["policy"]): dict(row) for row in rows}
+def _ready_archives(connection: Connection, organization_id: str | None) -> Counter[_Key]:
+    keys = (archives.c.organization_id, archives.c.policy)
+    mine = [*_of_policies(archives, organization_id), archives.c.status == "ready"]
+    query = select(*keys, func.count()).where(*mine).group_by(*keys)
+    return Counter({(row[0], row[1]): row[2] for row in connection.execute(query)})
 
 
-def _of_policies(organization_id: str | None) -> list[ColumnElement[bool]]:
-    mine: list[ColumnElement[bool]] = [archives.c.policy.is_not(None)]
-    if organization_id is not None:
-        mine.append(archives.c.organization_id == organization_id)
-    return mine
-
-
-_NOTHING: Mapping[str, Any] = dict.fromkeys(("finished_at", "proven", "points", "bytes", "seconds"))
-# What a clone's status is called where that of an archive has another word.
-_AS_OF_CLONES = {"writing": "cloning", "removing": "discarded", "removed": "discarded"}
+# ---- clones ----------------------------------------------------------------------------------
 
 
 def _records_of_clones(connection: Connection, organization_id: str | None) -> list[PolicyRecord]:
-    newest = _newest(connection, organization_id)
-    published = _newest(connection, organization_id, clones.c.phase == "published")
+    newest, published = _newest_clones(connection, organization_id)
+    reports = _published(connection, [row["clone_id"] for row in published.values()])
     live = _live(connection, organization_id)
     tests = _restore_tests(connection, organization_id)
     found = []
@@ -164,65 +214,30 @@ def _records_of_clones(connection: Connection, organization_id: str | None) -> l
                 outcome=outcome_of(connection, row),
                 error=row["error"],
                 live=live[key],
-                **_success(connection, done),
+                **(_success(done, reports.get(done["clone_id"])) if done else {}),
                 **_tested(tests.get(key)),
             )
         )
     return found
 
 
-def at_work(connection: Connection, organization_id: str | None) -> AtWork:
-    """What is not finished, in an organization or in all."""
-    columns = (clones.c.clone_id, clones.c.status, clones.c.phase, clones.c.plan)
-    query = select(*columns).where(
-        clones.c.status.in_(("cloning", "failed")), *_within(organization_id)
-    )
-    found = AtWork()
-    for row in connection.execute(query).mappings():
-        if row["status"] == "failed":
-            found.failed += 1
-            continue
-        done = read_reports(connection, row["clone_id"])
-        ahead = STEPS if row["phase"] == "queued" else STEPS[1:]
-        found.steps[next((step for step in ahead if step not in done), STEPS[-1])] += 1
-        found.points += points_copied(connection, row["clone_id"])
-        found.points_planned += row["plan"]["counts"]["points"]
-    return found
-
-
-_Key = tuple[str, str]
-
-
-def _within(organization_id: str | None) -> list[ColumnElement[bool]]:
-    return [] if organization_id is None else [clones.c.organization_id == organization_id]
-
-
-def _newest(
-    connection: Connection, organization_id: str | None, *where: ColumnElement[bool]
-) -> dict[_Key, Mapping[str, Any]]:
-    """Of each policy the clone that was planned last, out of the index alone; then its row."""
-    of_policies = [clones.c.policy.is_not(None), *_within(organization_id), *where]
-    keys = (clones.c.organization_id, clones.c.policy)
-    last = (
-        select(*keys, func.max(clones.c.created_at).label("created_at"))
-        .where(*of_policies)
-        .group_by(*keys)
-        .subquery()
-    )
+def _newest_clones(
+    connection: Connection, organization_id: str | None
+) -> tuple[dict[_Key, Mapping[str, Any]], dict[_Key, Mapping[str, Any]]]:
+    """Of each policy the clone that was planned last, and the last one that was published."""
     wanted = (
-        *("clone_id", "purpose", "status", "request", "points", "created_at", "finished_at"),
-        *("namespace_name", "phase", "error"),
+        *("clone_id", "namespace_name", "purpose", "status", "error", "request", "points"),
+        *("created_at", "finished_at"),
     )
-    query = select(*keys, *(clones.c[name] for name in wanted)).join(
-        last,
-        and_(
-            clones.c.organization_id == last.c.organization_id,
-            clones.c.policy == last.c.policy,
-            clones.c.created_at == last.c.created_at,
-        ),
-    )
-    rows = connection.execute(query.where(*of_policies)).mappings()
-    return {(row["organization_id"], row["policy"]): dict(row) for row in rows}
+    rows = _last_of_each(connection, clones, ("phase",), "created_at", wanted, organization_id)
+    newest: dict[_Key, Mapping[str, Any]] = {}
+    published: dict[_Key, Mapping[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["created_at"]):
+        key = row["organization_id"], row["policy"]
+        newest[key] = row
+        if row["phase"] == "published":
+            published[key] = row
+    return newest, published
 
 
 def outcome_of(connection: Connection, row: Mapping[str, Any]) -> Outcome | None:
@@ -238,16 +253,16 @@ def outcome_of(connection: Connection, row: Mapping[str, Any]) -> Outcome | None
     return "failed"
 
 
-def _success(connection: Connection, done: Mapping[str, Any] | None) -> dict[str, Any]:
-    if done is None:
-        return {}
+def _published(connection: Connection, clone_ids: list[str]) -> dict[str, StepReport]:
+    query = select(clone_steps.c.clone_id, clone_steps.c.report).where(
+        clone_steps.c.clone_id.in_(clone_ids), clone_steps.c.step == "publish_clone"
+    )
+    return {row[0]: StepReport.from_json(row[1]) for row in connection.execute(query)}
+
+
+def _success(done: Mapping[str, Any], report: StepReport | None) -> dict[str, Any]:
     # When it is discarded, that is when it was finished with.
     moment = done["finished_at"] if done["status"] == "ready" else done["created_at"]
-    query = select(clone_steps.c.report).where(
-        clone_steps.c.clone_id == done["clone_id"], clone_steps.c.step == "publish_clone"
-    )
-    stored = connection.execute(query).scalar()
-    report = None if stored is None else StepReport.from_json(stored)
     return {
         "succeeded_at": moment,
         "proven_at": moment if done["request"]["verify"] == "full" else None,
@@ -258,47 +273,44 @@ def _success(connection: Connection, done: Mapping[str, Any] | None) -> dict[str
 
 
 def _live(connection: Connection, organization_id: str | None) -> Counter[_Key]:
-    """How many namespaces that were made for a policy are there."""
-    query = (
-        select(clones.c.organization_id, clones.c.policy, func.count())
-        .join(namespaces, namespaces.c.clone_id == clones.c.clone_id)
-        .where(
-            clones.c.policy.is_not(None),
-            namespaces.c.role == "live",
-            namespaces.c.clone_status == "ready",
-            *_within(organization_id),
-        )
-        .group_by(clones.c.organization_id, clones.c.policy)
+    """How many namespaces that were made for a policy are there. Not as a join, for which SQLite
+    reads the whole of long rows: this it answers out of indexes alone."""
+    keys = (clones.c.organization_id, clones.c.policy)
+    is_there = exists().where(
+        namespaces.c.clone_id == clones.c.clone_id,
+        namespaces.c.role == "live",
+        namespaces.c.clone_status == "ready",
     )
-    return Counter({(row[0], row[1]): row[2] for row in connection.execute(query)})
+    query = select(*keys, func.count()).where(*_of_policies(clones, organization_id), is_there)
+    rows = connection.execute(query.group_by(*keys))
+    return Counter({(row[0], row[1]): row[2] for row in rows})
 
 
 def _restore_tests(
     connection: Connection, organization_id: str | None
 ) -> dict[_Key, Mapping[str, Any]]:
-    """The last test of each policy's backups that are there: what was deleted restores nothing."""
-    query = (
-        select(clones.c.organization_id, clones.c.policy, clones.c.restore_test)
-        .join(namespaces, namespaces.c.clone_id == clones.c.clone_id)
-        .where(clones.c.policy.is_not(None), *_within(organization_id))
-    )
-    found: dict[_Key, Mapping[str, Any]] = {}
-    for owner, policy, test in connection.execute(query):
-        if test is not None and test["tested_at"] > found.get((owner, policy), _NEVER)["tested_at"]:
-            found[owner, policy] = test
+    wanted = ("clone_id", "tested_at", "restore_test")
+    tests = _last(connection, clones, "tested_at", wanted, organization_id)
+    tested = [row["clone_id"] for row in tests.values()]
+    query = select(namespaces.c.clone_id).where(namespaces.c.clone_id.in_(tested))
+    there = set(connection.execute(query).scalars())
+    return {key: {**row, "is_there": row["clone_id"] in there} for key, row in tests.items()}
+
+
+# ---- at work ---------------------------------------------------------------------------------
+
+
+def at_work(connection: Connection, organization_id: str | None) -> AtWork:
+    """What is not finished, in an organization or in all."""
+    mine = _within(clones, organization_id)
+    failed = select(func.count()).where(clones.c.status == "failed", *mine)
+    found = AtWork(failed=connection.execute(failed).scalar_one())
+    columns = (clones.c.clone_id, clones.c.phase, clones.c.plan)
+    cloning = select(*columns).where(clones.c.status == "cloning", *mine)
+    for row in connection.execute(cloning).mappings():
+        done = read_reports(connection, row["clone_id"])
+        ahead = STEPS if row["phase"] == "queued" else STEPS[1:]
+        found.steps[next((step for step in ahead if step not in done), STEPS[-1])] += 1
+        found.points += points_copied(connection, row["clone_id"])
+        found.points_planned += row["plan"]["counts"]["points"]
     return found
-
-
-_NEVER = {"tested_at": ""}
-
-
-def _tested(test: Mapping[str, Any] | None) -> dict[str, Any]:
-    if test is None:
-        return {}
-    moment = datetime.fromisoformat(test["tested_at"].replace("Z", "+00:00"))
-    good = bool(test["good"])
-    return {
-        "restore_tested_at": moment,
-        "restorable": good,
-        "restore_error": None if good else test.get("sentence"),
-    }

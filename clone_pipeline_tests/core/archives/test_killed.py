@@ -64,6 +64,6 @@ def test_the_next_run_finishes_it(tmp_path: Path, writes: int) -> None:
             stores, Wanted("prod", address, policy="nightly"), LOCAL_OPERATOR, "two"
         )
         assert (made.key, made.status, made.run_id) == (left.key, "ready", "two")
-        assert run_archive_test(stores, LOCAL_OPERATOR, made).good
+        assert run_archive_test(stores, LOCAL_OPERATOR, made, "test").good
     names = {path.name for path in (tmp_path / "out" / "night").iterdir()}
     assert "manifest.json" in names

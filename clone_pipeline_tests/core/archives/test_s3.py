@@ -54,7 +54,7 @@ def test_nothing_outside_of_the_prefix_is_written_and_no_file_read(
     precious = s3.everything()
     below = f"{s3.bucket}/backups/prod/night_0/"
     made = world.write("night_0")
-    assert run_archive_test(world.stores, LOCAL_OPERATOR, made).good
+    assert run_archive_test(world.stores, LOCAL_OPERATOR, made, "test").good
     world.go_on(days=1)
     world.write("night_1")
     assert [one.archive.name for one in world.sweep(last=1).removed] == ["night_0"]

@@ -53,7 +53,7 @@ def world(qdrant_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 def test_it_is_proven_against_its_seal_and_found_by_its_own_vectors(world: World) -> None:
     made = world.write("night")
     assert (made.proven, made.consistent, made.points) == (True, True, POINTS)
-    result = run_archive_test(world.stores, LOCAL_OPERATOR, made)
+    result = run_archive_test(world.stores, LOCAL_OPERATOR, made, "test")
     assert result.good, result.sentence
     assert (result.points, result.searches, result.same_answers) == (POINTS, 5, 5)
     with world.stores.catalog.read() as connection:
@@ -83,4 +83,4 @@ def test_points_that_were_written_meanwhile_are_told(
     monkeypatch.setattr(write, "dump_archive", moving)
     made = world.write("night")
     assert (made.proven, made.consistent) == (True, False)
-    assert run_archive_test(world.stores, LOCAL_OPERATOR, made).good
+    assert run_archive_test(world.stores, LOCAL_OPERATOR, made, "test").good

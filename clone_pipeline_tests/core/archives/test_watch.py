@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 from clone_pipeline.core.catalog.schema import archives
@@ -29,6 +30,7 @@ def row(number: int, world: World, **more: Any) -> dict[str, Any]:
         "proven": True,
         "points": number,
         "restore_test": {"tested_at": f"2026-01-01T00:00:{number % 60:02}+00:00", "good": True},
+        "tested_at": datetime(2026, 1, 1, 0, 0, number % 60, tzinfo=timezone.utc),
         "created_at": world.now[0],
         "updated_at": world.now[0],
         "finished_at": world.now[0],
@@ -40,7 +42,7 @@ def test_the_newest_success_is_told_beside_a_failure_that_came_after(world: Worl
     world.write("first")
     world.go_on(days=1)
     with world.stores.catalog.write() as connection:
-        late = row(1, world, status="failed", proven=False, finished_at=None, restore_test=None)
+        late = row(1, world, status="failed", proven=False, finished_at=None, tested_at=None)
         connection.execute(archives.insert().values(**late))
     found = record(world.stores)
     assert (found.status, found.live, found.begun_at) == ("failed", 1, world.now[0])

@@ -72,3 +72,18 @@ def add_clone(connection: Connection, clone_id: str, **values: Any) -> None:
     }
     row.setdefault("purpose", purpose_for(row.get("policy"), row["request"]))
     connection.execute(insert(schema.clones).values(row))
+
+
+def add_archive(connection: Connection, name: str, **values: Any) -> None:
+    row = {
+        "organization_id": "org_a",
+        "source_namespace_id": "ns_source",
+        "name": name,
+        "address": f"s3://bucket/{name}",
+        "status": "ready",
+        "run_id": "run",
+        "proven": True,
+        **_TIMES,
+        **values,
+    }
+    connection.execute(insert(schema.archives).values(row))

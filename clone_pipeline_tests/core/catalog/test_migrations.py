@@ -19,7 +19,7 @@ from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.engine import HEAD, VERSION_TABLE, Catalog
 from clone_pipeline.core.errors import InvalidRequest
 
-from .rows import NOW, add_clone, add_namespace, add_organization
+from .rows import NOW, add_archive, add_clone, add_namespace, add_organization
 
 _OPEN_AT_ONCE = """
 import sys
@@ -262,12 +262,63 @@ def test_what_a_policy_had_a_clone_for_is_stored_from_then_on(empty_url: str) ->
     assert found == {"backup": "backup", "refresh": "refresh", **none}
 
 
+def test_when_a_backup_was_tested_is_read_out_of_its_last_test(empty_url: str) -> None:
+    tests = {
+        "tested": {"tested_at": "2026-11-23T12:00:00+00:00", "sentence": "\0"},
+        "before": {"tested_at": "2026-11-23T12:00:00Z"},
+        "never": None,
+    }
+    Catalog.open(empty_url).close()
+    old = Catalog.open(empty_url)
+    try:
+        with old.write() as connection:
+            add_organization(connection)
+            for name, test in tests.items():
+                add_clone(connection, name, restore_test=test)
+                add_archive(connection, name, restore_test=test)
+            _drop_what_came_after_0013(connection)
+            connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0013'"))
+    finally:
+        old.close()
+    new = Catalog.open(empty_url)
+    try:
+        with new.read() as connection:
+            of_clones = select(schema.clones.c.clone_id, schema.clones.c.tested_at)
+            of_archives = select(schema.archives.c.name, schema.archives.c.tested_at)
+            found = [
+                {row[0]: row[1] for row in connection.execute(query)}
+                for query in (of_clones, of_archives)
+            ]
+    finally:
+        new.close()
+    assert found == [{"tested": NOW, "before": NOW, "never": None}] * 2
+
+
+def _drop_what_came_after_0013(connection: Connection) -> None:
+    for table, columns in (
+        (schema.clones, ("tested_at",)),
+        (schema.archives, ("tested_at", "tester", "contents")),
+        (schema.namespaces, ()),
+    ):
+        for index in table.indexes:
+            if {"tested_at", "clone_status"} & {column.name for column in index.columns}:
+                index.drop(connection)
+        for column in columns:
+            connection.execute(text(f"ALTER TABLE {table.name} DROP COLUMN {column}"))
+    columns = "organization_id, policy, status"
+    name = "ix_archives_organization_id_policy_status"
+    connection.execute(text(f"CREATE INDEX {name} ON archives ({columns})"))
+
+
 def _drop_what_came_after_0007(connection: Connection) -> None:
+    _drop_what_came_after_0013(connection)
+    schema.clone_files.drop(connection)
+    connection.execute(text("DROP INDEX ix_clones_files_of"))
     schema.archives.drop(connection)
     columns = ("organization_id", "policy", "phase", "created_at")
     for index in ("ix_clones_status", f"ix_clones_{'_'.join(columns)}"):
         connection.execute(text(f"DROP INDEX {index}"))
-    for column in ("purpose", "source_environment"):
+    for column in ("purpose", "source_environment", "files", "files_of"):
         connection.execute(text(f"ALTER TABLE clones DROP COLUMN {column}"))
     for column in ("adopted_at", "qdrant_alias"):
         connection.execute(text(f"ALTER TABLE namespaces DROP COLUMN {column}"))

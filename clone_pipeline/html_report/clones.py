@@ -1,27 +1,15 @@
-"""What stands on the page, as plain texts: one place decides what of the ledger is shown, and takes
-out what is secret."""
+"""What stands on the page of a clone or of a policy that makes clones, as plain texts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from markupsafe import Markup
-
-from clone_pipeline.core import secrets
 from clone_pipeline.core.ledger.history import History, Made
-from clone_pipeline.core.text import keepable
 from clone_pipeline.html_report import sections, words
-from clone_pipeline.html_report.plot import Bar, draw
-
-
-@dataclass(frozen=True)
-class Plot:
-    title: str
-    latest: str
-    drawing: Markup
+from clone_pipeline.html_report.over_time import Moment, Plot, over_time
+from clone_pipeline.html_report.safe import clean
 
 
 def page(history: History, now: datetime) -> dict[str, Any]:
@@ -47,23 +35,7 @@ def page(history: History, now: datetime) -> dict[str, Any]:
         "runs": [_run(one) for one in reversed(history.made)],
         "left_out": history.count - len(history.made),
     }
-    return {**_clean(values), "plots": _plots(history.made)}
-
-
-def _clean(value: Any) -> Any:
-    """Every text without secrets, and without what moves or hides other text."""
-    if isinstance(value, Mapping):
-        return {key: _clean(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(inner) for inner in value]
-    return _text(value) if isinstance(value, str) else value
-
-
-def _text(value: str) -> str:
-    return "".join(
-        one if one.isprintable() or one == " " else one.encode("unicode_escape").decode("ascii")
-        for one in secrets.mask(keepable(value))
-    )
+    return {**clean(values), "plots": _plots(history.made)}
 
 
 # ---- the head --------------------------------------------------------------------------------
@@ -117,21 +89,14 @@ def _facts(history: History) -> list[dict[str, str]]:
         ("Objects", words.number(shown.objects), ""),
         ("Size", words.size(shown.bytes), "records and points, about"),
         ("Took", words.duration(shown.seconds), ""),
-        ("Last success", *_day_and_time(good[-1].finished_at if good else None)),
+        ("Last success", *words.day_and_time(good[-1].finished_at if good else None)),
         ("Runs", f"{history.count:,}", f"{len(good):,} of {len(history.made):,} succeeded"),
     ]
     if test is not None:
         how = "good" if test["good"] else "failed"
-        day, _ = _day_and_time(datetime.fromisoformat(test["tested_at"]))
+        day, _ = words.day_and_time(datetime.fromisoformat(test["tested_at"]))
         facts.append(("Restore test", how, day))
-    return [{"label": label, "value": value, "note": note} for label, value, note in facts]
-
-
-def _day_and_time(moment: datetime | None) -> tuple[str, str]:
-    if moment is None:
-        return "never", ""
-    day, _, time = words.minute(moment).partition(" ")
-    return day, time
+    return words.facts(facts)
 
 
 def _shown(history: History) -> dict[str, str]:
@@ -148,27 +113,14 @@ def _plots(made: list[Made]) -> list[Plot]:
         ("Points", lambda one: one.points, words.number),
         ("Size", lambda one: one.bytes, words.size),
     ]
-    return [_plot(title, made, value, shown) for title, value, shown in of]
+    return [
+        over_time(title, [_moment(one, value) for one in made], shown) for title, value, shown in of
+    ]
 
 
-def _plot(
-    title: str,
-    made: list[Made],
-    value: Callable[[Made], float | None],
-    shown: Callable[[Any], str],
-) -> Plot:
-    bars = []
-    for one in made:
-        number = value(one) if one.outcome == "published" else None
-        what = shown(number) if number is not None else one.outcome or "in progress"
-        bars.append(
-            Bar(number, _tone(one), _text(f"{one.name}, {words.minute(one.begun_at)}: {what}"))
-        )
-    known = [bar.value for bar in bars if bar.value is not None]
-    largest = shown(max(known)) if known else "none yet"
-    ends = (words.minute(made[0].begun_at), words.minute(made[-1].begun_at))
-    drawing = Markup(draw(bars, largest, *ends))  # noqa: S704  made by ElementTree, which escapes
-    return Plot(title, shown(known[-1]) if known else "", drawing)
+def _moment(one: Made, value: Callable[[Made], float | None]) -> Moment:
+    number = value(one) if one.outcome == "published" else None
+    return Moment(one.name, one.begun_at, number, _tone(one), one.outcome or "in progress")
 
 
 def _run(one: Made) -> dict[str, str]:
