@@ -8,13 +8,13 @@ import dagster as dg
 import pytest
 
 from clone_pipeline_tests.cli.conftest import (
+    dagster_files_made_once,
     dagster_home,
-    dagster_looks_once,
     home,
     made_home,
 )
 
-__all__ = ["dagster_home", "dagster_looks_once", "home", "made_home"]  # fixtures
+__all__ = ["dagster_files_made_once", "dagster_home", "home", "made_home"]  # fixtures
 
 
 @pytest.fixture(autouse=True)
