@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from dagster._core.execution import compute_logs
 
 from clone_pipeline_tests import dagster_files
 from clone_pipeline_tests.cli.prod import make_world
@@ -18,8 +21,12 @@ def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def dagster_files_made_once() -> Iterator[None]:
-    with dagster_files.made_once():
+def quick_dagster() -> Iterator[None]:
+    """It starts four processes for each run, to show what goes into files at the terminal too."""
+    with (
+        dagster_files.made_once(),
+        patch.object(compute_logs, "tail_to_stream", lambda *_: nullcontext((None, None))),
+    ):
         yield
 
 

@@ -8,13 +8,13 @@ import dagster as dg
 import pytest
 
 from clone_pipeline_tests.cli.conftest import (
-    dagster_files_made_once,
     dagster_home,
     home,
     made_home,
+    quick_dagster,
 )
 
-__all__ = ["dagster_files_made_once", "dagster_home", "home", "made_home"]  # fixtures
+__all__ = ["dagster_home", "home", "made_home", "quick_dagster"]  # fixtures
 
 
 @pytest.fixture(autouse=True)
