@@ -1,8 +1,9 @@
 """Python processes that begin where the imports are done: most of a short one's time is Dagster's.
 
 A server imports one module, in an environment of its own, and does nothing else. Each process that
-is asked for is forked from it and is then like one that was started as `python -m`: with its own
+is asked for is forked from it and is then like one that was started as `python -c`: with its own
 environment, folder, output and process group, its own end, and nothing open that it was not given.
+What is about the start itself, or about what is said while something is imported, starts a Python.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import atexit
 import gc
 import json
 import os
-import runpy
 import select
 import socket
 import subprocess
@@ -19,8 +19,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
+from types import ModuleType
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
@@ -76,10 +79,11 @@ class Server:
         atexit.register(self.close)
 
     def start(
-        self, module: str, *args: str, cwd: Path, env: dict[str, str], out: IO[Any], err: IO[Any]
+        self, code: str, *args: str, cwd: Path, env: dict[str, str], out: IO[Any], err: IO[Any]
     ) -> Forked:
-        """As `python -m module args`, with nothing to read."""
-        job = json.dumps({"module": module, "args": args, "cwd": str(cwd), "env": env}).encode()
+        """As `python -c code args`, with nothing to read; `env` is all of its environment."""
+        sys.audit("os.fork")  # for selection.py: the test is none of the fast ones
+        job = json.dumps({"code": code, "args": args, "cwd": str(cwd), "env": env}).encode()
         ours, theirs = os.pipe()
         try:
             with self._turn:
@@ -91,13 +95,37 @@ class Server:
             raise
         finally:
             os.close(theirs)
-        return Forked([module, *args], ours)
+        return Forked([code, *args], ours)
+
+    def run(
+        self, code: str, *args: str, cwd: Path, env: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """The same to its end."""
+        with TemporaryFile() as out, TemporaryFile() as err:
+            code_of_exit = self.start(code, *args, cwd=cwd, env=env, out=out, err=err).wait()
+            said = []
+            for file in (out, err):
+                file.seek(0)
+                said.append(file.read().decode())
+        return subprocess.CompletedProcess([code, *args], code_of_exit, *said)
 
     def close(self) -> None:
         """No process begins any more; those that run go on."""
         atexit.unregister(self.close)
         self._asking.close()
         self._process.wait()
+
+
+@cache
+def server() -> Server:
+    """One for all tests of this process, with the product and Dagster."""
+    return Server("clone_pipeline_tests.ground", environment())
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What every program needs of the developer's environment, and `more`."""
+    given = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+    return {**given, "PYTHONPATH": str(ROOT), **more}
 
 
 # ---- in the server -----------------------------------------------------------------------------
@@ -146,8 +174,9 @@ def _begin(job: dict[str, Any], out: int, err: int, saying: int) -> None:
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["env"])
-    sys.argv[1:] = job["args"]
-    runpy.run_module(job["module"], run_name="__main__", alter_sys=True)
+    sys.argv = ["-c", *job["args"]]
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    exec(job["code"], vars(main))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,6 @@ sys.exit(int(sys.argv[1]))
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     (tmp_path / "ground.py").write_text(_GROUND)
-    (tmp_path / "program.py").write_text(_PROGRAM)
     server = Server("ground", {"PYTHONPATH": str(tmp_path), "ONLY": "of the server"})
     try:
         yield server
@@ -46,7 +45,7 @@ def start(server: Server, folder: Path, *arguments: str) -> Forked:
     folder.mkdir()
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         env = {"FOLDER": folder.name}
-        return server.start("program", *arguments, cwd=folder, env=env, out=out, err=err)
+        return server.start(_PROGRAM, *arguments, cwd=folder, env=env, out=out, err=err)
 
 
 def said(folder: Path) -> list[Any]:
@@ -81,6 +80,18 @@ def test_one_that_is_killed_says_so_and_the_others_go_on(server: Server, tmp_pat
     assert other.poll() is None
     os.killpg(other.pid, signal.SIGTERM)
     assert other.wait(60) == -signal.SIGTERM
+
+
+def test_what_one_has_said_is_told_with_its_end(server: Server, tmp_path: Path) -> None:
+    done = server.run(_PROGRAM, "7", cwd=tmp_path, env={"FOLDER": "here"})
+    assert (done.returncode, done.stderr) == (7, "over\n")
+    assert json.loads(done.stdout)[-1] == {"FOLDER": "here"}
+
+
+def test_a_mistake_ends_one_with_a_traceback(server: Server, tmp_path: Path) -> None:
+    done = server.run("1 / 0", cwd=tmp_path, env={})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
 
 
 def test_a_server_that_could_not_import_starts_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from clone_pipeline_tests import forks, harness
 from .ticks import VARIABLE
 
 _PATIENCE = 240.0
+_RUNS = "from clone_pipeline_tests.faults.{} import run; run()"
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,12 @@ class Place:
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"log-{time.monotonic_ns()}"
         with log.with_suffix(".out").open("wb") as out, log.with_suffix(".err").open("wb") as err:
-            popen = _server().start(
-                f"clone_pipeline_tests.faults.{module}",
+            popen = forks.server().start(
+                _RUNS.format(module),
                 *arguments,
                 cwd=self.folder,
                 env={
-                    **_clean(),
-                    "CLONE_PIPELINE_HOME": str(self.home),
+                    **forks.environment(CLONE_PIPELINE_HOME=str(self.home)),
                     **self.env,
                     **(env or {}),
                     VARIABLE: json.dumps(faults),
@@ -132,17 +131,6 @@ class Place:
         with harness.open_stores(self.home, self.env.get("CATALOG_URL")) as stores:
             address = replace(stores.vector_address, url=self.env.get("QDRANT_URL"))
             yield replace(stores, vector_address=address)
-
-
-@cache
-def _server() -> forks.Server:
-    return forks.Server("clone_pipeline_tests.faults.ground", _clean())
-
-
-def _clean() -> dict[str, str]:
-    """Of the developer's environment what every program needs."""
-    given = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
-    return {**given, "PYTHONPATH": str(forks.ROOT)}
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

@@ -1,5 +1,5 @@
-"""What every process of these tests finds done before it begins: what the command line and a run
-import, and Dagster's empty files. Imported by the server of forks, for nothing that it defines."""
+"""What a process of `forks.server()` finds done: the imports of the command line and of a run, but
+for `clone_pipeline.definitions`, which reads the policies; and Dagster's empty files."""
 
 # ruff: noqa: F401
 
