@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from clone_pipeline.core import bundle
+from clone_pipeline.core import bundle, steps
 from clone_pipeline.core.catalog import namespaces, schema
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.errors import CloneError
@@ -23,7 +23,6 @@ from clone_pipeline.core.plan import begin
 from clone_pipeline.core.principal import LOCAL_OPERATOR, Principal
 from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.request import parse_request
-from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores, VectorAddress
 from clone_pipeline_tests.sources import Files, write_bundle
 
@@ -115,7 +114,7 @@ def clone(
         if step == until:
             break
         try:
-            run_step(stores, begun.clone_id, run_id, step, process_goes_on=True)
+            steps.run_step(stores, begun.clone_id, run_id, step, process_goes_on=True)
         except CloneError as error:
             ledger.fail(stores, begun.clone_id, run_id, error.message)
             raise

@@ -149,6 +149,13 @@ def reader(live: Live) -> str:
     return key
 
 
+@pytest.fixture(scope="module")
+def taken(live: Live) -> str:
+    """A name that a clone has, made or in the making."""
+    live.clone(DEMO, "sdk_taken", include_resources={"collections": False})
+    return "sdk_taken"
+
+
 def refusals(reader: str, taken: str) -> list[tuple[type[Exception], int, dict[str, Any]]]:
     """The exception, the status, and what to ask for it."""
     return [
@@ -160,9 +167,8 @@ def refusals(reader: str, taken: str) -> list[tuple[type[Exception], int, dict[s
     ]
 
 
-def test_the_generated_api_raises_what_it_should(live: Live, reader: str) -> None:
-    live.clone(DEMO, "sdk_taken", include_resources={"collections": False})
-    for exception, status, asked in refusals(reader, "sdk_taken"):
+def test_the_generated_api_raises_what_it_should(live: Live, reader: str, taken: str) -> None:
+    for exception, status, asked in refusals(reader, taken):
         clones = mixpeek.NamespaceCloneApi(generated(live, asked.get("api_key")))
         request = CloneNamespaceRequest(namespace_name=asked["name"])
         with pytest.raises(exception) as raised:
@@ -174,9 +180,10 @@ def test_the_generated_api_raises_what_it_should(live: Live, reader: str) -> Non
             assert error.data.error.message
 
 
-def test_the_hand_written_client_raises_what_it_should(live: Live, reader: str) -> None:
-    live.clone(DEMO, "sdk_taken_too", include_resources={"collections": False})
-    for _, status, asked in refusals(reader, "sdk_taken_too"):
+def test_the_hand_written_client_raises_what_it_should(
+    live: Live, reader: str, taken: str
+) -> None:
+    for _, status, asked in refusals(reader, taken):
         client = mixpeek.Mixpeek(asked.get("api_key", live.api_key), base_url=f"{live.url}/v1")
         with pytest.raises(MixpeekAPIError) as raised:
             client.namespaces.clone(asked.get("source", DEMO), namespace_name=asked["name"])

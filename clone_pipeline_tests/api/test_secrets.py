@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,27 @@ HIDDEN = ("infrastructure.qdrant_api_key", "infrastructure.authorization.api_tok
 OPERATORS = ("starts_with", "contains", "eq", "gt", "gte", "lt", "lte", "in", "ends_with", "ne")
 
 
-@pytest.fixture
-def planted(alone: World, tmp_path: Path) -> World:
-    """The world with one more namespace, `prod` of ids of its own, and a clone of it."""
+@pytest.fixture(scope="module")
+def made(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world with one more namespace, `prod` of ids of its own, and a clone of it; to be copied,
+    not used."""
+    home = Path(shutil.copytree(made_world, tmp_path_factory.mktemp("planted") / "home"))
     files, _ = planted_files(600)
     assert files["namespace.json"]["organization_id"] == ORGANIZATION
     names = {"namespace_id": "ns_planted001", "namespace_name": "planted"}
     files["namespace.json"] |= names
-    harness.load(alone.stores, files)
-    harness.clone(alone.stores, "planted", "copied", include_resources=harness.everything())
+    with harness.holding(home, files) as stores:
+        harness.clone(stores, "planted", "copied", include_resources=harness.everything())
+    return home
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "home"))
+
+
+@pytest.fixture
+def planted(alone: World) -> World:
     return alone
 
 

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from functools import lru_cache
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
-from dagster._core.storage.runs.sqlite import sqlite_run_storage
-from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.pool import NullPool
+from dagster._core.execution import compute_logs
 
+from clone_pipeline_tests import dagster_files
 from clone_pipeline_tests.cli.prod import make_world
-
-# As the command line itself has it where nobody has configured Dagster.
-QUIET_INSTANCE = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
 
 
 @pytest.fixture(scope="session")
@@ -29,27 +21,12 @@ def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def dagster_looks_once() -> Iterator[None]:
-    """Dagster looks for the same migrations several times in each run, and makes an engine for
-    each statement to SQLite, which compiles it anew: half of all time of a small run."""
-    with pytest.MonkeyPatch.context() as patch:
-        found: dict[str, ScriptDirectory] = {}
-        find = ScriptDirectory.from_config
-
-        def once(config: Config) -> ScriptDirectory:
-            place = str(config.get_main_option("script_location"))
-            if place not in found:
-                found[place] = find(config)
-            return found[place]
-
-        @lru_cache(maxsize=32)
-        def engine(url: str) -> Engine:
-            wait = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-            return create_engine(url, poolclass=NullPool, connect_args=wait)
-
-        patch.setattr(ScriptDirectory, "from_config", once)
-        for storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
-            patch.setattr(storage, "create_engine", lambda url, **_: engine(url))
+def quick_dagster() -> Iterator[None]:
+    """It starts four processes for each run, to show what goes into files at the terminal too."""
+    with (
+        dagster_files.made_once(),
+        patch.object(compute_logs, "tail_to_stream", lambda *_: nullcontext((None, None))),
+    ):
         yield
 
 
@@ -57,7 +34,7 @@ def dagster_looks_once() -> Iterator[None]:
 def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One run history for all of them: a new one takes seconds to set up."""
     folder = tmp_path_factory.mktemp("dagster")
-    (folder / "dagster.yaml").write_text(QUIET_INSTANCE)
+    (folder / "dagster.yaml").write_text(dagster_files.QUIET_INSTANCE)
     return folder
 
 

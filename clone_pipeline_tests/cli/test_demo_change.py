@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,22 @@ pytestmark = pytest.mark.outside
 SOURCE = "cloud_api_docs"
 
 
-@pytest.fixture
-def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CLONE_PIPELINE_HOME", str(tmp_path))
-    with harness.holding(tmp_path, FOLDER / "bundle") as stores:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be copied, not used."""
+    folder = tmp_path_factory.mktemp("demo")
+    with harness.holding(folder, FOLDER / "bundle") as stores:
         include = {"collections": False, "retrievers": True, "taxonomies": False}
         harness.clone(stores, SOURCE, "staging", include_resources=include)
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def loaded(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "home"
+    shutil.copytree(made, home)
+    monkeypatch.setenv("CLONE_PIPELINE_HOME", str(home))
+    return home
 
 
 def mark(home: Path) -> str:

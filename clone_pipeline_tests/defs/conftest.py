@@ -9,12 +9,12 @@ import pytest
 
 from clone_pipeline_tests.cli.conftest import (
     dagster_home,
-    dagster_looks_once,
     home,
     made_home,
+    quick_dagster,
 )
 
-__all__ = ["dagster_home", "dagster_looks_once", "home", "made_home"]  # fixtures
+__all__ = ["dagster_home", "home", "made_home", "quick_dagster"]  # fixtures
 
 
 @pytest.fixture(autouse=True)

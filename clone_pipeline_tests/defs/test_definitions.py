@@ -21,6 +21,7 @@ from clone_pipeline.cli.clones import clone as clone_command
 from clone_pipeline.cli.clones import plan as plan_command
 from clone_pipeline.core.request import CloneRequest, IncludeResources
 from clone_pipeline.launch import clone_job
+from clone_pipeline_tests import forks
 from clone_pipeline_tests.cli.running import parsed
 
 PACKAGE = Path(clone_pipeline.__file__).parent
@@ -48,14 +49,24 @@ print(*sorted(one.name for one in [*repository.schedule_defs, *repository.sensor
 
 
 def loaded(policies: Path | None, folder: Path) -> tuple[list[str], str]:
-    """The schedules and sensors that a fresh process loads, and what it says meanwhile."""
-    env = {**os.environ, "CLONE_PIPELINE_HOME": str(folder)}
-    if policies is not None:
-        env["CLONE_POLICIES"] = str(policies)
-    done = subprocess.run(
-        [sys.executable, "-c", _SHOW], capture_output=True, text=True, env=env, cwd=ROOT, check=True
-    )
+    """The schedules and sensors that a process loads, and what it says meanwhile."""
+    done = forks.server().run(_SHOW, cwd=ROOT, env=environment(policies, folder))
+    assert done.returncode == 0, done.stderr
     return done.stdout.split(), done.stderr
+
+
+def environment(policies: Path | None, folder: Path) -> dict[str, str]:
+    given = {} if policies is None else {"CLONE_POLICIES": str(policies)}
+    return {**os.environ, "CLONE_PIPELINE_HOME": str(folder), **given}
+
+
+@pytest.mark.outside
+def test_a_python_that_loads_it_has_nothing_to_say(tmp_path: Path) -> None:
+    env = environment(ROOT / "policies.example.yaml", tmp_path)
+    command = [sys.executable, "-c", _SHOW]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT, check=True)
+    assert done.stdout.split() == loaded(ROOT / "policies.example.yaml", tmp_path)[0]
+    assert done.stderr == ""
 
 
 @pytest.mark.outside

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import dagster as dg
 import pytest
 
 from clone_pipeline.launch import clone_job
+from clone_pipeline_tests import forks
 from clone_pipeline_tests.core.bundle.samples import sample
 from clone_pipeline_tests.harness import holding
 from clone_pipeline_tests.policies.files import backup
@@ -71,14 +70,8 @@ def test_no_job_takes_values_from_the_environment(tmp_path: Path) -> None:
         pass
     file.write_text(json.dumps({"backups": [backup()]}))
     env = {**os.environ, "CLONE_PIPELINE_HOME": str(home), "CLONE_POLICIES": str(file)}
-    done = subprocess.run(
-        [sys.executable, "-c", _TYPES],
-        capture_output=True,
-        text=True,
-        env=env,
-        cwd=ROOT,
-        check=True,
-    )
+    done = forks.server().run(_TYPES, cwd=ROOT, env=env)
+    assert done.returncode == 0, done.stderr
     jobs = dict(_jobs(done.stdout))
     assert {"__ASSET_JOB", "check_clones", "clone_namespace", "sweep_namespaces"} <= set(jobs)
     for name, types in jobs.items():

@@ -15,6 +15,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from clone_pipeline_tests import harness
+
 from .bundles import NAME
 from .ticks import VARIABLE, Ticks, install
 
@@ -22,9 +24,6 @@ from .ticks import VARIABLE, Ticks, install
 def run() -> None:
     faults = json.loads(os.environ.get(VARIABLE, "{}"))
     install(Ticks(faults), faults)
-    # It takes `run_step` by its name, and so has to be imported after the ticks are around that.
-    from clone_pipeline_tests import harness
-
     home = Path(os.environ["CLONE_PIPELINE_HOME"])
     with harness.open_stores(home, os.environ.get("CATALOG_URL")) as stores:
         address = replace(stores.vector_address, url=os.environ.get("QDRANT_URL"))

@@ -15,6 +15,7 @@ from dagster import DagsterInstance
 
 from clone_pipeline.cli.main import main
 from clone_pipeline.defs import outcome as job_step
+from clone_pipeline_tests import dagster_files
 
 from .ticks import VARIABLE, Ticks, around, install, wait_for
 
@@ -33,7 +34,8 @@ def run() -> None:
     install(ticks, faults)
     around(DagsterInstance, "handle_new_event", "dagster event", ticks)
     sys.argv[0] = "clone-pipeline"
-    main()
+    with dagster_files.made_once():
+        main()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""A data folder of its own, and the real command line in processes of their own."""
+"""A data folder of its own, and the real command line in processes of their own, which are forked
+from one that has done the imports."""
 
 from __future__ import annotations
 
@@ -6,22 +7,20 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from clone_pipeline.core.stores import Stores
-from clone_pipeline_tests import harness
+from clone_pipeline_tests import forks, harness
 
 from .ticks import VARIABLE
 
-_ROOT = Path(__file__).parents[2]
 _PATIENCE = 240.0
+_RUNS = "from clone_pipeline_tests.faults.{} import run; run()"
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Outcome:
 class Process:
     """A command that runs, in a process group of its own."""
 
-    popen: subprocess.Popen[bytes]
+    popen: forks.Forked
     log: Path
 
     @property
@@ -64,7 +63,8 @@ class Process:
     def kill(self) -> Outcome:
         """`kill -9` of the whole process group."""
         if self.popen.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended this very moment
+                os.killpg(self.pid, signal.SIGKILL)
         return self.end()
 
 
@@ -89,23 +89,19 @@ class Place:
         """The command line with these arguments; with another `module`, that one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"log-{time.monotonic_ns()}"
-        clean = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
         with log.with_suffix(".out").open("wb") as out, log.with_suffix(".err").open("wb") as err:
-            popen = subprocess.Popen(
-                [sys.executable, "-m", f"clone_pipeline_tests.faults.{module}", *arguments],
+            popen = forks.server().start(
+                _RUNS.format(module),
+                *arguments,
                 cwd=self.folder,
                 env={
-                    **clean,
-                    "PYTHONPATH": str(_ROOT),
-                    "CLONE_PIPELINE_HOME": str(self.home),
+                    **forks.environment(CLONE_PIPELINE_HOME=str(self.home)),
                     **self.env,
                     **(env or {}),
                     VARIABLE: json.dumps(faults),
                 },
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
+                out=out,
+                err=err,
             )
         return Process(popen, log)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clone_pipeline.policies import read_policies
+from clone_pipeline_tests import forks
 from clone_pipeline_tests.core.bundle.samples import sample
 from clone_pipeline_tests.harness import holding
 from clone_pipeline_tests.policies.files import backup, refresh
@@ -119,9 +118,7 @@ def test_of_a_file_full_of_mistakes_all_that_is_right_is_loaded(tmp_path: Path) 
     backups = [*good[:2], *nasty, *good[2:]]
     file.write_text(json.dumps({"backups": backups, "refreshes": nasty_refreshes()}, indent=0))
     env = {**os.environ, "CLONE_PIPELINE_HOME": str(home), "CLONE_POLICIES": str(file)}
-    done = subprocess.run(
-        [sys.executable, "-c", _LOAD], capture_output=True, text=True, env=env, cwd=ROOT
-    )
+    done = forks.server().run(_LOAD, cwd=ROOT, env=env)
     assert done.returncode == 0, done.stderr
     schedules, assets = (line.split() for line in done.stdout.splitlines())
     names = [one["name"] for one in good]

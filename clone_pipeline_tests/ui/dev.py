@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from clone_pipeline_tests import forks
 from clone_pipeline_tests.core.bundle.samples import sample
 from clone_pipeline_tests.sources import write_bundle
 
@@ -61,14 +62,8 @@ class Project:
     def cli(self, *arguments: str) -> Any:
         """What a command prints as JSON."""
         call = "from clone_pipeline.cli import main; main()"
-        done = subprocess.run(
-            [sys.executable, "-c", call, *arguments, "--json"],
-            cwd=self.folder,
-            env={**os.environ, **self.env},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        env = {**os.environ, **self.env}
+        done = forks.server().run(call, *arguments, "--json", cwd=self.folder, env=env)
         assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
         return json.loads(done.stdout)
 

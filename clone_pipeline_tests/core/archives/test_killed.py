@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,7 @@ from clone_pipeline.core.archives import records
 from clone_pipeline.core.archives.restore_test import run_archive_test
 from clone_pipeline.core.archives.write import Wanted, archive_namespace
 from clone_pipeline.core.principal import LOCAL_OPERATOR
-from clone_pipeline_tests import harness
+from clone_pipeline_tests import forks, harness
 from clone_pipeline_tests.cli.prod import prod
 
 pytestmark = pytest.mark.outside
@@ -42,10 +39,8 @@ with harness.open_stores(Path(sys.argv[1])) as stores:
 
 
 def die(home: Path, address: str, writes: int) -> int:
-    done = subprocess.run(
-        [sys.executable, "-c", _DIES, str(home), address, str(writes)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3])},
-    )
+    arguments = (str(home), address, str(writes))
+    done = forks.server().run(_DIES, *arguments, cwd=home.parent, env=forks.environment())
     return done.returncode
 
 

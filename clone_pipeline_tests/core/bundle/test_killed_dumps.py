@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from clone_pipeline.core.bundle.output import new_folder
+from clone_pipeline_tests import forks
 
 pytestmark = pytest.mark.outside
 
@@ -29,7 +28,7 @@ def names(folder: Path) -> list[str]:
 def test_the_next_dump_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     out = tmp_path / "out[1]"
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", _DIES, str(out)])
+        done = forks.server().run(_DIES, str(out), cwd=tmp_path, env=forks.environment())
         assert done.returncode == -9
     left = names(tmp_path)
     assert len(left) == 1, "the second one has removed what the first one left"

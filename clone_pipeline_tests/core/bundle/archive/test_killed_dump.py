@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from clone_pipeline.core.bundle.archive.state import STATE
 from clone_pipeline.core.errors import Conflict
 from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.stores import Stores
+from clone_pipeline_tests import forks
 
 from .making import POINTS, dump, load
 from .marked import Marked
@@ -55,10 +53,8 @@ with harness.open_stores(home) as stores:
 
 def kill(stores: Stores, address: str, moment: int) -> None:
     home = stores.vector_address.folder.parent
-    done = subprocess.run(
-        [sys.executable, "-c", _DIES, str(home), address, str(moment)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[4])},
-    )
+    arguments = (str(home), address, str(moment))
+    done = forks.server().run(_DIES, *arguments, cwd=home, env=forks.environment())
     assert done.returncode == -9
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +14,7 @@ from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.point import Point
-from clone_pipeline_tests import harness
+from clone_pipeline_tests import forks, harness
 from clone_pipeline_tests.core.bundle.samples import exact, read_bundle, rows
 from clone_pipeline_tests.sources import write_bundle
 
@@ -60,10 +57,8 @@ class Counting(EmbeddedStore):
 
 def kill(home: Path, place: Place, writes: int) -> None:
     """A load is killed after so many batches of five points."""
-    done = subprocess.run(
-        [sys.executable, "-c", _DIES, str(home), place.address, str(writes)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[4])},
-    )
+    arguments = (str(home), place.address, str(writes))
+    done = forks.server().run(_DIES, *arguments, cwd=home, env=forks.environment())
     assert done.returncode == -9
 
 
