@@ -62,6 +62,7 @@ _resources: dict[str, Any] = {"stores": StoresResource(), "io_manager": default_
 _assets = clone_assets(_settings, _policies)
 _checks = [checks for checks in (clone_checks(_assets, _policies),) if checks is not None]
 _check_schedules = [check_schedule(checks) for checks in _checks]
+_looking_after = [sweep_schedule(_policies), *_check_schedules]
 
 defs = dg.Definitions(
     jobs=[
@@ -73,7 +74,7 @@ defs = dg.Definitions(
     ],
     assets=_assets,
     asset_checks=_checks,
-    schedules=[*policy_schedules(_policies, _settings), sweep_schedule(), *_check_schedules],
+    schedules=[*policy_schedules(_policies, _settings), *_looking_after],
     sensors=policy_sensors(_policies, _settings),
     resources=_resources,
     loggers={"console": console},

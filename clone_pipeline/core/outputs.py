@@ -121,8 +121,9 @@ class StepTaken(TypedDict):
 
 @dataclass(frozen=True)
 class Published(Output):
-    """The `CloneNamespaceResponse`, and what it took. `backup_policy` is the policy that the clone
-    is a backup for; `seconds_in_all` are those of the last run, of which there were `runs`."""
+    """The `CloneNamespaceResponse`, and what it took. `environment` is where the clone is.
+    `backup_policy` is the policy that the clone is a backup for; `seconds_in_all` are those of the
+    last run, of which there were `runs`."""
 
     STEP = "publish_clone"
 
@@ -135,6 +136,7 @@ class Published(Output):
     points_per_second: float | None
     proven: str
     steps: list[StepTaken]
+    environment: str | None = None
 
 
 _OUTPUTS: dict[str, type[Output]] = {

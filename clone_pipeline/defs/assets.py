@@ -16,7 +16,14 @@ from clone_pipeline.core.catalog.namespaces import list_clones, list_deleted_clo
 from clone_pipeline.core.errors import CloneError, NotFound
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import BACKUP
-from clone_pipeline.defs.automation import looking, resolve_archived, resolve_request
+from clone_pipeline.core.request import DEFAULT_ENVIRONMENT
+from clone_pipeline.core.stores import Stores
+from clone_pipeline.defs.automation import (
+    looking,
+    resolve_archived,
+    resolve_request,
+    targets,
+)
 from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy
 from clone_pipeline.policies.intervals import expected_interval
 from clone_pipeline.settings import Settings
@@ -27,8 +34,10 @@ _MOST = 1000  # the newest; a page with more is of no use to anybody
 _MOST_NAMED = 5
 
 
-def clone_key(organization_id: str, name: str) -> dg.AssetKey:
-    return dg.AssetKey(["clone", organization_id, name])
+def clone_key(organization_id: str, name: str, environment: str | None = None) -> dg.AssetKey:
+    """Of a clone in another environment than the own one (None) with that, too."""
+    where = [] if environment in (None, DEFAULT_ENVIRONMENT) else [environment]
+    return dg.AssetKey(["clone", *filter(None, where), organization_id, name])
 
 
 def source_key(organization_id: str, name: str) -> dg.AssetKey:
@@ -99,9 +108,25 @@ def _source_asset(key: dg.AssetKey) -> dg.AssetSpec:
 def _policy_assets(settings: Settings, policies: Policies) -> Iterator[dg.AssetSpec]:
     """Also before the first run of a policy. What a run of it would be refused for is told by its
     schedule or sensor."""
-    with looking(settings) as (stores, principal):
+    for environment in targets(policies):
+        try:
+            yield from _policy_assets_in(settings, policies, environment)
+        except CloneError as error:
+            if environment is None:
+                raise
+            logging.getLogger(__name__).warning(
+                "The policies that write into %s are not shown: %s", environment, error.message
+            )
+
+
+def _policy_assets_in(
+    settings: Settings, policies: Policies, environment: str | None
+) -> Iterator[dg.AssetSpec]:
+    with looking(settings, environment) as (stores, principal):
         now = stores.clock()
         for policy in _all(policies):
+            if policy.target_environment != environment:
+                continue
             if isinstance(policy, BackupPolicy):
                 name, group, what = policy.name, BACKUPS, "Backups"
                 # The backup of this time may be there already.
@@ -121,12 +146,11 @@ def _policy_assets(settings: Settings, policies: Policies) -> Iterator[dg.AssetS
                     job = "clone_namespace"
                     parties = resolve_request(stores, principal, request)
                     made_of, organization_id = parties.source, parties.organization_id
-                with stores.catalog.read() as connection:
-                    source = _key_of(connection, made_of)
+                source = _source_of(stores, policy, made_of)
             except CloneError:
                 continue
             yield dg.AssetSpec(
-                clone_key(organization_id, name),
+                clone_key(organization_id, name, environment),
                 deps=[source],
                 group_name=group,
                 description=f"{what} of the namespace {policy.source}, for the policy "
@@ -135,6 +159,18 @@ def _policy_assets(settings: Settings, policies: Policies) -> Iterator[dg.AssetS
                 owners=policy.owners,
                 freshness_policy=_freshness(policy, now) if policy.enabled else None,
             )
+
+
+def _source_of(
+    stores: Stores, policy: BackupPolicy | RefreshPolicy, made_of: Namespace
+) -> dg.AssetKey:
+    """The asset of what a policy reads; one of another environment is only a source here."""
+    name = policy.source_environment
+    where = stores.source(name or DEFAULT_ENVIRONMENT)
+    if name is not None:
+        return dg.AssetKey(["namespace", name, made_of.organization_id, made_of.name])
+    with where.catalog.read() as connection:
+        return _key_of(connection, made_of)
 
 
 def _all(policies: Policies) -> Iterator[BackupPolicy | RefreshPolicy]:

@@ -20,7 +20,7 @@ from clone_pipeline.core.request import CloneRequest, parse_request
 from clone_pipeline.core.source import reading_for
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.deployment import find_principal, open_stores
-from clone_pipeline.policies import read_policies
+from clone_pipeline.policies import Policies, read_policies
 from clone_pipeline.settings import Settings
 
 POLICY_TAG = "clone/policy"
@@ -120,15 +120,32 @@ def policy_of_archive(
 
 
 @contextmanager
-def looking(settings: Settings) -> Iterator[tuple[Stores, Principal]]:
-    """The stores, for a tick. Raises NotFound where there is no catalog yet: none is made."""
-    if settings.embedded_catalog and not settings.catalog_file.exists():
+def looking(
+    settings: Settings, environment: str | None = None
+) -> Iterator[tuple[Stores, Principal]]:
+    """The stores of an environment, for a tick; None is the own one. Raises NotFound where there is
+    no catalog yet: none is made."""
+    own = environment is None
+    if own and settings.embedded_catalog and not settings.catalog_file.exists():
         raise NotFound(f"There is no namespace yet: {settings.catalog_file} does not exist.")
-    stores = open_stores(settings)
+    stores = open_stores(settings, environment=environment)
     try:
         yield stores, find_principal(settings, stores)
     finally:
         stores.close()
+
+
+def targets(policies: Policies) -> list[str | None]:
+    """The environments that policies write into, the own one (None) first."""
+    backups = [policy.target_environment for policy in policies.backups]
+    refreshes = [policy.target_environment for policy in policies.refreshes]
+    return list(dict.fromkeys([None, *backups, *refreshes]))
+
+
+def target_of_run(run: dg.DagsterRun) -> str | None:
+    """The environment that a run writes into."""
+    named = (run.run_config.get(key) for key in ("target_environment", "environment"))
+    return next((name for name in named if isinstance(name, str) and name), None)
 
 
 def resolve_request(stores: Stores, principal: Principal, request: dict[str, Any]) -> Parties:
@@ -156,7 +173,7 @@ def refusal(
     """Raises the sentence that a run would be refused with. A catalog that cannot be reached now
     is no reason: a run waits for it."""
     try:
-        with looking(settings) as (stores, principal):
+        with looking(settings, asked.get("target_environment")) as (stores, principal):
             resolve(stores, principal, asked)
     except WorkError:
         return

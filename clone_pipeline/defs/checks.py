@@ -28,6 +28,8 @@ EQUAL = "equal_to_source"
 RESTORED = "restore_tested"
 
 Finding = dict[str, Any]
+# Of the key of a clone in the own environment.
+_OWN_PARTS = 3
 
 
 def equality_evaluation(report: StepReport) -> dg.AssetCheckEvaluation:
@@ -64,7 +66,12 @@ def clone_checks(
         if policy.restore_test is not None
     }
     archiving = {policy.name for policy in policies.backups if policy.to is not None}
-    assets = [asset for asset in assets if asset.group_name in (BACKUPS, CLONES)]
+    # What is in another environment is looked up there.
+    assets = [
+        asset
+        for asset in assets
+        if asset.group_name in (BACKUPS, CLONES) and len(asset.key.path) == _OWN_PARTS
+    ]
     specs = [
         dg.AssetCheckSpec(
             EQUAL,

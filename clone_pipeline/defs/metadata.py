@@ -151,7 +151,8 @@ def asset_key(report: StepReport) -> dg.AssetKey:
     """Backups of one policy, each under another name, are one asset."""
     published = Published.of(report)
     name = published.response["namespace"]["namespace_name"]
-    return clone_key(published.organization_id, published.backup_policy or name)
+    where = published.environment
+    return clone_key(published.organization_id, published.backup_policy or name, where)
 
 
 def _clone_facts(response: Mapping[str, Any]) -> Metadata:

@@ -13,6 +13,7 @@ from clone_pipeline.defs.automation import (
     FailedTick,
     in_one_sentence,
     looking,
+    targets,
 )
 from clone_pipeline.notify.alarms import LastRun, Verdict, Watched, judge, judge_file
 from clone_pipeline.notify.deliver import deliver
@@ -70,12 +71,12 @@ def _watched(
     now: datetime,
 ) -> list[Watched]:
     """The policies of which something is expected, with what is known of their last runs."""
-    records, organization_id = _records(settings)
+    records = {where: _records(settings, where) for where in targets(policies)}
     every: list[Policy] = [*policies.backups, *policies.refreshes]
     runs = _last_runs(instance, [policy.name for policy in every if policy.enabled])
     found = []
     for policy in every:
-        record = _record_of(policy, records, organization_id)
+        record = _record_of(policy, *records[policy.target_environment])
         succeeded = record is not None and record.succeeded_at is not None
         since = memory.since(policy.name, _rule(policy), succeeded, now)
         tested = record is not None and record.restore_tested_at is not None
@@ -121,10 +122,14 @@ def _test_rule(policy: Policy) -> str | None:
     return f"{policy.restore_test.cron} {policy.timezone} {policy.to}"
 
 
-def _records(settings: Settings) -> tuple[list[PolicyRecord], str | None]:
-    """Of every policy, and the organization that policies work for if they name no other one."""
+def _records(settings: Settings, environment: str | None) -> tuple[list[PolicyRecord], str | None]:
+    """Of every policy that writes into an environment, and the organization that they work for if
+    they name no other one."""
     try:
-        with looking(settings) as (stores, principal), stores.catalog.read() as connection:
+        with (
+            looking(settings, environment) as (stores, principal),
+            stores.catalog.read() as connection,
+        ):
             return policy_records(connection, None), principal.organization_id
     except NotFound:  # no catalog yet
         return [], None

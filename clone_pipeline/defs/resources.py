@@ -7,6 +7,7 @@ from pydantic import PrivateAttr
 
 from clone_pipeline.core.principal import Principal
 from clone_pipeline.core.stores import Stores
+from clone_pipeline.defs.automation import target_of_run
 from clone_pipeline.deployment import find_principal, open_stores
 from clone_pipeline.settings import Settings, load_settings
 
@@ -21,9 +22,7 @@ class StoresResource(dg.ConfigurableResource[None]):
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         # No setting of its own: Dagster would take `{env: NAME}` for it from whoever launches.
-        asked = context.run.run_config if context.run is not None else {}
-        named = (asked.get(key) for key in ("target_environment", "environment"))
-        self._environment = next((name for name in named if isinstance(name, str) and name), None)
+        self._environment = None if context.run is None else target_of_run(context.run)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         if self._stores is not None:

@@ -19,6 +19,7 @@ from clone_pipeline.defs.automation import (
     resolve_archived,
     resolve_request,
     run_under_way,
+    targets,
 )
 from clone_pipeline.defs.config import nothing_at_the_root
 from clone_pipeline.defs.jobs import (
@@ -57,11 +58,21 @@ def policy_schedules(policies: Policies, settings: Settings) -> list[dg.Schedule
     )
 
 
-def sweep_schedule() -> dg.ScheduleDefinition:
-    """With policies or without: expired clones and leftovers are nobody's policy."""
+def sweep_schedule(policies: Policies) -> dg.ScheduleDefinition:
+    """With policies or without: expired clones and leftovers are nobody's policy. Environments that
+    policies write into are swept, too."""
+
+    def evaluate(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        moment = context.scheduled_execution_time.isoformat()
+        return [
+            dg.RunRequest(run_key=f"sweep:{name or ''}:{moment}", run_config=_in(name))
+            for name in targets(policies)
+        ]
+
     return dg.ScheduleDefinition(
         name="hourly_sweep",
         job=sweep_namespaces,
+        execution_fn=evaluate,
         cron_schedule="17 * * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -98,7 +109,7 @@ def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefini
         moment = context.scheduled_execution_time.isoformat()
         return dg.RunRequest(
             run_key=f"{RESTORE_TEST_PREFIX}{policy.name}:{moment}",
-            run_config={"backup": policy.name},
+            run_config={"backup": policy.name} | _in(policy.target_environment),
             tags={KIND_TAG: "restore test", RESTORE_TEST_TAG: policy.name},
         )
 
@@ -175,6 +186,10 @@ def _refresh_schedule(
     )
 
 
+def _in(environment: str | None) -> dict[str, str]:
+    return {} if environment is None else {"environment": environment}
+
+
 def _refuse_what_is_to_come(context: dg.ScheduleEvaluationContext) -> None:
     """The UI can evaluate a tick of any time: launched now, one of the future would have the name
     and the run key of the one that is due then. Raises InvalidRequest."""
@@ -189,7 +204,7 @@ def _refuse_what_is_to_come(context: dg.ScheduleEvaluationContext) -> None:
 def _is_held(policy: RefreshPolicy, settings: Settings) -> bool:
     """Raises what a run would be refused for. Unlike a backup, a refresh does not go ahead where
     the catalog cannot be reached: it might undo a rollback."""
-    with looking(settings) as (stores, principal):
+    with looking(settings, policy.target_environment) as (stores, principal):
         parties = resolve_request(stores, principal, policy.request())
         with stores.catalog.read() as connection:
             return read_target(connection, parties.organization_id, policy.target).held

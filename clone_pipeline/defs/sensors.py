@@ -35,6 +35,8 @@ from clone_pipeline.defs.automation import (
     looking,
     policy_tags,
     resolve_request,
+    target_of_run,
+    targets,
 )
 from clone_pipeline.defs.jobs import archive_namespace, clone_namespace, test_restore
 from clone_pipeline.defs.notifying import notify_sensor
@@ -63,7 +65,7 @@ def policy_sensors(policies: Policies, settings: Settings) -> list[dg.SensorDefi
     looking_after = [
         _failed_sensor(settings),
         _cancelled_sensor(settings),
-        _waiting_sensor(settings),
+        _waiting_sensor(policies, settings),
     ]
     if settings.policies is not None:
         looking_after.append(_file_sensor(policies, settings))
@@ -83,7 +85,7 @@ def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefin
         if not policy.enabled:
             return dg.SensorResult(skip_reason=DISABLED)
         try:
-            with looking(settings) as (stores, principal):
+            with looking(settings, policy.target_environment) as (stores, principal):
                 parties = resolve_request(stores, principal, policy.request())
                 kept = json.loads(context.cursor) if context.cursor else {}
                 wanted = parse_request(policy.request())
@@ -191,7 +193,7 @@ def _record_end(
     on, and the lease still says that the clone can be resumed."""
     run = context.dagster_run
     try:
-        with looking(settings) as (stores, _):
+        with looking(settings, target_of_run(run)) as (stores, _):
             if _fail_archive(context, stores, run.run_id, what):
                 return None
             with stores.catalog.read() as connection:
@@ -228,21 +230,16 @@ def _fail_archive(
 # ---- clones_in_waiting -----------------------------------------------------------------------
 
 
-def _waiting_sensor(settings: Settings) -> dg.SensorDefinition:
+def _waiting_sensor(policies: Policies, settings: Settings) -> dg.SensorDefinition:
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        try:
-            with looking(settings) as (stores, _):
-                with stores.catalog.read() as connection:
-                    waiting = list_waiting(connection)
-                for one in waiting:
-                    run = _run_of(context.instance, one)
-                    told = settle(stores, one, _state(run))
-                    if told is not None:
-                        context.log.error(f"{one.clone_id}: {told}")
-                        _end(context.instance, run, settings, told)
-        except CloneError as error:
-            return dg.SkipReason(error.message)
-        return dg.SkipReason(f"Clones that are being made, or wait for their run: {len(waiting)}.")
+        waiting, said = 0, list[str]()
+        for environment in targets(policies):
+            try:
+                waiting += _settle_all(context, settings, environment)
+            except CloneError as error:
+                said.append(error.message)
+        said += [f"Clones that are being made, or wait for their run: {waiting}."] * (not said)
+        return dg.SkipReason(" ".join(said))
 
     return dg.SensorDefinition(
         name="clones_in_waiting",
@@ -252,6 +249,25 @@ def _waiting_sensor(settings: Settings) -> dg.SensorDefinition:
         description="Keeps the reservations of clones whose run waits in the queue, and marks "
         "clones as failed whose run is gone. Running by default.",
     )
+
+
+def _settle_all(
+    context: dg.SensorEvaluationContext, settings: Settings, environment: str | None
+) -> int:
+    """How many there are. In another environment other deployments may have runs of their own, of
+    which nothing is known here: only those are looked after that are known."""
+    with looking(settings, environment) as (stores, _):
+        with stores.catalog.read() as connection:
+            waiting = list_waiting(connection)
+        for one in waiting:
+            run = _run_of(context.instance, one)
+            if run is None and environment is not None:
+                continue
+            told = settle(stores, one, _state(run))
+            if told is not None:
+                context.log.error(f"{one.clone_id}: {told}")
+                _end(context.instance, run, settings, told)
+    return len(waiting)
 
 
 def _run_of(instance: dg.DagsterInstance, waiting: Waiting) -> dg.DagsterRun | None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from clone_pipeline.core.refresh.decide import Rules
 from clone_pipeline.core.request import (
+    DEFAULT_ENVIRONMENT,
     LONGEST_DAYS,
     LONGEST_ID,
     LONGEST_SECONDS,
@@ -180,6 +181,21 @@ class _Policy(_Strict):
     owners: list[str] = Field(
         [], description="Who answers for it, as Dagster shows: e-mail addresses, or `team:NAME`."
     )
+
+    @property
+    def source_environment(self) -> str | None:
+        """Where it reads; None is the own environment."""
+        return self._option("source_environment")
+
+    @property
+    def target_environment(self) -> str | None:
+        """Where it writes; None is the own environment."""
+        return self._option("target_environment")
+
+    def _option(self, name: str) -> str | None:
+        options: BaseModel = self.options  # type: ignore[attr-defined]  # each kind has its own
+        found: str | None = getattr(options, name)
+        return None if found in ("", DEFAULT_ENVIRONMENT) else found
 
     @field_validator("owners")
     @classmethod

@@ -247,4 +247,7 @@ def test_the_form_of_the_job_is_its_config() -> None:
     config = {"namespace_identifier": "prod", "address": "s3://b/x/y"}
     found = dg.validate_run_config(archive_job(), config)
     inner = found["ops"]["write_archive"]["config"]
-    assert json.loads(json.dumps(inner)) == config | {"source_organization_id": None}
+    assert json.loads(json.dumps(inner)) == config | {
+        "source_organization_id": None,
+        "environment": None,
+    }

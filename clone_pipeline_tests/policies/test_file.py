@@ -371,7 +371,7 @@ def test_no_policy_can_be_called_what_we_call_something(
 
     monkeypatch.setenv("CLONE_POLICIES", str(tmp_path / "policies.yaml"))
     ours = [
-        *(clone_namespace, sweep_namespaces, test_restore, sweep_schedule()),
+        *(clone_namespace, sweep_namespaces, test_restore, sweep_schedule(Policies())),
         *policy_sensors(
             read(tmp_path, "notify:\n  - {name: a, slack: b, token: {env: C}}\n"), load_settings()
         ),

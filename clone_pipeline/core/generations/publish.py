@@ -153,6 +153,7 @@ def _report(
             points_in_this_run=copied.points_in_this_run,
             points_per_second=copied.points_per_second,
             proven=Proof.among(reports).proven,
+            environment=work.stores.environment,
             steps=[
                 {
                     "step": step,

@@ -29,6 +29,7 @@ from clone_pipeline.core.bundle.archive import folder, parts
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.core.bundle.archive.making import dump
 from clone_pipeline_tests.core.bundle.archive.marked import Marked
+from clone_pipeline.core.objects.address import FilesAddress
 
 home, address, left = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 parts.PART_BYTES = 2000

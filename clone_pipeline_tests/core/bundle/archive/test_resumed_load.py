@@ -28,6 +28,7 @@ import os, sys
 from pathlib import Path
 from clone_pipeline.core.bundle import archive, files
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline_tests import harness
 
 files.BATCH_LINES = 5
