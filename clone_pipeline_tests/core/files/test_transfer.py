@@ -150,12 +150,12 @@ def test_a_leftover_of_a_killed_attempt_proves_nothing(way: Way) -> None:
 def test_a_source_that_changes_while_it_is_copied_is_copied_as_it_is_then(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row, look, describe = way.row("a", b"before"), Files.look, Files.describe
+    row, look, read_first = way.row("a", b"before" * 2**20), Files.look, Files.read_first
     changes = iter([b"later"])
 
     def then_changes(inner: Callable[..., Any]) -> Callable[..., Any]:
-        def changed(self: Files, bucket: str, key: str) -> Any:
-            found = inner(self, bucket, key)
+        def changed(self: Files, bucket: str, key: str, *more: int) -> Any:
+            found = inner(self, bucket, key, *more)
             for body in changes:
                 way.s3.client.put_object(Bucket=way.s3.bucket, Key=key, Body=body)
                 break
@@ -166,7 +166,7 @@ def test_a_source_that_changes_while_it_is_copied_is_copied_as_it_is_then(
     if way.inside:
         monkeypatch.setattr(Files, "look", then_changes(look))
     else:
-        monkeypatch.setattr(Files, "describe", then_changes(describe))
+        monkeypatch.setattr(Files, "read_first", then_changes(read_first))
     values = way.transfer().copy(row)
     assert (values["state"], values["size"]) == ("copied", 5)
     assert way.copied(row)["Body"].read() == b"later"
