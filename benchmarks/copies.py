@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +32,10 @@ from clone_pipeline.core.objects.s3 import open_client
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
 from clone_pipeline_tests import harness, servers
+from clone_pipeline_tests.environments.two import Known
 
 SOURCE, COPIES = "bench", "copies"
 BODY = b"x" * 1000
-
-
-@dataclass(frozen=True)
-class Production:
-    """The environment that the second deployment clones from."""
-
-    stores: Stores
-
-    def open(self, name: str) -> Stores:
-        return self.stores
-
-    def close(self) -> None:
-        return None
 
 
 def keys(count: int) -> list[str]:
@@ -186,7 +173,7 @@ def main() -> None:
                     folder / "there",
                     files=addresses[1],
                     environment="staging",
-                    elsewhere=Production(replace(here, environment="production")),
+                    elsewhere=Known("production", here),
                 )
             )
             harness.same_organizations(here, there, "{}")

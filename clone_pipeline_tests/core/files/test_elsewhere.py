@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,27 +11,14 @@ import pytest
 from clone_pipeline.core.errors import InvalidRequest
 from clone_pipeline.core.generations.delete import delete_clone
 from clone_pipeline.core.objects.address import FilesAddress
-from clone_pipeline.core.stores import Stores
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.conftest import S3
 from clone_pipeline_tests.core.archives.recording import recorded
+from clone_pipeline_tests.environments.two import Known
 
 from .world import World, blob, with_files
 
 pytestmark = pytest.mark.outside
-
-
-@dataclass(frozen=True)
-class Production:
-    """What staging knows of other environments."""
-
-    stores: Stores
-
-    def open(self, name: str) -> Stores:
-        return self.stores
-
-    def close(self) -> None:
-        return None
 
 
 @pytest.fixture
@@ -53,7 +40,7 @@ def staging(
             tmp_path / "staging",
             files=replace(ours, prefix="clones"),
             environment="staging",
-            elsewhere=Production(replace(production, environment="production")),
+            elsewhere=Known("production", production),
         ) as stores,
     ):
         harness.same_organizations(production, stores, "{}")
@@ -96,7 +83,7 @@ def test_the_sources_store_is_only_read(staging: World, monkeypatch: pytest.Monk
     assert elsewhere is not None
     there = elsewhere.open("production")
     with recorded(staging.s3.url) as proxy:
-        watched = Production(replace(there, files=FilesAddress(proxy.url)))
+        watched = Known("production", replace(there, files=FilesAddress(proxy.url)))
         stores = replace(staging.stores, elsewhere=watched)
         clone = replace(staging, stores=stores).clone(**ELSEWHERE)
         assert clone.status == "ready"
