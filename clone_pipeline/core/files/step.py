@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -27,7 +27,7 @@ from .rows import (
     read_files,
     read_totals,
 )
-from .store import Files
+from .store import Files, Refused
 from .transfer import Transfer
 
 # So many files are marked in one transaction.
@@ -140,6 +140,7 @@ def _opened(work: Work) -> Iterator[_Stores]:
             target_address, bucket=None, prefix=""
         ):
             source = stack.enter_context(closing(Files.open(source_address)))
+        target.region(files.bucket)  # is it there?
         inside = source_address.endpoint_url == target_address.endpoint_url
         transfer = Transfer(source, target, files.bucket, inside=inside)
         yield _Stores(source, target, files, Retry(work.stores, work.lease), transfer)
@@ -151,8 +152,11 @@ def _tidy(work: Work, stores: _Stores) -> None:
     bucket, prefix = stores.map.bucket, stores.map.prefix
 
     def abort_all() -> None:
-        for key, upload_id in list(stores.target.unfinished(bucket, prefix)):
-            stores.target.abort_parts(bucket, key, upload_id)
+        # Without the right to list them, or where there is no such list, the bucket's own rules
+        # have to end them.
+        with suppress(Refused):
+            for key, upload_id in list(stores.target.unfinished(bucket, prefix)):
+                stores.target.abort_parts(bucket, key, upload_id)
 
     stores.retry(abort_all)
 
@@ -163,6 +167,7 @@ def _copy_pending(work: Work, stores: _Stores) -> int:
     waiting = totals.states.get("pending", 0)
     if not waiting:
         return 0
+    work.lease.check()
     work.meter.begin("Copied", totals.count, 0, totals.count - waiting, unit="files")
     marks: list[tuple[str, dict[str, Any]]] = []
     copied = 0

@@ -288,11 +288,16 @@ class Files:
         return removed + (self._remove(bucket, batch) if batch else 0)
 
     def _remove(self, bucket: str, keys: list[str]) -> int:
-        with self._translated(bucket):
-            answer = self._client.delete_objects(
-                Bucket=bucket,
-                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
-            )
+        try:
+            with self._translated(bucket):
+                answer = self._client.delete_objects(
+                    Bucket=bucket,
+                    Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+                )
+        except Refused as error:
+            raise StorageFailed(
+                f"Files below s3://{bucket}/{keys[0]} could not be removed ({error})."
+            ) from None
         for error in answer.get("Errors", []):
             raise StorageFailed(
                 f"s3://{bucket}/{error.get('Key')} could not be removed "

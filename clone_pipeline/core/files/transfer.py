@@ -76,7 +76,11 @@ class Transfer:
                     return self._copy_inside(row, place, found or self._source.look(*place))
                 return self._copy_through_us(row, place)
             except Missing:
-                return {"state": "missing", "error": None}
+                if self._is_missing(place):
+                    return {"state": "missing", "error": None}
+                # It is there: then the clone's credentials find no such bucket.
+                if not self._goes_through_us(place[0]):
+                    return {"state": "refused", "error": "the store finds no such bucket"}
             except Refused as error:
                 if not self._goes_through_us(place[0]):
                     return {"state": "refused", "error": f"the store answers {error}"}
@@ -86,6 +90,16 @@ class Transfer:
                 self._target.remove(self._bucket, [row.key])
                 found = None
         return {"state": "refused", "error": "it was written to each time that it was copied"}
+
+    def _is_missing(self, place: Place) -> bool:
+        """Whether the source itself has no such file."""
+        try:
+            self._source.look(*place)
+        except Missing:
+            return True
+        except Refused:
+            return False
+        return False
 
     def _copies_inside(self, place: Place) -> bool:
         return self._inside and place[0] not in self._through_us

@@ -179,6 +179,18 @@ def test_what_is_not_there_is_missing(way: Way) -> None:
         assert way.transfer().copy(gone)["state"] == "missing"
 
 
+def test_a_bucket_that_the_targets_store_does_not_know_goes_through_us(
+    s3: S3, other_copies: S3, opened: Callable[..., Way]
+) -> None:
+    """Two stores that are taken for one."""
+    way = opened(s3, other_copies, inside=True)
+    row = way.row("a", b"12345")
+    transfer = way.transfer()
+    assert transfer.copy(row)["proof"] == "etag"
+    assert transfer.bytes_through_us == 5
+    assert way.copied(row)["Body"].read() == b"12345"
+
+
 ERROR = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code>'
     b"<Message>We encountered an internal error. Please try again.</Message></Error>"
