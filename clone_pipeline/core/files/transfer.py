@@ -70,20 +70,21 @@ class Transfer:
         and of a copy its size, both ETags and what proves it. Raises StoreUnavailable: then it may
         be tried again."""
         place = bucket_and_key(row.source)
+        inside = self._copies_inside(place)
         for _ in range(_ATTEMPTS):
             try:
-                if self._copies_inside(place):
+                if inside:
                     return self._copy_inside(row, place, found or self._source.look(*place))
-                return self._copy_through_us(row, place)
-            except Missing:
+                copied = self._copy_through_us(row, place)
+                # Where the store would not copy it itself, it will not the others of the bucket.
+                self._through_us.add(place[0])
+                return copied
+            except (Missing, Refused) as error:
                 if self._is_missing(place):
                     return {"state": "missing", "error": None}
-                # It is there: then the clone's credentials find no such bucket.
-                if not self._goes_through_us(place[0]):
-                    return {"state": "refused", "error": "the store finds no such bucket"}
-            except Refused as error:
-                if not self._goes_through_us(place[0]):
-                    return {"state": "refused", "error": f"the store answers {error}"}
+                if not inside:
+                    return {"state": "refused", "error": f"the store answers {error or 404}"}
+                inside = False  # the clone's own credentials may not reach that bucket
             except Changed:
                 # Either the file is another one by now, or a copy stands there that no row of ours
                 # tells of: what an attempt has left that did not end. That proves nothing.
@@ -103,16 +104,6 @@ class Transfer:
 
     def _copies_inside(self, place: Place) -> bool:
         return self._inside and place[0] not in self._through_us
-
-    def _goes_through_us(self, bucket: str) -> bool:
-        """Whether the files of a bucket were copied inside the store until now, and may go through
-        us: the target's credentials may not be good for it."""
-        if not self._inside:
-            return False
-        with self._lock:
-            new = bucket not in self._through_us
-            self._through_us.add(bucket)
-        return new
 
     # Inside the store
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from clone_pipeline.core.errors import StoreUnavailable
 from clone_pipeline.core.files import transfer as module
 from clone_pipeline.core.files.proof import Prover
 from clone_pipeline.core.files.rows import FileRow
-from clone_pipeline.core.files.store import Files
+from clone_pipeline.core.files.store import Files, Refused
 from clone_pipeline.core.files.transfer import Transfer
 from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline_tests import servers
@@ -186,9 +187,28 @@ def test_a_bucket_that_the_targets_store_does_not_know_goes_through_us(
     way = opened(s3, other_copies, inside=True)
     row = way.row("a", b"12345")
     transfer = way.transfer()
-    assert transfer.copy(row)["proof"] == "etag"
-    assert transfer.bytes_through_us == 5
+    with ThreadPoolExecutor(4) as pool:
+        rows = [row, *(way.row(f"a{number}", b"12345") for number in range(7))]
+        assert {one["proof"] for one in pool.map(transfer.copy, rows)} == {"etag"}
+    assert transfer.bytes_through_us == 8 * 5
     assert way.copied(row)["Body"].read() == b"12345"
+
+
+def test_one_file_that_is_refused_does_not_send_its_bucket_through_us(
+    s3: S3, copies: S3, opened: Callable[..., Way], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = opened(s3, copies, inside=True)
+    archived, row, transfer = way.row("archived", b"1"), way.row("a", b"12"), way.transfer()
+
+    def refuses(*_: Any) -> Any:
+        raise Refused("InvalidObjectState")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Files, "copy", refuses)
+        patched.setattr(Files, "read_first", refuses)
+        assert transfer.copy(archived)["error"] == "the store answers InvalidObjectState"
+    assert transfer.copy(row)["state"] == "copied"
+    assert transfer.bytes_through_us == 0
 
 
 ERROR = (
