@@ -150,7 +150,7 @@ def _default(settings: Settings) -> Where:
         files=FilesAddress(
             endpoint_url=settings.s3_endpoint_url,
             bucket=settings.files_bucket,
-            prefix=settings.files_prefix,
+            prefix=settings.files_prefix or "",
         ),
         api_key=_secret(settings.api_key),
         key_from="CATALOG_URL is set, so CLONE_PIPELINE_API_KEY is needed",

@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     qdrant_source_api_key: SecretStr | None = Field(None, validation_alias="QDRANT_SOURCE_API_KEY")
     s3_endpoint_url: str | None = Field(None, validation_alias="S3_ENDPOINT_URL")
     files_bucket: str | None = Field(None, validation_alias="CLONE_FILES_BUCKET")
-    files_prefix: str = Field("", validation_alias="CLONE_FILES_PREFIX")
+    files_prefix: str | None = Field(None, validation_alias="CLONE_FILES_PREFIX")
     api_key: SecretStr | None = Field(None, validation_alias="CLONE_PIPELINE_API_KEY")
     policies: Path | None = Field(None, validation_alias="CLONE_POLICIES")
     environments: Path | None = Field(None, validation_alias="CLONE_ENVIRONMENTS")
@@ -74,8 +74,8 @@ class Settings(BaseSettings):
 
     @field_validator("files_prefix")
     @classmethod
-    def _is_a_prefix(cls, prefix: str) -> str:
-        return check_prefix(prefix)
+    def _is_a_prefix(cls, prefix: str | None) -> str | None:
+        return prefix and check_prefix(prefix)
 
     @property
     def embedded_catalog(self) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from clone_pipeline_tests import harness
 
 from .bundles import NAME
+from .place import files_of
 from .ticks import VARIABLE, Ticks, install
 
 
@@ -27,9 +28,10 @@ def run() -> None:
     home = Path(os.environ["CLONE_PIPELINE_HOME"])
     with harness.open_stores(home, os.environ.get("CATALOG_URL")) as stores:
         address = replace(stores.vector_address, url=os.environ.get("QDRANT_URL"))
+        files = files_of(os.environ)
         options = {"include_resources": harness.everything(), **json.loads(sys.argv[1])}
         made = harness.clone(
-            replace(stores, vector_address=address),
+            replace(stores, vector_address=address, files=files),
             NAME,
             options.pop("name"),
             run_id=f"run-{os.getpid()}-{time.time_ns()}",

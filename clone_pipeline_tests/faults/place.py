@@ -8,12 +8,13 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.stores import Stores
 from clone_pipeline_tests import forks, harness
 
@@ -130,7 +131,16 @@ class Place:
     def stores(self) -> Iterator[Stores]:
         with harness.open_stores(self.home, self.env.get("CATALOG_URL")) as stores:
             address = replace(stores.vector_address, url=self.env.get("QDRANT_URL"))
-            yield replace(stores, vector_address=address)
+            yield replace(stores, vector_address=address, files=files_of(self.env))
+
+
+def files_of(environment: Mapping[str, str]) -> FilesAddress:
+    """The S3 that the variables name, and where copies of files go."""
+    return FilesAddress(
+        endpoint_url=environment.get("S3_ENDPOINT_URL"),
+        bucket=environment.get("CLONE_FILES_BUCKET"),
+        prefix=environment.get("CLONE_FILES_PREFIX", ""),
+    )
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

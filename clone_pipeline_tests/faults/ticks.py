@@ -14,6 +14,7 @@ says so, the process dies, waits or fails at one of them. Fields of FAULTS, all 
   writes      a file that gets the number of points of every write to a server
   page        points on a page, and so between two checkpoints
   per_slice   points of a slice
+  largest_copy  bytes that are copied inside an object store by one request
   longest     seconds for which a step itself waits for a store
 """
 
@@ -31,6 +32,8 @@ from typing import Any
 
 from clone_pipeline.core import steps
 from clone_pipeline.core.catalog.engine import Catalog
+from clone_pipeline.core.files import transfer
+from clone_pipeline.core.files.store import Files
 from clone_pipeline.core.plan import begin as beginning
 from clone_pipeline.core.points import pages, retry
 from clone_pipeline.core.points import step as points
@@ -111,6 +114,8 @@ def install(ticks: Ticks, faults: dict[str, Any]) -> None:
     pages.EMBEDDED_PAGE = pages.FIRST_PAGE = pages.LARGEST_PAGE = page
     retry._LONGEST_SECONDS = faults.get("longest", retry._LONGEST_SECONDS)
     slices._POINTS_PER_SLICE = faults.get("per_slice", slices._POINTS_PER_SLICE)
+    largest = faults.get("largest_copy", transfer.LARGEST_COPY)
+    transfer.LARGEST_COPY, transfer.COPIED_PART = largest, min(largest, transfer.COPIED_PART)
     _wrap_catalog(ticks)
     for store in (EmbeddedStore, ServerStore):
         _wrap_upsert(store, "upsert", ticks)
@@ -119,6 +124,8 @@ def install(ticks: Ticks, faults: dict[str, Any]) -> None:
     # The embedded store's do no more than to call those.
     _wrap_upsert(ServerStore, "write", ticks)
     around(ServerStore, "read", "scroll", ticks)
+    for name in ("copy", "copy_part", "finish_parts", "put", "remove", "abort_parts"):
+        around(Files, name, f"file {name}", ticks)
     around(native._Copy, "shard", "native copy", ticks)
     around(native.NativeLane, "remove", "native remove", ticks)
     around(points, "rename_collection", "rename", ticks)

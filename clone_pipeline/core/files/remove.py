@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from ..catalog.schema import clone_files, clones, namespaces
-from ..errors import Conflict
+from ..errors import Conflict, NotFound
 from ..ids import id_map_from_json
 from ..ledger import clones as ledger
 from ..objects.location import FileMap
@@ -116,8 +116,11 @@ def usable_files(stores: Stores, clone_ids: Iterable[str | None]) -> Iterator[Re
         return
     opened = Files.open(stores.files)
     try:
-        for files in owned.values():
-            opened.region(files.bucket)
+        for clone_id, files in list(owned.items()):
+            try:
+                opened.region(files.bucket)
+            except NotFound:
+                del owned[clone_id]  # somebody has removed the bucket with all that was in it
         yield Remover(stores, {one: (opened, files) for one, files in owned.items()})
     finally:
         opened.close()

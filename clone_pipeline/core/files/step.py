@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from ..difference import Differences
 from ..errors import WorkError
 from ..ledger.work import Work
+from ..objects.heads import Answer
 from ..objects.location import FileMap
 from ..points.retry import Retry
 from ..report import LISTED, StepReport, size
@@ -26,7 +27,7 @@ from .rows import (
     read_files,
     read_totals,
 )
-from .store import Files
+from .store import Files, Refused
 from .transfer import Transfer
 
 # So many files are marked in one transaction.
@@ -132,18 +133,17 @@ def _opened(work: Work) -> Iterator[_Stores]:
     files = work.rewriter.ids.files
     assert files is not None  # noqa: S101  # asked by whoever calls
     source_address, target_address = work.source_stores.files, work.stores.files
-    target = Files.open(target_address)
-    try:
-        source = Files.open(source_address)
-        try:
-            inside = source_address.endpoint_url == target_address.endpoint_url
-            retry = Retry(work.stores, work.lease)
-            transfer = Transfer(source, target, files.bucket, inside=inside)
-            yield _Stores(source, target, files, retry, transfer)
-        finally:
-            source.close()
-    finally:
-        target.close()
+    with ExitStack() as stack:
+        target = source = stack.enter_context(closing(Files.open(target_address)))
+        # A client costs a fifth of a second, and mostly there is one S3.
+        if replace(source_address, bucket=None, prefix="") != replace(
+            target_address, bucket=None, prefix=""
+        ):
+            source = stack.enter_context(closing(Files.open(source_address)))
+        target.region(files.bucket)  # is it there?
+        inside = source_address.endpoint_url == target_address.endpoint_url
+        transfer = Transfer(source, target, files.bucket, inside=inside)
+        yield _Stores(source, target, files, Retry(work.stores, work.lease), transfer)
 
 
 def _tidy(work: Work, stores: _Stores) -> None:
@@ -152,8 +152,11 @@ def _tidy(work: Work, stores: _Stores) -> None:
     bucket, prefix = stores.map.bucket, stores.map.prefix
 
     def abort_all() -> None:
-        for key, upload_id in list(stores.target.unfinished(bucket, prefix)):
-            stores.target.abort_parts(bucket, key, upload_id)
+        # Without the right to list them, or where there is no such list, the bucket's own rules
+        # have to end them.
+        with suppress(Refused):
+            for key, upload_id in list(stores.target.unfinished(bucket, prefix)):
+                stores.target.abort_parts(bucket, key, upload_id)
 
     stores.retry(abort_all)
 
@@ -164,12 +167,22 @@ def _copy_pending(work: Work, stores: _Stores) -> int:
     waiting = totals.states.get("pending", 0)
     if not waiting:
         return 0
+    work.lease.check()
     work.meter.begin("Copied", totals.count, 0, totals.count - waiting, unit="files")
     marks: list[tuple[str, dict[str, Any]]] = []
     copied = 0
     pending = read_files(work.stores.catalog, work.clone.clone_id, "pending")
-    with closing(several(pending, stores.transfer.copy, stores.retry)) as done:
-        for row, values in done:
+    transfer, retry = stores.transfer, stores.retry
+
+    def copy(looked: tuple[FileRow, Answer | None]) -> dict[str, Any]:
+        return transfer.copy(*looked)
+
+    # What is asked of the source is known when its turn comes, and keeps no copy waiting.
+    with (
+        closing(several(pending, transfer.look, retry)) as looked,
+        closing(several(looked, copy, retry)) as done,
+    ):
+        for (row, _), values in done:
             marks.append((row.file_id, values))
             copied += values["state"] == "copied"
             work.meter.add(1, values.get("size") or 0)

@@ -94,19 +94,54 @@ class Files:
     def describe(self, bucket: str, key: str) -> Described:
         with self._translated(bucket):
             found = self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-            served = {name: found[name] for name in _SERVED if found.get(name)}
-            if found.get("TagCount"):
+        size = int(found["ContentLength"])
+        return Described(
+            size, _unquoted(found["ETag"]), self._served(bucket, key, found), _whole(found)
+        )
+
+    def _served(self, bucket: str, key: str, found: Mapping[str, Any]) -> dict[str, Any]:
+        served = {name: found[name] for name in _SERVED if found.get(name)}
+        if found.get("TagCount"):
+            with self._translated(bucket):
                 tags = self._client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
-                served["Tagging"] = _as_query(tags)
-        whole = found.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
-        checksums = {
-            name: value
-            for name, value in found.items()
-            # Of several parts there is a checksum of their checksums, too.
-            if name.startswith("Checksum") and name != "ChecksumType" and "-" not in value
-        }
-        size, etag = int(found["ContentLength"]), _unquoted(found["ETag"])
-        return Described(size, etag, served, checksums if whole else {})
+            served["Tagging"] = _as_query(tags)
+        return served
+
+    def read_first(self, bucket: str, key: str, most: int) -> tuple[Described, bytes]:
+        """A file as it is now, by one request: what is known of it, and its first `most` bytes."""
+        whole = {"Bucket": bucket, "Key": key}
+        try:
+            with self._translated(bucket):
+                found = self._client.get_object(**whole, Range=f"bytes=0-{most - 1}")
+        except Refused as error:
+            if str(error) not in ("InvalidRange", "416"):
+                raise
+            with self._translated(bucket):
+                found = self._client.get_object(**whole)  # an empty one has no first byte
+        with self._translated(bucket), found["Body"] as body:
+            content: bytes = body.read(most)
+        size = int(found.get("ContentRange", f"/{found['ContentLength']}").rpartition("/")[2])
+        served = self._served(bucket, key, found)
+        return Described(size, _unquoted(found["ETag"]), served, {}), content
+
+    def read_part(self, bucket: str, key: str, etag: str, first: int, last: int) -> bytes:
+        """These bytes of a file that still has the ETag; tried again where they break off."""
+        for attempt in range(ATTEMPTS):
+            try:
+                with self._translated(bucket):
+                    found = self._client.get_object(
+                        Bucket=bucket,
+                        Key=key,
+                        IfMatch=f'"{etag}"',
+                        Range=f"bytes={first}-{last}",
+                    )
+                    with found["Body"] as body:
+                        content: bytes = body.read()
+                        return content
+            except StoreUnavailable:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError  # never reached
 
     @contextmanager
     def reading(self, bucket: str, key: str, etag: str) -> Iterator[Any]:
@@ -253,11 +288,16 @@ class Files:
         return removed + (self._remove(bucket, batch) if batch else 0)
 
     def _remove(self, bucket: str, keys: list[str]) -> int:
-        with self._translated(bucket):
-            answer = self._client.delete_objects(
-                Bucket=bucket,
-                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
-            )
+        try:
+            with self._translated(bucket):
+                answer = self._client.delete_objects(
+                    Bucket=bucket,
+                    Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+                )
+        except Refused as error:
+            raise StorageFailed(
+                f"Files below s3://{bucket}/{keys[0]} could not be removed ({error})."
+            ) from None
         for error in answer.get("Errors", []):
             raise StorageFailed(
                 f"s3://{bucket}/{error.get('Key')} could not be removed "
@@ -307,6 +347,17 @@ class Files:
 
 def _unquoted(etag: str) -> str:
     return etag.removeprefix("W/").strip('"')
+
+
+def _whole(found: Mapping[str, Any]) -> dict[str, str]:
+    """The checksums of a whole file; of several parts there is one of their checksums, too."""
+    if found.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+        return {}
+    return {
+        name: value
+        for name, value in found.items()
+        if name.startswith("Checksum") and name != "ChecksumType" and "-" not in value
+    }
 
 
 def _as_query(tags: list[dict[str, str]]) -> str:

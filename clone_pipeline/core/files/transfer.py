@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from hashlib import md5
 from typing import Any
 
-from ..errors import CloneError, StoreUnavailable
+from ..errors import CloneError
 from ..objects.heads import Answer
 from ..objects.location import bucket_and_key
 from .rows import FileRow, Proof
@@ -54,57 +54,63 @@ class Transfer:
         self._through_us: set[str] = set()
         self.bytes_through_us = 0
 
-    def copy(self, row: FileRow) -> dict[str, Any]:
-        """Copies a file. Returns what its row is to say: its state, and of a copy its size, both
-        ETags and what proves it. Raises StoreUnavailable: then it may be tried again."""
+    def look(self, row: FileRow) -> Answer | None:
+        """Ahead of `copy`, what the store says of a file; None where that is not asked for, or no
+        answer: `copy` will find out why. Raises StoreUnavailable."""
         place = bucket_and_key(row.source)
+        if not self._copies_inside(place):
+            return None
+        try:
+            return self._source.look(*place)
+        except (Missing, Refused):
+            return None
+
+    def copy(self, row: FileRow, found: Answer | None = None) -> dict[str, Any]:
+        """Copies a file, of which `look` has found that. Returns what its row is to say: its state,
+        and of a copy its size, both ETags and what proves it. Raises StoreUnavailable: then it may
+        be tried again."""
+        place = bucket_and_key(row.source)
+        inside = self._copies_inside(place)
         for _ in range(_ATTEMPTS):
             try:
-                return self._attempt(row, place, self._source.look(*place))
-            except Missing:
-                return {"state": "missing", "error": None}
-            except Refused as error:
-                if not self._goes_through_us(place[0]):
-                    return {"state": "refused", "error": f"the store answers {error}"}
+                if inside:
+                    return self._copy_inside(row, place, found or self._source.look(*place))
+                copied = self._copy_through_us(row, place)
+                # Where the store would not copy it itself, it will not the others of the bucket.
+                self._through_us.add(place[0])
+                return copied
+            except (Missing, Refused) as error:
+                if self._is_missing(place):
+                    return {"state": "missing", "error": None}
+                if not inside:
+                    return {"state": "refused", "error": f"the store answers {error or 404}"}
+                inside = False  # the clone's own credentials may not reach that bucket
             except Changed:
                 # Either the file is another one by now, or a copy stands there that no row of ours
                 # tells of: what an attempt has left that did not end. That proves nothing.
                 self._target.remove(self._bucket, [row.key])
+                found = None
         return {"state": "refused", "error": "it was written to each time that it was copied"}
 
-    def _goes_through_us(self, bucket: str) -> bool:
-        """Whether the files of a bucket were copied inside the store until now, and may go through
-        us: the target's credentials may not be good for it."""
-        if not self._inside:
+    def _is_missing(self, place: Place) -> bool:
+        """Whether the source itself has no such file."""
+        try:
+            self._source.look(*place)
+        except Missing:
+            return True
+        except Refused:
             return False
-        with self._lock:
-            new = bucket not in self._through_us
-            self._through_us.add(bucket)
-        return new
+        return False
 
-    def _attempt(self, row: FileRow, place: Place, found: Answer) -> dict[str, Any]:
-        large = found.size > LARGEST_COPY
-        if self._inside and place[0] not in self._through_us:
-            written = self._copy_parts if large else self._copy_whole
-            etag, proof = written(row, place, found)
-            size, source_etag = found.size, found.etag
-        else:
-            described = self._source.describe(*place)
-            streamed = described.size > STREAMED_PART
-            etag, proof = (self._put_parts if streamed else self._put_whole)(row, place, described)
-            size, source_etag = described.size, described.etag
-            with self._lock:
-                self.bytes_through_us += size
-        return {
-            "state": "copied",
-            "size": size,
-            "source_etag": source_etag,
-            "etag": etag,
-            "proof": proof,
-            "error": None,
-        }
+    def _copies_inside(self, place: Place) -> bool:
+        return self._inside and place[0] not in self._through_us
 
     # Inside the store
+
+    def _copy_inside(self, row: FileRow, place: Place, found: Answer) -> dict[str, Any]:
+        copy = self._copy_parts if found.size > LARGEST_COPY else self._copy_whole
+        etag, proof = copy(row, place, found)
+        return _copied(found.size, found.etag, etag, proof)
 
     def _copy_whole(self, row: FileRow, place: Place, found: Answer) -> _Written:
         written = self._target.copy(self._bucket, row.key, place, found.etag)
@@ -143,35 +149,37 @@ class Transfer:
 
     # Through us
 
-    def _put_whole(self, row: FileRow, place: Place, described: Described) -> _Written:
-        with self._source.reading(*place, described.etag) as body:
-            content = body.read()
-        if len(content) != described.size:
-            raise _cut_off(row)
-        etag = self._target.put(self._bucket, row.key, content, described.served)
+    def _copy_through_us(self, row: FileRow, place: Place) -> dict[str, Any]:
+        described, first = self._source.read_first(*place, STREAMED_PART)
+        if len(first) == described.size:
+            etag = self._target.put(self._bucket, row.key, first, described.served)
+            made = md5(first, usedforsecurity=False).hexdigest()
+        else:
+            etag, made = self._put_parts(row, place, described, first)
+        with self._lock:
+            self.bytes_through_us += described.size
         # The store made it of what it got, and nobody told it what to make.
-        return etag, "etag" if etag == md5(content, usedforsecurity=False).hexdigest() else None
+        proof: Proof | None = "etag" if etag == made else None
+        return _copied(described.size, described.etag, etag, proof)
 
-    def _put_parts(self, row: FileRow, place: Place, described: Described) -> _Written:
+    def _put_parts(
+        self, row: FileRow, place: Place, described: Described, content: bytes
+    ) -> tuple[str, str]:
+        """Its ETag, and the one that it must have: of its parts' own MD5, as S3 makes it."""
         size = _part_size(described.size, STREAMED_PART)
         parts: list[dict[str, Any]] = []
-        whole = md5(usedforsecurity=False)  # of the parts' own, as S3 makes an ETag of several
-        sent = 0
-        with (
-            self._in_parts(row.key, described.served) as upload_id,
-            self._source.reading(*place, described.etag) as body,
-        ):
-            while content := body.read(size):
+        whole = md5(usedforsecurity=False)
+        with self._in_parts(row.key, described.served) as upload_id:
+            for first in range(0, described.size, size):
+                last = min(first + size, described.size) - 1
+                if first or len(content) != size:
+                    content = self._source.read_part(*place, described.etag, first, last)
                 number = len(parts) + 1
                 etag = self._target.put_part(self._bucket, row.key, upload_id, number, content)
                 parts.append({"PartNumber": number, "ETag": etag})
                 whole.update(md5(content, usedforsecurity=False).digest())
-                sent += len(content)
-            if sent != described.size:
-                raise _cut_off(row)
             finished = self._target.finish_parts(self._bucket, row.key, upload_id, parts)
-        etag = _etag(finished)
-        return etag, "etag" if etag == f"{whole.hexdigest()}-{len(parts)}" else None
+        return _etag(finished), f"{whole.hexdigest()}-{len(parts)}"
 
     @contextmanager
     def _in_parts(self, key: str, how: Mapping[str, Any]) -> Iterator[str]:
@@ -198,5 +206,12 @@ def _hex(checksum: str) -> str:
     return base64.b64decode(checksum).hex()
 
 
-def _cut_off(row: FileRow) -> StoreUnavailable:
-    return StoreUnavailable(f"The content of {row.source} was cut off while it was read.")
+def _copied(size: int, source_etag: str, etag: str, proof: Proof | None) -> dict[str, Any]:
+    return {
+        "state": "copied",
+        "size": size,
+        "source_etag": source_etag,
+        "etag": etag,
+        "proof": proof,
+        "error": None,
+    }

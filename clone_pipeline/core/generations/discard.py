@@ -77,6 +77,8 @@ def _discard(
             # A run had it for a moment, meanwhile.
             with stores.vectors() as late:
                 _remove_collection(late, clone)
+            with usable_files(stores, [clone.clone_id]) as late_files:
+                late_files.remove(clone.clone_id)
         if files is not None:
             files.remove(clone.clone_id)
         with lease.write() as connection:

@@ -1,15 +1,18 @@
-"""Stands before an S3 server and writes down every request; nothing of it is changed."""
+"""Stands before an S3 server and writes down every request; nothing of it is changed, unless a test
+has something else answered."""
 
 from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+Answers = Callable[[str, str, str], bytes | None]
 
 _NOT_PASSED_ON = {"connection", "transfer-encoding", "keep-alive"}
 
@@ -27,7 +30,9 @@ class Recorder:
 
 
 @contextmanager
-def recorded(behind: str) -> Iterator[Recorder]:
+def recorded(behind: str, instead_of: Answers | None = None) -> Iterator[Recorder]:
+    """`instead_of`: what is answered in place of the server, with status 200, by method, bucket and
+    key, and query; None lets the request through."""
     recorder, host = Recorder(), urlsplit(behind).netloc
 
     class Handler(BaseHTTPRequestHandler):
@@ -38,6 +43,13 @@ def recorded(behind: str) -> Iterator[Recorder]:
             path = unquote(parts.path).lstrip("/")
             recorder.requests.append((self.command, path, parts.query))
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            instead = instead_of and instead_of(self.command, path, parts.query)
+            if instead is not None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(instead)))
+                self.end_headers()
+                self.wfile.write(instead)
+                return
             connection = http.client.HTTPConnection(host, timeout=30)
             try:
                 # With the host that the request was signed for.
@@ -52,7 +64,8 @@ def recorded(behind: str) -> Iterator[Recorder]:
                 for key, value in answer.getheaders():
                     if key.lower() not in (*_NOT_PASSED_ON, "content-length", "date", "server"):
                         self.send_header(key, value)
-                self.send_header("Content-Length", str(len(data)))
+                length = answer.getheader("Content-Length") if self.command == "HEAD" else None
+                self.send_header("Content-Length", length or str(len(data)))
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(data)

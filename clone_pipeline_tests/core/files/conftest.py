@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clone_pipeline.core.objects.address import FilesAddress
-from clone_pipeline_tests import harness
+from clone_pipeline_tests import harness, servers
 from clone_pipeline_tests.conftest import S3
 
 from .world import World, blob, with_files
@@ -25,6 +25,27 @@ def copies(s3: S3) -> Iterator[S3]:
     for key in one.everything():
         s3.client.delete_object(Bucket=bucket, Key=key)
     s3.client.delete_bucket(Bucket=bucket)
+
+
+@pytest.fixture(scope="session")
+def other_s3_url() -> Iterator[str]:
+    """A second server, which knows nothing of the first one's buckets."""
+    try:
+        with servers.s3() as url:
+            yield url
+    except servers.NotInstalled as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def other_copies(other_s3_url: str) -> Iterator[S3]:
+    """A bucket there."""
+    bucket, client = f"copies-{uuid.uuid4().hex}", servers.s3_client(other_s3_url)
+    try:
+        client.create_bucket(Bucket=bucket)
+        yield S3(other_s3_url, bucket, client, servers.s3_environment(other_s3_url))
+    finally:
+        client.close()
 
 
 @pytest.fixture

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from clone_pipeline.core.errors import NotFound
+
 from .conftest import missing
 from .world import World
 
@@ -52,6 +58,26 @@ def test_each_copy_is_marked_with_what_proved_it(world: World) -> None:
     }
     details = world.reports(clone)["verify_clone"].details
     assert details["files_proven"] == {"checksum": 1, "etag": 2, "size": 0}
+
+
+def test_a_bucket_that_is_not_there_is_one_sentence_before_anything_is_written(
+    world: World,
+) -> None:
+    files = replace(world.stores.files, bucket="not-there-at-all")
+    elsewhere = replace(world, stores=replace(world.stores, files=files))
+    with pytest.raises(NotFound, match=r"no bucket 'not-there-at-all' .* make it first"):
+        elsewhere.clone()
+
+
+def test_the_plan_tells_how_many_files_and_bytes_and_where_they_go(world: World) -> None:
+    plan = world.clone().plan["files"]
+    assert plan is not None
+    assert (plan["files"], plan["bytes"]) == (
+        3,
+        15,
+    )  # two sizes are guessed by the one that is told
+    assert (plan["way"], plan["leaves"]) == ("inside the object store", [])
+    assert plan["into"].startswith(f"s3://{world.copies.bucket}/clones/ns_")
 
 
 def test_shared_files_are_left_alone(world: World) -> None:

@@ -138,6 +138,16 @@ def test_nothing_is_marked_where_the_object_store_does_not_answer(
         assert catalog.resolve(connection, None, "copy").is_ready
 
 
+def test_a_clone_whose_bucket_is_gone_can_be_deleted(world: World) -> None:
+    clone = world.clone()
+    for key in world.copies.everything():
+        world.copies.client.delete_object(Bucket=world.copies.bucket, Key=key)
+    world.copies.client.delete_bucket(Bucket=world.copies.bucket)
+    delete_clone(world.stores, None, "copy")
+    assert world.rows(clone) == []
+    world.copies.client.create_bucket(Bucket=world.copies.bucket)
+
+
 def test_a_discard_that_stops_half_way_can_be_resumed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -248,13 +248,14 @@ def test_the_job_has_its_op(
     edges = job.graph.dependency_structure
     above = {
         (name, one.input_name): outputs[0].node_name
-        for name in ("clone_dashboards", "verify_clone")
+        for name in ("clone_dashboards", "copy_files", "verify_clone")
         for one, outputs in edges.input_to_upstream_outputs_for_node(name).items()
     }
     assert above == {
         ("clone_dashboards", "taxonomies"): "clone_taxonomies",
-        ("verify_clone", "points"): "copy_points",
-        ("verify_clone", "dashboards"): "clone_dashboards",
+        ("copy_files", "points"): "copy_points",
+        ("copy_files", "dashboards"): "clone_dashboards",
+        ("verify_clone", "files"): "copy_files",
     }
     result = job.execute_in_process(
         run_config={"namespace_identifier": "prod", "namespace_name": "new"}
