@@ -48,9 +48,14 @@ def qdrants() -> Iterator[tuple[str, str]]:
 @pytest.fixture
 def databases(postgres_server: PostgresServer) -> Iterator[tuple[str, str, str]]:
     """Production's database, the same for a role that may only read, and staging's."""
+    with two_databases(postgres_server) as urls:
+        yield urls
+
+
+@contextmanager
+def two_databases(server: PostgresServer) -> Iterator[tuple[str, str, str]]:
     names = [f"test_{uuid.uuid4().hex}" for _ in range(2)]
     reader = f"reader_{uuid.uuid4().hex[:8]}"
-    server = postgres_server
     for name in names:
         server.execute(f"CREATE DATABASE {name} TEMPLATE {server.template}")
     server.execute(f"CREATE ROLE {reader} LOGIN PASSWORD 'only-reads'")

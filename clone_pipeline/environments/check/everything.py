@@ -75,8 +75,8 @@ def _tell_same(found: Sequence[Checked]) -> None:
     """Two names of one store: between them nothing is cloned."""
     for number, one in enumerate(found):
         for other in found[:number]:
-            for store in one.stores.keys() & other.stores.keys():
-                if one.stores[store] == other.stores[store]:
+            for store, identity in one.stores.items():
+                if identity == other.stores.get(store):
                     what = "catalog" if store == "catalog" else "Qdrant"
                     one.findings.add(
                         store,

@@ -27,6 +27,7 @@ from clone_pipeline.environments.places import files_place
 _MOST_BUCKETS = 5
 _BODY = b"Written by clone-pipeline environments check."
 
+_RIGHTS = "its credentials need s3:ListBucket and s3:GetObject, and for copies s3:PutObject"
 # What to do about the answers that say what is wrong.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _ADVICE = {
@@ -34,7 +35,9 @@ _ADVICE = {
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID, or the profile",
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY, or the profile",
     "RequestTimeTooSkewed": "set our clock and that of S3 by NTP",
-    "AccessDenied": "it needs s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject",
+    "AccessDenied": _RIGHTS,
+    "403": _RIGHTS,
+    "404": "there is no such file, or no such bucket",
 }
 
 
@@ -53,9 +56,19 @@ def check_files(
             )
             return
         dates = _Dates(client, clock)
-        with findings.trying("files"):
-            _check_bucket(where, client, findings)
-        _check_samples(client, objects, findings)
+        samples = _one_of_each_bucket(objects)
+        if where.files.bucket is not None:
+            with findings.trying("files"):
+                _check_bucket(where, where.files.bucket, client, findings)
+        elif not samples:
+            findings.add(
+                "files",
+                "skipped",
+                "No bucket is named, and no object has a file; nothing is asked.",
+            )
+        for url in samples:
+            with findings.trying("files"):
+                _check_sample(client, url, findings)
         if dates.newest is not None:
             compare(findings, "files", "S3", *dates.newest)
 
@@ -74,17 +87,9 @@ class _Dates:
             self.newest = theirs, self._clock()
 
 
-def _check_bucket(where: Where, client: Any, findings: Findings) -> None:
+def _check_bucket(where: Where, bucket: str, client: Any, findings: Findings) -> None:
     """The bucket of copied files."""
-    bucket, place = where.files.bucket, files_place(where.files)
-    if bucket is None:
-        findings.add(
-            "files",
-            "skipped",
-            "No bucket is named for copies of files, so none is listed or written.",
-        )
-        return
-    prefix = where.files.prefix.strip("/")
+    place, prefix = files_place(where.files), where.files.prefix.strip("/")
     below = f"{prefix}/" if prefix else ""
     with _translated(place):
         client.list_objects_v2(Bucket=bucket, Prefix=below, MaxKeys=1)
@@ -111,28 +116,24 @@ def _try_file(client: Any, bucket: str, key: str, place: str, findings: Findings
     findings.add("files", "ok", "A file was written, read back and removed.")
 
 
-def _check_samples(client: Any, objects: Sequence[dict[str, Any]], findings: Findings) -> None:
-    """Clones that refer to files do without reading them, so that what cannot be read is only
+def _one_of_each_bucket(objects: Sequence[dict[str, Any]]) -> list[str]:
+    named = (url for document in objects for url in locations(document) if url.startswith("s3://"))
+    return list({bucket_and_key(url)[0]: url for url in named}.values())[:_MOST_BUCKETS]
+
+
+def _check_sample(client: Any, url: str, findings: Findings) -> None:
+    """Clones that refer to files do without reading them, so that one that cannot be read is only
     warned of."""
-    named = (url for document in objects for url in locations(document))
-    buckets = {bucket_and_key(url)[0]: url for url in named if url.startswith("s3://")}
-    for bucket, url in list(buckets.items())[:_MOST_BUCKETS]:
-        with findings.trying("files"):
-            try:
-                with _translated(f"s3://{bucket}"):
-                    client.head_object(Bucket=bucket, Key=bucket_and_key(url)[1])
-            except (StorageFailed, InvalidRequest) as error:
-                findings.add(
-                    "files",
-                    "warning",
-                    f"A file that an object refers to, {url}, cannot be read; "
-                    "`files: copy` and `verify_objects` would fail. ",
-                    error.message,
-                )
-            else:
-                findings.add(
-                    "files", "ok", f"A file in s3://{bucket} that an object names is read."
-                )
+    bucket, key = bucket_and_key(url)
+    try:
+        with _translated(url):
+            client.head_object(Bucket=bucket, Key=key)
+    except (StorageFailed, InvalidRequest) as error:
+        findings.add(
+            "files", "warning", f"An object's file cannot be read, as copies would: {error.message}"
+        )
+    else:
+        findings.add("files", "ok", f"A file of an object can be read, in s3://{bucket}.")
 
 
 @contextmanager
