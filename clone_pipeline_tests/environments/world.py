@@ -45,17 +45,21 @@ class World:
     s3: Any
     bucket: str
 
+    @property
+    def file(self) -> Path:
+        return self.folder / "environments.yaml"
+
     def changed(self) -> World:
         """A copy that a test may spoil."""
         return replace(self, entries=copy.deepcopy(self.entries), variables=dict(self.variables))
 
     def run(self, *arguments: str) -> Answer:
         """The command line, with the file and the variables as they are now."""
-        file = write_environments(self.folder, **self.entries)
+        write_environments(self.folder, **self.entries)
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.variables.items():
                 patch.setenv(name, value)
-            patch.setenv("CLONE_ENVIRONMENTS", str(file))
+            patch.setenv("CLONE_ENVIRONMENTS", str(self.file))
             return run(*arguments)
 
     def everything(self) -> list[Any]:
