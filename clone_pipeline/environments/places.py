@@ -37,5 +37,5 @@ def files_place(address: FilesAddress) -> str:
     endpoint = urlsplit(address.endpoint_url or "").netloc.rpartition("@")[2]
     if address.bucket is None:
         return endpoint
-    place = "/".join(filter(None, (address.bucket, address.prefix.strip("/"))))
+    place = "/".join(filter(None, (address.bucket, address.prefix)))
     return f"s3://{place}" + (f" at {endpoint}" if endpoint else "")

@@ -59,6 +59,8 @@ MISTAKES = [
     ("b", ["access: read", "home: /x", "files: {region: 7}"], 8, "`files.region` is not usable: input should be a valid string."),
     ("b", ["access: read", "home: /x", "files: {endpoint_url: s3.example}"], 8, f"`files.endpoint_url`: {ADDRESS}."),
     ("b", ["access: read", "home: /x", "files: {endpoint_url: 'https://u:hush-hush@s3.example'}"], 8, f"`files.endpoint_url`: {IN_IT}."),
+    ("b", ["access: read", "home: /x", "files: {bucket: 's3://b/x'}"], 8, "`files.bucket`: it is the name of an S3 bucket, without s3:// and prefix."),
+    ("b", ["access: read", "home: /x", "files: {prefix: a//b}"], 8, "`files.prefix`: it is written a/b, without empty segments, `.` or `..`."),
     ("b", ["access: read", "home: /x", "api_key: sk_hush"], 8, f"`api_key`: {NO_SECRET}."),
     ("b", ["access: read", "home: /x", "api_key: {env: 'NO SUCH NAME'}"], 8, f"`api_key`: {NO_SECRET}."),
     ("b", ["access: read", "catalog_url: 'postgresql://u:hush@db/c'", QDRANT], 7, "`catalog_url` holds a password; put it into a variable, and write `{env: NAME}`."),
@@ -91,7 +93,7 @@ FILES = [
     ("- a", 1, "The file must hold `environments`, each with its name."),
     ("environments: [a]", 1, "`environments` must hold each by its name."),
     ("environments:\n  b: /srv/b\n", 2, "Each environment has `access`, `catalog_url` and `qdrant`."),
-    (f"{GOOD}\nenvironment: {{}}\n", 6, "Unknown key `environment`; accepted are: environments."),
+    (f"{GOOD}\nenvironment: {{}}\n", 6, "Unknown key `environment`; accepted are: map, environments."),
     (b"\xff\xfe\x00", None, "This is not YAML: "),
 ]  # fmt: skip
 

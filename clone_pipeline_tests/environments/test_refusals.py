@@ -16,6 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from clone_pipeline.core.catalog.engine import HEAD
+
 from ..cli.conftest import dagster_home
 from ..conftest import PostgresServer
 from .proxy import days_ahead, forwarding, port_of
@@ -27,6 +29,7 @@ __all__ = ["dagster_home", "qdrants"]  # fixtures
 
 pytestmark = pytest.mark.outside
 
+OLD = f"{int(HEAD) - 1:04}"
 CLONE = ("clone", "production:prod", "copy")
 CHECK = ("environments", "check", PRODUCTION)
 
@@ -200,14 +203,14 @@ CASES = {
         "The API key is unknown, expired or revoked",
     ),
     "a schema that is too old": Case(
-        schema("0011"),
+        schema(OLD),
         2,
-        "The catalog of the environment 'production' has a schema of version 0011, and this program reads 0012: upgrade clone-pipeline there.",
+        f"The catalog of the environment 'production' has a schema of version {OLD}, and this program reads {HEAD}: upgrade clone-pipeline there.",
     ),
     "a schema that is too new": Case(
         schema("9999"),
         2,
-        "The catalog of the environment 'production' has a schema of version 9999, and this program reads 0012: upgrade clone-pipeline here.",
+        f"The catalog of the environment 'production' has a schema of version 9999, and this program reads {HEAD}: upgrade clone-pipeline here.",
     ),
     "a wrong key of S3": Case(
         variable(AWS_SECRET_ACCESS_KEY="wrong"),

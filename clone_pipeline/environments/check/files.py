@@ -18,7 +18,8 @@ from botocore.exceptions import (
 
 from clone_pipeline.core.errors import InvalidRequest, StorageFailed, StoreUnavailable
 from clone_pipeline.core.objects.address import AWS
-from clone_pipeline.core.objects.s3 import bucket_and_key, locations, open_client, sentence
+from clone_pipeline.core.objects.location import bucket_and_key, is_s3, locations
+from clone_pipeline.core.objects.s3 import open_client, sentence
 from clone_pipeline.deployment import Where
 from clone_pipeline.environments.check.clocks import Clock, compare, read_date
 from clone_pipeline.environments.check.findings import CANARY, Findings
@@ -89,8 +90,8 @@ class _Dates:
 
 def _check_bucket(where: Where, bucket: str, client: Any, findings: Findings) -> None:
     """The bucket of copied files."""
-    place, prefix = files_place(where.files), where.files.prefix.strip("/")
-    below = f"{prefix}/" if prefix else ""
+    place = files_place(where.files)
+    below = f"{where.files.prefix}/" if where.files.prefix else ""
     with _translated(place):
         client.list_objects_v2(Bucket=bucket, Prefix=below, MaxKeys=1)
     findings.add("files", "ok", f"{place} can be listed.")
@@ -117,7 +118,7 @@ def _try_file(client: Any, bucket: str, key: str, place: str, findings: Findings
 
 
 def _one_of_each_bucket(objects: Sequence[dict[str, Any]]) -> list[str]:
-    named = (url for document in objects for url in locations(document) if url.startswith("s3://"))
+    named = (url for document in objects for url in locations(document) if is_s3(url))
     return list({bucket_and_key(url)[0]: url for url in named}.values())[:_MOST_BUCKETS]
 
 
