@@ -63,23 +63,28 @@ def open_stores(
     on_wait: Callable[[str], None] | None = None,
     wait_seconds: float = PATIENCE_SECONDS,
     environment: str | None = None,
+    *,
+    to_look: bool = False,
 ) -> Stores:
     """The stores of an environment, to be written; None is the one that the variables describe.
-    The caller closes them.
+    The caller closes them. `to_look` is for who writes nothing: one that is only read will do.
 
     `on_wait` is told when the embedded Qdrant is in use and has to be waited for, for so long.
     Raises InvalidRequest for an environment that there is not, or that is only read.
     """
     known = read_environments(settings.environments)
     where = find_where(settings, known, environment or DEFAULT)
-    if where.access == "read":
+    only_read = where.access == "read"
+    if only_read and not to_look:
         raise InvalidRequest(
             f"The environment {where.name!r} has `access: read`: it can be a source, and never a "
             "target."
         )
     return Stores(
-        catalog=Catalog.open(where.catalog),
-        vector_address=where.vectors,
+        catalog=Catalog.open_to_read(where.catalog, where.name)
+        if only_read
+        else Catalog.open(where.catalog),
+        vector_address=where.to_read if only_read else where.vectors,
         files=where.files,
         environment=where.name,
         elsewhere=Others(settings, known),

@@ -27,7 +27,7 @@ def catalog_place(address: str | Path) -> str:
 def qdrant_place(address: VectorAddress) -> str:
     """The server's URL, or the embedded one's folder."""
     if address.url is None:
-        return str(address.folder)
+        return str(address.folder.absolute())
     parts = urlsplit(address.url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 

@@ -207,3 +207,18 @@ def test_the_list_says_where_and_never_a_secret(made: World) -> None:
     said = unset.run("environments", "list")
     assert said.code == 0
     assert "PRODUCTION_KEY" in said.stdout
+
+
+def test_a_source_is_looked_into_and_never_changed(made: World, tmp_path: Path) -> None:
+    before = made.everything()
+    asked = ("--environment", PRODUCTION)
+    [listed] = made.run(*asked, "list", "--json").json
+    assert listed["namespace_name"] == "prod"
+    assert made.run("show", "production:prod").json["namespace_name"] == "prod"
+    said = made.run("diff", "production:prod", "prod", "--json")
+    assert (said.code, said.json["equal"]) == (0, True)
+    # The key of production may only read, and a dump holds its secrets.
+    assert "a read-only key gets none" in made.run("dump", "production:prod", str(tmp_path)).error
+    for command in (("delete", "prod", "--yes"), ("sweep",), ("rollback", "prod", "--yes")):
+        assert "`access: read`" in made.run(*asked, *command).error
+    assert made.everything() == before
