@@ -56,7 +56,7 @@ def check(name: str | None, as_json: bool) -> None:
     Exit code 2 means that something is wrong with the file; 1 that a store cannot be used.
     """
     # Late: it brings the clients of all stores.
-    from clone_pipeline.environments.check import check_environments
+    from clone_pipeline.probing import check_environments
 
     settings = load_settings()
     known = read_environments(settings.environments)

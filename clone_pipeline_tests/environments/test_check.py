@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from clone_pipeline.environments import read_environments
-from clone_pipeline.environments.check import check_environments
 from clone_pipeline.environments.places import catalog_place
+from clone_pipeline.probing import check_environments
 from clone_pipeline.settings import load_settings
 
 from ..cli.conftest import dagster_home

@@ -21,9 +21,9 @@ from clone_pipeline.core.objects.address import AWS
 from clone_pipeline.core.objects.location import bucket_and_key, is_s3, locations
 from clone_pipeline.core.objects.s3 import open_client, sentence
 from clone_pipeline.deployment import Where
-from clone_pipeline.environments.check.clocks import Clock, compare, read_date
-from clone_pipeline.environments.check.findings import CANARY, Findings
 from clone_pipeline.environments.places import files_place
+from clone_pipeline.probing.clocks import Clock, compare, read_date
+from clone_pipeline.probing.findings import CANARY, Findings
 
 _MOST_BUCKETS = 5
 _BODY = b"Written by clone-pipeline environments check."

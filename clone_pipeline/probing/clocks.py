@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 
-from clone_pipeline.environments.check.findings import Findings, Level, Store
+from clone_pipeline.probing.findings import Findings, Level, Store
 
 Clock = Callable[[], datetime]
 

@@ -9,12 +9,12 @@ from typing import Any
 from clone_pipeline.core.errors import InvalidRequest
 from clone_pipeline.core.request import DEFAULT_ENVIRONMENT
 from clone_pipeline.deployment import find_where
-from clone_pipeline.environments.check.catalog import check_catalog
-from clone_pipeline.environments.check.clocks import Clock
-from clone_pipeline.environments.check.files import check_files
-from clone_pipeline.environments.check.findings import Findings, Store
-from clone_pipeline.environments.check.qdrant import check_qdrant
 from clone_pipeline.environments.load import Environments
+from clone_pipeline.probing.catalog import check_catalog
+from clone_pipeline.probing.clocks import Clock
+from clone_pipeline.probing.files import check_files
+from clone_pipeline.probing.findings import Findings, Store
+from clone_pipeline.probing.qdrant import check_qdrant
 from clone_pipeline.settings import Settings
 
 

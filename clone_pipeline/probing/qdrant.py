@@ -18,9 +18,9 @@ from clone_pipeline.core.vectors.point import Point
 from clone_pipeline.core.vectors.port import VectorStore
 from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline.deployment import Where
-from clone_pipeline.environments.check.clocks import Clock, compare, read_date
-from clone_pipeline.environments.check.findings import CANARY, Findings, spelled
 from clone_pipeline.environments.places import qdrant_place
+from clone_pipeline.probing.clocks import Clock, compare, read_date
+from clone_pipeline.probing.findings import CANARY, Findings, spelled
 
 _WAIT_SECONDS = 10.0  # for another process to finish with an embedded store
 _CONFIG = {"vectors": {"": {"size": 2, "distance": "Dot"}}}

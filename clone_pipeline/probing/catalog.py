@@ -15,9 +15,9 @@ from clone_pipeline.core.errors import NotFound, StorageFailed
 from clone_pipeline.core.principal import require_writer
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.deployment import Where
-from clone_pipeline.environments.check.clocks import Clock, compare
-from clone_pipeline.environments.check.findings import Findings, spelled
 from clone_pipeline.environments.places import catalog_place
+from clone_pipeline.probing.clocks import Clock, compare
+from clone_pipeline.probing.findings import Findings, spelled
 
 _SAMPLED = 100
 _NAMED = 3
