@@ -63,23 +63,28 @@ def open_stores(
     on_wait: Callable[[str], None] | None = None,
     wait_seconds: float = PATIENCE_SECONDS,
     environment: str | None = None,
+    *,
+    to_look: bool = False,
 ) -> Stores:
     """The stores of an environment, to be written; None is the one that the variables describe.
-    The caller closes them.
+    The caller closes them. `to_look` is for who writes nothing: one that is only read will do.
 
     `on_wait` is told when the embedded Qdrant is in use and has to be waited for, for so long.
     Raises InvalidRequest for an environment that there is not, or that is only read.
     """
     known = read_environments(settings.environments)
-    where = _find(settings, known, environment or DEFAULT)
-    if where.access == "read":
+    where = find_where(settings, known, environment or DEFAULT)
+    only_read = where.access == "read"
+    if only_read and not to_look:
         raise InvalidRequest(
             f"The environment {where.name!r} has `access: read`: it can be a source, and never a "
             "target."
         )
     return Stores(
-        catalog=Catalog.open(where.catalog),
-        vector_address=where.vectors,
+        catalog=Catalog.open_to_read(where.catalog, where.name)
+        if only_read
+        else Catalog.open(where.catalog),
+        vector_address=where.to_read if only_read else where.vectors,
         files=where.files,
         environment=where.name,
         elsewhere=Others(settings, known),
@@ -90,7 +95,7 @@ def open_stores(
 
 def find_principal(settings: Settings, stores: Stores) -> Principal:
     """Who launches. Raises Unauthorized: a shared catalog is used with a key only."""
-    where = _find(settings, read_environments(settings.environments), stores.environment)
+    where = find_where(settings, read_environments(settings.environments), stores.environment)
     return where.principal(stores.catalog, stores)
 
 
@@ -105,7 +110,7 @@ class Others:
     def open(self, name: str) -> Stores:
         """Raises InvalidRequest, Unauthorized, StoreUnavailable, StorageFailed."""
         if name not in self._opened:
-            where = _find(self._settings, self._known, name)
+            where = find_where(self._settings, self._known, name)
             catalog = Catalog.open_to_read(where.catalog, name)
             stores = Stores(
                 catalog=catalog,
@@ -130,8 +135,9 @@ class Others:
             self._opened.popitem()[1].close()
 
 
-def _find(settings: Settings, known: Environments, name: str) -> Where:
-    """Raises InvalidRequest."""
+def find_where(settings: Settings, known: Environments, name: str) -> Where:
+    """An environment with its secrets. Raises InvalidRequest for one that is not known, and where a
+    variable is not set that it needs."""
     return _default(settings) if name == DEFAULT else _of_file(name, known.find(name), known.file)
 
 

@@ -23,6 +23,8 @@ from clone_pipeline.cli.main import cli
 from clone_pipeline.core.catalog.schema import UtcTime, metadata
 from clone_pipeline.core.request import CloneRequest, IncludeResources
 from clone_pipeline.core.stores import Stores
+from clone_pipeline.environments import read_environments
+from clone_pipeline.environments.models import Environment, Files, Qdrant, SameThings
 from clone_pipeline.policies import (
     BackupPolicy,
     Keep,
@@ -53,6 +55,7 @@ DEPLOYMENT = (DOCS / "deployment.md").read_text(encoding="utf-8")
 DAGSTER_UI = (DOCS / "dagster_ui.md").read_text(encoding="utf-8")
 CATALOG = (DOCS / "catalog.md").read_text(encoding="utf-8")
 POLICIES = (DOCS / "policies.md").read_text(encoding="utf-8")
+ENVIRONMENTS = (DOCS / "environments.md").read_text(encoding="utf-8")
 ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 
 
@@ -110,14 +113,14 @@ def _values(annotation: Any) -> str:
     choices = get_args(annotation) or (annotation,)
     if isinstance(choices[0], str):
         return " | ".join(f"`{choice}`" for choice in choices)
-    words = {str: "text", int: "whole number", bool: "true or false"}
+    words = {str: "text", Path: "text", int: "whole number", bool: "true or false"}
     return next((words[choice] for choice in choices if choice in words), "keys")
 
 
 def _default(info: Any) -> str:
     if info.is_required():
         return "required"
-    if info.default is None or isinstance(info.default, BaseModel):
+    if info.default in (None, "") or isinstance(info.default, BaseModel):
         return ""
     return f"`{json.dumps(info.default)}`".replace('"', "")
 
@@ -147,13 +150,17 @@ def _commands(group: click.Group, above: str = "") -> list[str]:
     return found
 
 
+# A call of the command line, whatever variables stand before it.
+_CALL = re.compile(r'(?:\w+="[^"]*" )*(?:\.venv/bin/)?(clone-pipeline .*)')
+
+
 def _examples() -> list[str]:
     found = []
     for page in PAGES:
         for block in blocks(page.read_text(encoding="utf-8"), "sh"):
             for part in re.split(r"\n|&&", block):
-                if (call := part.strip().removeprefix(".venv/bin/")).startswith("clone-pipeline "):
-                    found.append(call)
+                if call := _CALL.match(part.strip()):
+                    found.append(call[1])
     return found
 
 
@@ -161,6 +168,8 @@ def _examples() -> list[str]:
 def test_the_examples_are_commands_that_exist(call: str) -> None:
     command: click.Command = cli
     arguments = shlex.split(call)[1:]
+    if arguments[0] == "--environment":
+        del arguments[:2]
     while isinstance(command, click.Group):
         command = command.commands[arguments.pop(0)]
     parsed(command, arguments)  # raises for an unknown option, a missing argument
@@ -269,11 +278,15 @@ def test_a_service_that_writes_as_the_page_says_hits_the_live_generation(stores:
     ],
 )
 def test_the_policies_tables_are_the_models(heading: str, model: type[BaseModel]) -> None:
-    expected = [
+    assert rows(POLICIES, heading, "key | value | default | meaning") == _keys(model)
+
+
+def _keys(model: type[BaseModel]) -> list[list[str | None]]:
+    """The rows of the table of a model."""
+    return [
         [f"`{name}`", _values(info.annotation), _default(info), info.description]
         for name, info in model.model_fields.items()
     ]
-    assert rows(POLICIES, heading, "key | value | default | meaning") == expected
 
 
 @pytest.mark.parametrize("block", blocks(POLICIES, "yaml"))
@@ -292,6 +305,31 @@ def test_the_alerting_example_can_be_loaded() -> None:
     # Dagster would else ask the instance of an earlier test, which is gone.
     with dg.instance_for_test():
         dg.Definitions.validate_loadable(names["defs"])
+
+
+# ---- docs/environments.md --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [
+        ("An environment", Environment),
+        ("Its Qdrant", Qdrant),
+        ("Its files", Files),
+        ("The same thing, under other names", SameThings),
+    ],
+)
+def test_the_environments_tables_are_the_models(heading: str, model: type[BaseModel]) -> None:
+    assert rows(ENVIRONMENTS, heading, "key | value | default | meaning") == _keys(model)
+
+
+@pytest.mark.parametrize("block", blocks(ENVIRONMENTS, "yaml"))
+def test_the_environments_examples_are_in_order(block: str, tmp_path: Path) -> None:
+    file = tmp_path / "environments.yaml"
+    file.write_text(block, encoding="utf-8")
+    known = read_environments(file)
+    assert known.problems == ()
+    assert "production" in known.by_name
 
 
 # ---- docs/architecture.md --------------------------------------------------------------------

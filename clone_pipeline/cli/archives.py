@@ -13,7 +13,7 @@ from clone_pipeline.core.report import size
 
 def show_archives(*, as_json: bool) -> None:
     """Those that are there, that are being written, and that failed."""
-    with opened() as session, session.stores.catalog.read() as connection:
+    with opened(to_look=True) as session, session.stores.catalog.read() as connection:
         found = list_archives(
             connection, session.organization_id, "writing", "ready", "failed", "removing"
         )

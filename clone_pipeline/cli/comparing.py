@@ -29,7 +29,7 @@ def diff(first: str, second: str, points: bool, as_json: bool) -> None:
     # It brings the Qdrant client, which takes most of a second.
     from clone_pipeline.core.verify.diff import contrast
 
-    with opened() as session:
+    with opened(to_look=True) as session:
         found = contrast(session.stores, session.organization_id, first, second, points=points)
     if as_json:
         print_json(found.to_json())

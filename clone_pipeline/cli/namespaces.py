@@ -104,7 +104,7 @@ def dump(namespace: str, target: str, as_json: bool) -> None:
     from clone_pipeline.core.bundle import archive
 
     dumped = None
-    with opened() as session:
+    with opened(to_look=True) as session:
         if not session.principal.may_write():
             raise Forbidden("A dump holds the namespace's secrets too; a read-only key gets none.")
         stores = session.stores
@@ -172,7 +172,7 @@ def list_namespaces(archives: bool, as_json: bool) -> None:
     if archives:
         show_archives(as_json=as_json)
         return
-    with opened() as session, session.stores.catalog.read() as connection:
+    with opened(to_look=True) as session, session.stores.catalog.read() as connection:
         listed = catalog.list_all(connection, session.organization_id)
         rows = [_listed(connection, namespace) for namespace in listed]
         names = {namespace.namespace_id: namespace.name for namespace in listed}
@@ -263,7 +263,7 @@ def _minute(moment: str | None) -> str | None:
 @json_option
 def show(namespace: str, as_json: bool) -> None:
     """Print one namespace, by id or name, as NamespaceModel JSON."""
-    with opened() as session, session.stores.catalog.read() as connection:
+    with opened(to_look=True) as session, session.stores.catalog.read() as connection:
         found = catalog.resolve(connection, session.organization_id, namespace)
         print_json(namespace_model(connection, found))
 

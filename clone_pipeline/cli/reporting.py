@@ -32,7 +32,7 @@ def report(name: str, output: Path, of_policy: bool, as_json: bool) -> None:
     from clone_pipeline.core.archives.history import read_any_history
     from clone_pipeline.html_report.render import render
 
-    with opened() as session:
+    with opened(to_look=True) as session:
         policies = backup_policies(session.settings)
         history = read_any_history(
             session.stores, session.organization_id, name, policies, of_policy=of_policy

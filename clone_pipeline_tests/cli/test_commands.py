@@ -338,6 +338,7 @@ def test_a_key_is_shown_once(home: Path) -> None:
         ("CATALOG_URL", "mysql://u@h/db", "PostgreSQL and SQLite are supported", 2),
         ("CATALOG_URL", f"postgresql://u:pw-4711@{UNREACHABLE}/db", "cannot be reached", 1),
         ("QDRANT_URL", "localhost:6333", "The Qdrant URL is not usable", 2),
+        ("CATALOG_URL", "postgresql://a:b@c@127.0.0.1/d", "has several `@`", 2),
         ("QDRANT_URL", "http://h:port", "The Qdrant URL is not usable", 2),
         ("QDRANT_URL", "http://[::1", "The Qdrant URL is not usable", 2),
         ("QDRANT_URL", f"http://{UNREACHABLE}", "cannot be reached", 1),
@@ -354,6 +355,18 @@ def test_an_address_that_is_none_is_bad_input_and_one_that_is_silent_is_not(
     assert answer.json["error"]["message"] == answer.error
     assert "pw-4711" not in answer.error
     assert contents(home) == before
+
+
+def test_a_key_of_qdrant_that_is_none_is_not_quoted(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QDRANT_URL", f"http://{UNREACHABLE}")
+    monkeypatch.setenv("QDRANT_API_KEY", "pw-4711\nX-Other: 1")
+    answer = run("plan", "prod", "new")
+    assert (answer.code, answer.error) == (
+        2,
+        "The API key for Qdrant has a character in it that no HTTP header can hold.",
+    )
 
 
 @pytest.mark.parametrize("folder", ["relative", "/nonexistent/folder"])

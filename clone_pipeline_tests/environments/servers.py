@@ -3,12 +3,15 @@ admit nobody without a key; of production's only what may read is known in stagi
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import psycopg
 import pytest
 
 from clone_pipeline.core.catalog.engine import Catalog
@@ -48,9 +51,14 @@ def qdrants() -> Iterator[tuple[str, str]]:
 @pytest.fixture
 def databases(postgres_server: PostgresServer) -> Iterator[tuple[str, str, str]]:
     """Production's database, the same for a role that may only read, and staging's."""
+    with two_databases(postgres_server) as urls:
+        yield urls
+
+
+@contextmanager
+def two_databases(server: PostgresServer) -> Iterator[tuple[str, str, str]]:
     names = [f"test_{uuid.uuid4().hex}" for _ in range(2)]
     reader = f"reader_{uuid.uuid4().hex[:8]}"
-    server = postgres_server
     for name in names:
         server.execute(f"CREATE DATABASE {name} TEMPLATE {server.template}")
     server.execute(f"CREATE ROLE {reader} LOGIN PASSWORD 'only-reads'")
@@ -67,9 +75,45 @@ def databases(postgres_server: PostgresServer) -> Iterator[tuple[str, str, str]]
         server.execute(f"DROP ROLE {reader}")
 
 
-def _grant(url: str, role: str) -> None:
-    import psycopg
+@contextmanager
+def asking_for_passwords(server: PostgresServer, role: str) -> Iterator[None]:
+    """The tests' own server trusts everybody; until the end it asks this role for its password."""
+    if "TEST_POSTGRES_URL" in os.environ:
+        pytest.skip("who is trusted is the server's own business")
+    with psycopg.connect(_dsn(server), autocommit=True) as admin:
+        [file, trusted] = admin.execute(
+            "SELECT path, pg_read_file(path) FROM current_setting('hba_file') AS path"
+        ).fetchone() or ("", "")
+        # Comments would have to be quoted.
+        lines = [" ".join(one.split()) for one in trusted.splitlines() if one[:1].isalpha()]
+        try:
+            _trust(admin, file, [f"host all {role} 127.0.0.1/32 scram-sha-256", *lines])
+            while _is_let_in(server, role):
+                pass
+            yield
+        finally:
+            _trust(admin, file, lines)
 
+
+def _trust(admin: psycopg.Connection[Any], file: str, lines: Sequence[str]) -> None:
+    rows = ", ".join(f"('{line}')" for line in lines)
+    admin.execute(f"COPY (VALUES {rows}) TO '{file}'".encode())
+    admin.execute("SELECT pg_reload_conf()")  # which takes a moment
+
+
+def _is_let_in(server: PostgresServer, role: str) -> bool:
+    try:
+        psycopg.connect(_dsn(server), user=role, password="wrong").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _dsn(server: PostgresServer) -> str:
+    return server.admin.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _grant(url: str, role: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}".encode())
 

@@ -40,6 +40,7 @@ def parse(address: str | Path) -> URL:
     if driver == "sqlite+pysqlite":
         _check_sqlite(url, address)
     else:
+        _check_login(address)
         _check_options(url)
     return url
 
@@ -63,6 +64,14 @@ def _check_sqlite(url: URL, address: str) -> None:
         raise InvalidRequest(
             "CATALOG_URL takes no options after a SQLite file; write a `?` in its path as %3F, and "
             "a `%` as %25."
+        )
+
+
+def _check_login(address: str) -> None:
+    """What stands before the last `@` would else be taken for the host, which errors quote."""
+    if address.count("@") > 1:
+        raise InvalidRequest(
+            "CATALOG_URL has several `@`: write those in a name or a password as %40."
         )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
-from ..errors import CloneError, InvalidRequest, StorageFailed, StoreUnavailable
+from ..errors import CloneError, InvalidRequest, NotFound, StorageFailed, StoreUnavailable
 from ..private import make_database, make_folder
 from . import reading, session
 from .address import parse
@@ -68,18 +68,27 @@ class Catalog:
         Raises InvalidRequest for a URL that is none and for another schema, StoreUnavailable or
         StorageFailed where the database cannot be used.
         """
-        url = parse(address)
-        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-            raise InvalidRequest(
-                f"The environment {environment!r} has no catalog: {url.database} does not exist."
-            )
-        catalog = cls(_engine(url, read_only=True))
         try:
-            catalog._check_schema(environment)
+            catalog = cls.open_as_it_is(address)
+        except NotFound as error:
+            raise InvalidRequest(
+                f"The environment {environment!r} cannot be used: {error.message}"
+            ) from None
+        try:
+            catalog.check_schema(environment)
         except BaseException:
             catalog.close()
             raise
         return catalog
+
+    @classmethod
+    def open_as_it_is(cls, address: str | Path) -> Catalog:
+        """Whatever is there, to look at it: every transaction is read-only, and no schema is asked
+        for. Raises InvalidRequest for a URL that is none, NotFound for a file that is not there."""
+        url = parse(address)
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            raise NotFound(f"there is no catalog at {url.database}.")
+        return cls(_engine(url, read_only=True))
 
     @classmethod
     def open(cls, address: str | Path) -> Catalog:
@@ -183,7 +192,7 @@ class Catalog:
             )
 
     def _migrate(self) -> None:
-        version = self._version()
+        version = self.schema_version()
         if version == HEAD:
             return
         if version is not None and version > HEAD:
@@ -201,8 +210,9 @@ class Catalog:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
-    def _check_schema(self, environment: str) -> None:
-        version = self._version()
+    def check_schema(self, environment: str) -> None:
+        """Raises InvalidRequest where it is not this program's."""
+        version = self.schema_version()
         if version == HEAD:
             return
         if version is None:
@@ -226,7 +236,8 @@ class Catalog:
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('clone_pipeline'))"))
                 yield connection
 
-    def _version(self) -> str | None:
+    def schema_version(self) -> str | None:
+        """None for a database that holds no catalog."""
         with self.read() as connection:
             if not self._engine.dialect.has_table(connection, VERSION_TABLE):
                 return None

@@ -34,7 +34,8 @@ class Rest:
 
     @classmethod
     def open(cls, url: str, api_key: str | None, timeout_seconds: int) -> Rest:
-        """The server at `url`, which is not spoken to yet. Raises InvalidRequest for no URL."""
+        """The server at `url`, which is not spoken to yet. Raises InvalidRequest for what can be no
+        URL or no key."""
         try:
             parts = urlsplit(url)
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -42,6 +43,11 @@ class Rest:
             usable = False
         if not usable:
             raise InvalidRequest("The Qdrant URL is not usable; write e.g. http://localhost:6333.")
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+            # The client would quote it.
+            raise InvalidRequest(
+                "The API key for Qdrant has a character in it that no HTTP header can hold."
+            )
         # Compressing vectors costs the server ten times what it saves (measured, 1.18).
         headers = {"Accept-Encoding": "identity"}
         headers |= {} if api_key is None else {"api-key": api_key}
