@@ -17,13 +17,14 @@ from clone_pipeline.cli.common import (
     opened,
     print_json,
 )
+from clone_pipeline.cli.naming import chosen
 from clone_pipeline.cli.output import counted, print_table, say
 from clone_pipeline.core.archives import records as archives
 from clone_pipeline.core.errors import InProgress, InvalidRequest, NotFound
 from clone_pipeline.core.request import parse_request
 from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy, Target, read_policies
 from clone_pipeline.policies.targets import KINDS
-from clone_pipeline.settings import read_variable
+from clone_pipeline.settings import load_settings, read_variable
 
 
 @click.group(no_args_is_help=False)
@@ -82,8 +83,10 @@ def run(name: str, verbose: bool, as_json: bool) -> None:
 
     A backup that is made so counts as one of the policy's.
     """
+    policy = _find(load_settings().policies, name)
+    # It works where it writes.
+    chosen().environment = policy.target_environment
     with opened() as session:
-        policy = _find(session, name)
         if isinstance(policy, BackupPolicy) and policy.to is not None:
             found = _archive(session, policy, verbose=verbose)
             if as_json:
@@ -116,8 +119,7 @@ def _archive(session: Session, policy: BackupPolicy, *, verbose: bool) -> dict[s
     return made[-1].to_json()
 
 
-def _find(session: Session, name: str) -> BackupPolicy | RefreshPolicy:
-    file = session.settings.policies
+def _find(file: Path | None, name: str) -> BackupPolicy | RefreshPolicy:
     if file is None:
         raise InvalidRequest("CLONE_POLICIES names no policies file.")
     read = read_policies(file)

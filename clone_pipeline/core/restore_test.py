@@ -147,8 +147,10 @@ def _compare_with_seal(stores: Stores, backup: Namespace) -> None:
         raise VerificationFailed(verdict.sentence)
 
 
-def _request(backup: Namespace, clone: Clone, name: str, **options: Any) -> CloneRequest:
-    """For a copy of the backup, made at the pace at which the backup was made."""
+def _request(
+    stores: Stores, backup: Namespace, clone: Clone, name: str, **options: Any
+) -> CloneRequest:
+    """For a copy of the backup beside it, made at the pace at which the backup was made."""
     pace = ("max_points_per_second", "concurrent_slices")
     return CloneRequest.model_validate(
         {
@@ -158,6 +160,8 @@ def _request(backup: Namespace, clone: Clone, name: str, **options: Any) -> Clon
             "source_organization_id": backup.organization_id,
             "organization_id": backup.organization_id,
             "preserve_resource_ids": True,
+            "source_environment": stores.environment,
+            "target_environment": stores.environment,
             **{name: clone.request.get(name) for name in pace},
         }
         | options
@@ -169,7 +173,7 @@ def _plan_restore(
 ) -> dict[str, Any]:
     home = clone.plan["source"]["organization_id"]  # where it would be restored
     name = scratch_name(clone.clone_id)
-    request = _request(backup, clone, name, restore=True, organization_id=home)
+    request = _request(stores, backup, clone, name, restore=True, organization_id=home)
     plan = dry_run.plan(stores, request, principal)
     return {"put_back": len(plan.reinstated.put_back), "by_hand": len(plan.reinstated.by_hand)}
 
@@ -182,7 +186,7 @@ def _copy_and_search(
     run_id: str,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    request = _request(backup, clone, scratch_name(run_id), ttl_seconds=_SCRATCH_STAYS)
+    request = _request(stores, backup, clone, scratch_name(run_id), ttl_seconds=_SCRATCH_STAYS)
     scratch = begin.begin(stores, request, principal, run_id)
     try:
         for step in STEPS[1:]:

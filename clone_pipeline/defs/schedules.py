@@ -1,5 +1,6 @@
 """Schedules: of policies and their restore tests, of the sweep and of the checks."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -62,12 +63,10 @@ def sweep_schedule(policies: Policies) -> dg.ScheduleDefinition:
     """With policies or without: expired clones and leftovers are nobody's policy. Environments that
     policies write into are swept, too."""
 
-    def evaluate(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+    def evaluate(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         moment = context.scheduled_execution_time.isoformat()
-        return [
-            dg.RunRequest(run_key=f"sweep:{name or ''}:{moment}", run_config=_in(name))
-            for name in targets(policies)
-        ]
+        for name in targets(policies):
+            yield dg.RunRequest(run_key=f"sweep:{name or ''}:{moment}", run_config=_in(name))
 
     return dg.ScheduleDefinition(
         name="hourly_sweep",

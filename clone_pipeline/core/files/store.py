@@ -298,10 +298,10 @@ class Files:
             raise StorageFailed(
                 f"Files below s3://{bucket}/{keys[0]} could not be removed ({error})."
             ) from None
-        for error in answer.get("Errors", []):
+        for refused in answer.get("Errors", []):
             raise StorageFailed(
-                f"s3://{bucket}/{error.get('Key')} could not be removed "
-                f"({error.get('Code') or 'no reason given'})."
+                f"s3://{bucket}/{refused.get('Key')} could not be removed "
+                f"({refused.get('Code') or 'no reason given'})."
             )
         return len(keys)
 
