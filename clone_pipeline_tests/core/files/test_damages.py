@@ -98,15 +98,17 @@ def test_files_that_only_a_repair_brings_are_copied_too(world: World) -> None:
 def test_a_file_that_is_refused_fails_the_step_after_all_others_are_copied(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = Files.look
+    def refusing(inner: Callable[..., Any]) -> Callable[..., Any]:
+        def refuses(self: Files, bucket: str, key: str, *more: int) -> Any:
+            if bucket == world.s3.bucket and key == "two.mp4":
+                raise Refused("403")
+            return inner(self, bucket, key, *more)
 
-    def refuses(self: Files, bucket: str, key: str) -> Any:
-        if bucket == world.s3.bucket and key == "two.mp4":
-            raise Refused("403")
-        return look(self, bucket, key)
+        return refuses
 
     with monkeypatch.context() as patched:
-        patched.setattr(Files, "look", refuses)
+        for name in ("look", "read_first"):
+            patched.setattr(Files, name, refusing(getattr(Files, name)))
         with pytest.raises(WorkError, match=r"1 of 4 files could not .*two.mp4 .the store answers"):
             world.clone()
     assert len(world.everything(world.copies)) == 2
