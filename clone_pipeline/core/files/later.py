@@ -6,11 +6,11 @@ from contextlib import closing
 
 from ..ids import id_map_from_json
 from ..ledger.clones import Clone
+from ..ledger.files import FileRow, read_files
 from ..points.retry import Retry
 from ..stores import Stores
 from .crew import several
 from .proof import Prover
-from .rows import FileRow, read_files
 from .store import Files
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from hashlib import md5, sha256
 
+from ..ledger.files import FileRow, Proof
 from ..objects.location import bucket_and_key
-from .rows import FileRow, Proof
 from .store import Changed, Files, Missing, Refused
 from .transfer import MD5
 

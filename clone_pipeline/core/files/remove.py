@@ -15,10 +15,10 @@ from ..catalog.schema import clone_files, clones, namespaces
 from ..errors import Conflict, NotFound
 from ..ids import id_map_from_json
 from ..ledger import clones as ledger
+from ..ledger.files import read_files
 from ..objects.location import FileMap
 from ..report import size
 from ..stores import Stores
-from .rows import read_files
 from .store import Files, Refused
 
 

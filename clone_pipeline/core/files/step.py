@@ -10,14 +10,7 @@ from typing import Any
 
 from ..difference import Differences
 from ..errors import WorkError
-from ..ledger.work import Work
-from ..objects.heads import Answer
-from ..objects.location import FileMap
-from ..points.retry import Retry
-from ..report import LISTED, StepReport, size
-from .crew import several
-from .proof import Prover
-from .rows import (
+from ..ledger.files import (
     PROOFS,
     FileRow,
     Proof,
@@ -27,6 +20,13 @@ from .rows import (
     read_files,
     read_totals,
 )
+from ..ledger.work import Work
+from ..objects.heads import Answer
+from ..objects.location import FileMap
+from ..points.retry import Retry
+from ..report import LISTED, StepReport, size
+from .crew import several
+from .proof import Prover
 from .store import Files, Refused
 from .transfer import Transfer
 

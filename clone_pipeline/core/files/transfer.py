@@ -17,9 +17,9 @@ from hashlib import md5
 from typing import Any
 
 from ..errors import CloneError
+from ..ledger.files import FileRow, Proof
 from ..objects.heads import Answer
 from ..objects.location import bucket_and_key
-from .rows import FileRow, Proof
 from .store import Changed, Described, Files, Missing, Refused
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html

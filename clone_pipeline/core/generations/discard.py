@@ -14,9 +14,9 @@ from sqlalchemy import Connection, delete, update
 from ..catalog.schema import clone_files, clone_resources, clone_slices, clones, namespaces
 from ..errors import InProgress
 from ..files.remove import Remover, usable_files
-from ..files.rows import forget_copies
 from ..ledger import clones as ledger
 from ..ledger.clones import Clone
+from ..ledger.files import forget_copies
 from ..ledger.lease import Lease, release
 from ..process import Holder
 from ..stores import Stores

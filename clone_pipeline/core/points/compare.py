@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..files.rows import note_files
+from ..ledger.files import note_files
 from ..ledger.work import Work
 from ..vectors.digest import Digest
 from ..vectors.encoded import EncodedPoint

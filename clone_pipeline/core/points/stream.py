@@ -14,7 +14,7 @@ from sqlalchemy import RowMapping, select, update
 
 from ..catalog.schema import clone_slices
 from ..errors import NoShardKey
-from ..files.rows import note_files
+from ..ledger.files import note_files
 from ..ledger.work import Work
 from ..references import Rewriter
 from ..vectors.encoded import EncodedPage, EncodedPoint

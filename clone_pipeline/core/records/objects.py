@@ -37,8 +37,8 @@ from ..catalog.bulk import hash_of, inserting, read_batches, reading_beside, sum
 from ..catalog.documents import read_object
 from ..catalog.engine import dumps
 from ..catalog.schema import objects
-from ..files.rows import note_files
 from ..kinds import ResourceKind
+from ..ledger.files import note_files
 from ..ledger.work import Work
 from ..outputs import CopiedObjects
 from ..references import OBJECT_KEYS, Rewriter, SourceIds

@@ -18,8 +18,8 @@ from ..catalog.namespace import Namespace
 from ..catalog.reading import loads
 from ..catalog.schema import clone_resources, objects
 from ..difference import Differences, differing_fields, merged
-from ..files.rows import note_files
 from ..kinds import KINDS, ResourceKind
+from ..ledger.files import note_files
 from ..ledger.work import Work
 from ..plan.restore import Parked, of_document, restore_document
 from ..records.objects import (

@@ -14,9 +14,9 @@ import pytest
 from clone_pipeline.core.errors import StoreUnavailable
 from clone_pipeline.core.files import transfer as module
 from clone_pipeline.core.files.proof import Prover
-from clone_pipeline.core.files.rows import FileRow
 from clone_pipeline.core.files.store import Files, Refused
 from clone_pipeline.core.files.transfer import Transfer
+from clone_pipeline.core.ledger.files import FileRow
 from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline_tests import servers
 from clone_pipeline_tests.conftest import S3
