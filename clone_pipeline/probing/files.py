@@ -16,7 +16,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from clone_pipeline.core.errors import InvalidRequest, StorageFailed, StoreUnavailable
+from clone_pipeline.core.errors import CloneError, InvalidRequest, StorageFailed, StoreUnavailable
 from clone_pipeline.core.objects.address import AWS
 from clone_pipeline.core.objects.location import bucket_and_key, is_s3, locations
 from clone_pipeline.core.objects.s3 import open_client, sentence
@@ -102,19 +102,30 @@ def _check_bucket(where: Where, bucket: str, client: Any, findings: Findings) ->
 def _try_file(client: Any, bucket: str, key: str, place: str, findings: Findings) -> None:
     """Writes a file, reads it back and removes it, also where that fails; of a bucket that keeps
     versions, that version."""
+    named = {"Bucket": bucket, "Key": key}
     written: dict[str, Any] = {}
     try:
         with _translated(place):
-            written = client.put_object(Bucket=bucket, Key=key, Body=_BODY)
-            with client.get_object(Bucket=bucket, Key=key)["Body"] as body:
-                if body.read(len(_BODY) + 1) != _BODY:
-                    raise StorageFailed(f"{place} does not have a file that was just written.")
+            written = client.put_object(**named, Body=_BODY)
+    except StorageFailed:
+        raise  # it was refused
+    except CloneError:
+        _remove(client, named, place, findings)
+        raise
+    try:
+        with _translated(place), client.get_object(**named)["Body"] as body:
+            if body.read(len(_BODY) + 1) != _BODY:
+                raise StorageFailed(f"{place} does not have a file that was just written.")
     finally:
-        version = {"VersionId": written["VersionId"]} if written.get("VersionId") else {}
-        with findings.trying("files", f"remove the file {key} by hand, should it be there"):
-            with _translated(place):
-                client.delete_object(Bucket=bucket, Key=key, **version)
+        version = written.get("VersionId")
+        _remove(client, named | ({"VersionId": version} if version else {}), place, findings)
     findings.add("files", "ok", "A file was written, read back and removed.")
+
+
+def _remove(client: Any, named: dict[str, str], place: str, findings: Findings) -> None:
+    advice = f"remove the file {named['Key']} by hand, should it be there"
+    with findings.trying("files", advice), _translated(place):
+        client.delete_object(**named)
 
 
 def _one_of_each_bucket(objects: Sequence[dict[str, Any]]) -> list[str]:

@@ -139,16 +139,24 @@ def _try_collection(store: VectorStore, findings: Findings) -> None:
     """Writes a collection with a point, reads it back and removes it, also where that fails."""
     name = f"{CANARY}{secrets.token_hex(6)}"
     point = Point(1, {"": _VECTOR}, {"written_by": "clone-pipeline environments check"})
+    made = False
     try:
         store.create(name, _CONFIG)
+        made = True
         store.upsert(name, [point])
         if store.retrieve(name, [1]) != [point]:
             raise StorageFailed("Qdrant does not have a point that was just written to it.")
     finally:
-        _remove(store, name, findings)
+        _remove(store, name, findings, made=made)
     findings.add("qdrant", "ok", "A collection was written, read back and removed.")
 
 
-def _remove(store: VectorStore, name: str, findings: Findings) -> None:
+def _remove(store: VectorStore, name: str, findings: Findings, *, made: bool) -> None:
     with findings.trying("qdrant", f"remove the collection {name} by hand, should it be there"):
-        store.delete(name)
+        try:
+            store.delete(name)
+        except StoreUnavailable:
+            raise
+        except WorkError:
+            if made:  # else it may not be made either, which is told
+                raise

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from clone_pipeline.environments import read_environments
 from clone_pipeline.environments.places import catalog_place
@@ -17,7 +19,7 @@ from ..cli.conftest import dagster_home
 from ..cli.running import Answer
 from ..conftest import PostgresServer
 from .proxy import closed_port, forwarding, port_of
-from .servers import WRITING, qdrants
+from .servers import READING, WRITING, qdrants
 from .two import PRODUCTION, write_environments
 from .world import STAGING, World, world
 
@@ -192,6 +194,40 @@ def test_a_catalog_that_is_yet_to_be_made_is_no_failure_of_a_target(made: World)
         1,
         f"There is no catalog at {home / 'catalog.db'}; check `home`.",
     )
+
+
+def test_a_target_that_could_not_be_written_fails(made: World) -> None:
+    to_read = made.changed()
+    to_read.variables["CATALOG_URL"] = made.variables["PRODUCTION_CATALOG_URL"]
+    to_read.variables["CLONE_PIPELINE_API_KEY"] = made.variables["PRODUCTION_KEY"]
+    to_read.variables["QDRANT_API_KEY"] = READING
+    said = to_read.run("environments", "check", STAGING, "--json")
+    rights, role, row, key = sentences(said, "failed")
+    assert said.code == 1
+    assert rights.startswith("The role 'reader_")
+    assert "may not write api_keys, archives, buckets and " in rights
+    assert role == "A key with role 'read' may look, but not change anything."
+    assert "cannot be used: permission denied for table organizations" in row
+    assert "does not let this API key do that: " in key
+    assert key.endswith("; a target needs `qdrant.api_key`, which may write.")
+
+
+def test_a_database_without_a_catalog_needs_the_right_to_make_one(made: World) -> None:
+    name = f"test_{uuid.uuid4().hex}"
+    made.server.execute(f"CREATE DATABASE {name}")
+    try:
+        spoilt = made.changed()
+        url = make_url(made.production_url).set(database=name)
+        spoilt.variables["CATALOG_URL"] = url.render_as_string(hide_password=False)
+        said = spoilt.run("environments", "check", STAGING, "--json")
+        assert (said.code, levels(said, STAGING)["catalog"]) == (0, ["ok", "warning"])
+        to_read = make_url(made.variables["PRODUCTION_CATALOG_URL"]).set(database=name)
+        spoilt.variables["CATALOG_URL"] = to_read.render_as_string(hide_password=False)
+        said = spoilt.run("environments", "check", STAGING, "--json")
+        assert said.code == 1
+        assert sentences(said, "failed")[0].startswith("The role may not make tables in ")
+    finally:
+        made.server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_the_list_says_where_and_never_a_secret(made: World) -> None:
