@@ -180,9 +180,7 @@ def test_the_generated_api_raises_what_it_should(live: Live, reader: str, taken:
             assert error.data.error.message
 
 
-def test_the_hand_written_client_raises_what_it_should(
-    live: Live, reader: str, taken: str
-) -> None:
+def test_the_hand_written_client_raises_what_it_should(live: Live, reader: str, taken: str) -> None:
     for _, status, asked in refusals(reader, taken):
         client = mixpeek.Mixpeek(asked.get("api_key", live.api_key), base_url=f"{live.url}/v1")
         with pytest.raises(MixpeekAPIError) as raised:
