@@ -132,6 +132,14 @@ def _postgres_admin() -> Iterator[str]:
 # ---- the catalog -----------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    from .statements import compiled_once
+
+    with compiled_once():
+        yield
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """A SQLite catalog that does not exist yet."""

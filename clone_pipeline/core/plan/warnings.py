@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .. import secrets
@@ -123,7 +122,7 @@ def _secrets_left(left: list[Reference]) -> str:
 def told(reference: Reference, *, abroad: bool = False) -> dict[str, Any]:
     """A reference for people, without secrets; `abroad` for those of another organization, who are
     told where something was cleared, and not what it was."""
-    shown: dict[str, Any] = secrets.without(asdict(reference))
+    shown: dict[str, Any] = secrets.without(vars(reference))
     if abroad and reference.outcome == "cleared":
         shown |= {"old": "", "parked": WAS_SET}
     return shown

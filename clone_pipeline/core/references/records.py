@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..objects.location import is_elsewhere, is_s3
@@ -164,11 +165,17 @@ class RecordRewriter:
         self._names: dict[str, str] = {}
         # Where files are shared, all there is to be done with their locations is to keep them.
         stays = ("verbatim",) if resolver.map.files else ("verbatim", "location")
-        looked_at = tuple(row for row in rows if row.shape not in stays)
-        self._root = self._place(tree(looked_at))
-        # Of points few are signed, and to go through all that may be takes long.
-        unsigned = tuple(row for row in looked_at if row.shape != "signed url")
-        self._unsigned = self._place(tree(unsigned))
+        self._rows = tuple(row for row in rows if row.shape not in stays)
+
+    @cached_property
+    def _root(self) -> _Place:
+        return self._place(tree(self._rows))
+
+    @cached_property
+    def _unsigned(self) -> _Place:
+        """Of points few are signed, and to go through all that may be takes long."""
+        unsigned = tuple(row for row in self._rows if row.shape != "signed url")
+        return self._place(tree(unsigned))
 
     def rewrite(self, record: Json) -> tuple[Json, Found]:
         """The record for the clone and what was found in it. A dictionary that changes is a new

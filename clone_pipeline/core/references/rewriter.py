@@ -68,8 +68,15 @@ class Rewriter:
         self.ids = ids
         self.files: dict[str, str | None] | None = {} if notes_files and ids.files else None
         self._resolver = Resolver(ids)
-        self._objects = RecordRewriter(self._resolver, RECORDS["object"], self.files)
-        self._payloads = RecordRewriter(self._resolver, payload_rows(ids), self.files)
+
+    # Most rewriters see records of one kind at most.
+    @cached_property
+    def _objects(self) -> RecordRewriter:
+        return RecordRewriter(self._resolver, RECORDS["object"], self.files)
+
+    @cached_property
+    def _payloads(self) -> RecordRewriter:
+        return RecordRewriter(self._resolver, payload_rows(self.ids), self.files)
 
     def rewrite(
         self, kind: str, document: dict[str, Any]
