@@ -139,11 +139,14 @@ def everything() -> dict[str, bool]:
 
 
 def same_organizations(source: Stores, target: Stores, internal_id: str) -> None:
-    """Makes the organizations of one catalog in another; `internal_id` makes their internal ids of
-    the old ones."""
+    """Makes the organizations of one catalog in another, where they are not there yet;
+    `internal_id` makes their internal ids of the old ones."""
+    query = select(schema.organizations)
     with source.catalog.read() as connection:
-        found = connection.execute(select(schema.organizations)).mappings().all()
+        found = connection.execute(query).mappings().all()
     with target.catalog.write() as connection:
+        there = {row["organization_id"] for row in connection.execute(query).mappings()}
         for row in found:
             own = {**row, "internal_id": internal_id.format(row["internal_id"])}
-            connection.execute(insert(schema.organizations).values(own))
+            if row["organization_id"] not in there:
+                connection.execute(insert(schema.organizations).values(own))
