@@ -54,6 +54,7 @@ class Catalog:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._identity: str | None = None  # asked for once
         self._snapshots = (
             engine
             if self.is_sqlite
@@ -124,6 +125,11 @@ class Catalog:
 
     def identity(self) -> str:
         """Equal for two ways to the same database, whatever they call it."""
+        if self._identity is None:
+            self._identity = self._ask_identity()
+        return self._identity
+
+    def _ask_identity(self) -> str:
         if self.is_sqlite:
             status = Path(self._engine.url.database or "").stat()
             return f"sqlite {status.st_dev} {status.st_ino}"
