@@ -14,10 +14,10 @@ import re
 import socket
 import ssl
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -123,9 +123,12 @@ def _text(value: Any) -> str:
 class Heads:
     """Connections that are kept. Safe to use from several threads."""
 
-    def __init__(self, tls: ssl.SSLContext | None, timeouts: tuple[float, float]) -> None:
-        """`timeouts` are those to connect and to read, in seconds."""
-        self._tls = tls
+    def __init__(
+        self, trusted: Callable[[], ssl.SSLContext | None], timeouts: tuple[float, float]
+    ) -> None:
+        """`trusted` is asked at the first https address, and says None where it cannot be told;
+        `timeouts` are those to connect and to read, in seconds."""
+        self._trusted = cache(trusted)
         self._connect_timeout, self._read_timeout = timeouts
         self._idle: dict[tuple[str, int], deque[socket.socket]] = {}
 
@@ -161,7 +164,8 @@ class Heads:
         )
 
     def _connect(self, route: Route) -> socket.socket:
-        if route.tls and self._tls is None:
+        tls = self._trusted() if route.tls else None
+        if route.tls and tls is None:
             raise NotAnswered
         try:
             connection = socket.create_connection((route.host, route.port), self._connect_timeout)
@@ -169,8 +173,8 @@ class Heads:
             raise NotAnswered from error
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is not None and route.tls:
-                connection = self._tls.wrap_socket(connection, server_hostname=route.host)
+            if tls is not None:
+                connection = tls.wrap_socket(connection, server_hostname=route.host)
             connection.settimeout(self._read_timeout)
         except OSError as error:
             connection.close()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
@@ -121,7 +122,7 @@ class ObjectStore:
         self._client = client
         self._clock = clock
         self._endpoint: str = client.meta.endpoint_url
-        self._heads = Heads(_tls_context(client), _TIMEOUTS)
+        self._heads = Heads(partial(_tls_context, client), _TIMEOUTS)
         self._routes: dict[str, Route | None] = {}
         self._learning = threading.Lock()
         self._sent = threading.local()

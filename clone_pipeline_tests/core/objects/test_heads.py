@@ -96,7 +96,7 @@ def _answering(*answers: bytes) -> Iterator[Route]:
     ],
 )
 def test_a_connection_that_cannot_be_used_again_is_not(first: bytes) -> None:
-    heads = Heads(None, (5, 5))
+    heads = Heads(lambda: None, (5, 5))
     with _answering(first, b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n") as route:
         assert heads.ask(route, b"HEAD")[0] == 404
         assert not any(heads._idle.values())
@@ -108,6 +108,6 @@ def test_a_connection_that_cannot_be_used_again_is_not(first: bytes) -> None:
     "answer", [b"", b"HTTP/1.1 200", b"HTTP/1.0 200 OK\r\n\r\n", b"SSH-2.0-x\r\n\r\n"]
 )
 def test_what_is_no_answer_is_left_to_the_client(answer: bytes) -> None:
-    heads = Heads(None, (5, 5))
+    heads = Heads(lambda: None, (5, 5))
     with _answering(answer) as route, pytest.raises(NotAnswered):
         heads.ask(route, b"HEAD")
