@@ -13,9 +13,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -228,9 +230,18 @@ class S3:
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    """The endpoint of a real S3 server with one account."""
+    """The endpoint of a real S3 server with one account.
+
+    What botocore knows of S3 is read from its files once: each client does it anew, in 50 ms.
+    """
+    from botocore.loaders import JSONFileLoader
+
+    load = cache(JSONFileLoader().load_file)
     try:
-        with servers.s3() as url:
+        with (
+            servers.s3() as url,
+            patch.object(JSONFileLoader, "load_file", lambda _, path: load(path)),
+        ):
             yield url
     except servers.NotInstalled as reason:
         pytest.skip(str(reason))
