@@ -199,7 +199,7 @@ class ObjectStore:
             if bucket.startswith(ARN) and isinstance(error, _OF_ONEARN):
                 return Answer(0)  # it says nothing of other buckets
             raise translated from error
-        return Answer(200, int(answer["ContentLength"]), answer["ETag"].strip('"'))
+        return Answer(200, int(answer["ContentLength"]), str(answer.get("ETag", "")).strip('"'))
 
     def _credentials(self) -> Credentials:
         # Asked for each time: those of a role are renewed while we work.
