@@ -58,7 +58,7 @@ def test_what_is_lost_before_it_is_written_is_no_backup(
     """Every checksum is right then: the digests are not."""
     written = dump.encode_point
     monkeypatch.setattr(
-        dump, "encode_point", lambda point: written(point._replace(payload={"title": "other"}))
+        dump, "encode_point", lambda point, _: written(point._replace(payload={"title": "other"}))
     )
     with pytest.raises(BundleError, match=r"points-\S+: holds other points than"):
         world.write("first")
