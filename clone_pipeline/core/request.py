@@ -79,7 +79,7 @@ class CloneRequest(BaseModel):
         None,
         max_length=LONGEST_ENVIRONMENT,
         description="The environment of the source, by its name in CLONE_ENVIRONMENTS; empty is "
-        "where the clone lands.",
+        "the one that it is launched from.",
     )
     target_environment: str | None = Field(
         None,
