@@ -13,6 +13,7 @@ import gc
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -132,6 +133,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def _serve(asked: socket.socket, ground: str) -> None:
+    # What a test's process ignores or keeps waiting is handed down, also to a program it starts.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     import_module(ground)
     gc.collect()
     gc.freeze()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,14 @@ sys.exit(int(sys.argv[1]))
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    (tmp_path / "ground.py").write_text(_GROUND)
-    server = Server("ground", {"PYTHONPATH": str(tmp_path), "ONLY": "of the server"})
+    with serving(tmp_path) as server:
+        yield server
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    (folder / "ground.py").write_text(_GROUND)
+    server = Server("ground", {"PYTHONPATH": str(folder), "ONLY": "of the server"})
     try:
         yield server
     finally:
@@ -80,6 +87,21 @@ def test_one_that_is_killed_says_so_and_the_others_go_on(server: Server, tmp_pat
     assert other.poll() is None
     os.killpg(other.pid, signal.SIGTERM)
     assert other.wait(60) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("blocked", [True, False])
+def test_one_hears_signals_whatever_the_tests_do_with_theirs(blocked: bool, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL if blocked else signal.SIG_IGN)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM] if blocked else [])
+    try:
+        with serving(tmp_path) as server:
+            staying = start(server, tmp_path / "one", "stay")
+            os.killpg(staying.pid, signal.SIGTERM)
+            assert staying.wait(60) == -signal.SIGTERM
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_what_one_has_said_is_told_with_its_end(server: Server, tmp_path: Path) -> None:
