@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
@@ -20,6 +23,7 @@ from clone_pipeline.launch import clone_job
 from clone_pipeline.policies import Policies
 from clone_pipeline.settings import load_settings
 from clone_pipeline_tests.defs.conftest import instance, of_no_instance, quick_dagster, quiet
+from clone_pipeline_tests.forks import ROOT
 from clone_pipeline_tests.harness import holding, same_organizations
 from clone_pipeline_tests.policies.files import backup, written
 from clone_pipeline_tests.sources import ORGANIZATION, one_of_each
@@ -100,3 +104,28 @@ def test_the_asset_of_a_policy_says_where_it_writes(policies: Policies, offsite:
     keys = [asset.key for asset in clone_assets(load_settings(), policies)]
     assert clone_key(ORGANIZATION, "nightly", OFFSITE) in keys
     assert dg.AssetKey(["clone", OFFSITE, ORGANIZATION, "nightly"]) in keys
+
+
+_FORM = """
+import dagster as dg
+from clone_pipeline.launch import clone_job
+
+for name in (None, "offsite", "default", "nowhere"):
+    asked = {"namespace_identifier": "a", "namespace_name": "b", "target_environment": name}
+    try:
+        found = dg.validate_run_config(clone_job(), asked)
+        print(found["ops"]["plan_clone"]["config"]["target_environment"])
+    except dg.DagsterInvalidConfigError as error:
+        print("refused" if "not in enum type Environment" in str(error) else error)
+"""
+
+
+def test_the_launchpad_offers_the_environments_that_there_are(tmp_path: Path) -> None:
+    file = write_environments(
+        tmp_path, offsite={"access": "write", "home": str(tmp_path / OFFSITE)}
+    )
+    given = {**os.environ, "CLONE_PIPELINE_HOME": str(tmp_path), "CLONE_ENVIRONMENTS": str(file)}
+    # Read when it is loaded, so in a Python of its own.
+    command = [sys.executable, "-c", _FORM]
+    done = subprocess.run(command, capture_output=True, text=True, env=given, cwd=ROOT, check=False)
+    assert done.stdout.split() == ["None", "offsite", "default", "refused"], done.stderr
