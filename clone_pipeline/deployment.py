@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 from pydantic import SecretStr
@@ -106,25 +107,35 @@ class Others:
         self._settings = settings
         self._known = known
         self._opened: dict[str, Stores] = {}
+        self._opening = Lock()  # a service asks from several threads
 
     def open(self, name: str) -> Stores:
-        """Raises InvalidRequest, Unauthorized, StoreUnavailable, StorageFailed."""
-        if name not in self._opened:
-            where = find_where(self._settings, self._known, name)
-            catalog = Catalog.open_to_read(where.catalog, name)
-            stores = Stores(
-                catalog=catalog,
-                vector_address=where.to_read,
-                files=where.files,
-                environment=name,
-            )
-            try:
-                stores = replace(stores, reader=where.principal(catalog, stores))
-            except BaseException:
-                catalog.close()
-                raise
-            self._opened[name] = stores
-        return self._opened[name]
+        """Raises InvalidRequest, StoreUnavailable, StorageFailed."""
+        with self._opening:
+            if name not in self._opened:
+                self._opened[name] = self._open(name)
+            return self._opened[name]
+
+    def _open(self, name: str) -> Stores:
+        where = find_where(self._settings, self._known, name)
+        catalog = Catalog.open_to_read(where.catalog, name)
+        stores = Stores(
+            catalog=catalog,
+            vector_address=where.to_read,
+            files=where.files,
+            environment=name,
+        )
+        try:
+            return replace(stores, reader=where.principal(catalog, stores))
+        except Unauthorized as error:
+            catalog.close()
+            # It is this deployment's key for that one, and not that of whoever asks.
+            raise InvalidRequest(
+                f"The environment {name!r} cannot be looked into: {error.message}"
+            ) from None
+        except BaseException:
+            catalog.close()
+            raise
 
     def counterparts(self, source: str, target: str) -> Counterparts:
         """As the file's `map` has them."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping
 
 from clone_pipeline.core.catalog.namespace import Namespace
 from clone_pipeline.core.catalog.namespaces import list_clones, list_deleted_clones
-from clone_pipeline.core.errors import CloneError, NotFound
+from clone_pipeline.core.errors import CloneError, NotFound, StoreUnavailable
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import BACKUP
 from clone_pipeline.core.request import DEFAULT_ENVIRONMENT
@@ -124,8 +124,9 @@ def _policy_assets_in(
 ) -> Iterator[dg.AssetSpec]:
     with looking(settings, environment) as (stores, principal):
         now = stores.clock()
+        away: set[str | None] = set()
         for policy in _all(policies):
-            if policy.target_environment != environment:
+            if policy.target_environment != environment or policy.source_environment in away:
                 continue
             if isinstance(policy, BackupPolicy):
                 name, group, what = policy.name, BACKUPS, "Backups"
@@ -147,6 +148,10 @@ def _policy_assets_in(
                     parties = resolve_request(stores, principal, request)
                     made_of, organization_id = parties.source, parties.organization_id
                 source = _source_of(stores, policy, made_of)
+            except StoreUnavailable:
+                # Each look takes until it is given up, and loading the job must not wait for all.
+                away |= {policy.source_environment} - {None}
+                continue
             except CloneError:
                 continue
             yield dg.AssetSpec(
