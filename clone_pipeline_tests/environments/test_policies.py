@@ -15,6 +15,8 @@ import dagster as dg
 import pytest
 
 from clone_pipeline.core.catalog import namespaces as catalog
+from clone_pipeline.core.catalog.engine import Catalog
+from clone_pipeline.core.errors import InvalidRequest
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.defs.assets import clone_assets, clone_key
 from clone_pipeline.defs.schedules import policy_schedules, sweep_schedule
@@ -129,3 +131,41 @@ def test_the_launchpad_offers_the_environments_that_there_are(tmp_path: Path) ->
     command = [sys.executable, "-c", _FORM]
     done = subprocess.run(command, capture_output=True, text=True, env=given, cwd=ROOT, check=False)
     assert done.stdout.split() == ["None", "offsite", "default", "refused"], done.stderr
+
+
+def test_an_environment_that_is_away_is_waited_for_once(
+    policies: Policies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each policy that reads there would keep the job from being loaded for as long."""
+    away = {
+        "access": "read",
+        "catalog_url": "postgresql://127.0.0.1:9/nowhere",
+        "qdrant": {"url": "http://127.0.0.1:9"},
+        "api_key": {"env": "AWAY_KEY"},
+    }
+    monkeypatch.setenv("AWAY_KEY", "sk_1")
+    write_environments(tmp_path, away=away)
+    asked: list[str] = []
+
+    def count(address: str, name: str) -> Catalog:
+        asked.append(name)
+        return opened(address, name)
+
+    opened = Catalog.open_to_read
+    monkeypatch.setattr(Catalog, "open_to_read", count)
+    options = {"source_environment": "away"}
+    names = {"name_template": "{policy}_{date}_{time}"}
+    several = [backup(name=f"one_{number}", options=options, **names) for number in range(3)]
+    assert clone_assets(load_settings(), written(tmp_path, backups=several)) == []
+    assert asked == ["away"]
+
+
+def test_a_key_that_is_not_valid_there_is_no_fault_of_the_caller_s(
+    policies: Policies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WRONG_KEY", "sk_1")
+    home = {"access": "read", "home": str(tmp_path / OFFSITE), "api_key": {"env": "WRONG_KEY"}}
+    write_environments(tmp_path, offsite=home)
+    stores = open_stores(load_settings())
+    with closing(stores), pytest.raises(InvalidRequest, match="'offsite' cannot be looked into"):
+        stores.source(OFFSITE)
