@@ -1,12 +1,14 @@
 """A collection out of Qdrant and back into it: as an archive in S3, as a folder, as a snapshot.
 
-    python -m benchmarks.backups [--points N ...] [--size S]
+    python -m benchmarks.backups [--points N ...] [--size S] [--ways archive folder snapshot]
+        [--no-index]
 
 Starts a `qdrant` from the PATH and an S3 server. For each N a collection of N points, with a vector
 of S numbers and a payload of some 300 bytes, is adopted, written and loaded under another name by
 `clone-pipeline` as a process of its own, and downloaded and uploaded as Qdrant's snapshot by a
 process that does nothing else. The archive is read back and proven when it is loaded; the folder
-and the snapshot are not. Memory is the most that a process had.
+and the snapshot are not. Memory is the most that a process had. `--no-index` leaves the vectors
+without an index, which is none of this and takes longest of all.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from clone_pipeline.cli.output import print_table, stdout
 from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline_tests import qdrant_server, servers
 
+WAYS = ("archive", "folder", "snapshot")
 _BUCKET = "backups"
 _BATCH = 10_000
 _CLI = (Path(sys.executable).with_name("clone-pipeline"),)
@@ -53,9 +56,12 @@ with open(file, "rb") as data:
 """
 
 
-def fill(url: str, name: str, count: int, size: int) -> None:
+def fill(url: str, name: str, count: int, size: int, *, indexed: bool) -> None:
     store = ServerStore.open(url)
-    store.create(name, {"vectors": {"text": {"size": size, "distance": "Cosine"}}})
+    config: dict[str, Any] = {"vectors": {"text": {"size": size, "distance": "Cosine"}}}
+    if not indexed:
+        config["optimizers_config"] = {"indexing_threshold": 0}
+    store.create(name, config)
     for first in range(0, count, _BATCH):
         points = make_points(min(_BATCH, count - first), size)
         store.upsert(name, [point._replace(id=first + point.id) for point in points])
@@ -92,22 +98,29 @@ def stored(paths: Iterable[Path]) -> int:
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-def measure(url: str, s3: Any, env: dict[str, str], home: Path, count: int, size: int) -> list[Any]:
+def measure(
+    url: str, s3: Any, env: dict[str, str], home: Path, count: int, asked: argparse.Namespace
+) -> list[Any]:
     """Rows of (way, points, direction, seconds, MB of memory, bytes that lie there)."""
     source, at = f"bench_{count}", f"s3://{_BUCKET}/n{count}"
-    fill(url, source, count, size)
+    fill(url, source, count, asked.size, indexed=not asked.no_index)
     until_indexed(url, source)
     timed([*_CLI, "adopt", source], env, home)
     folder, snapshot = home / f"folder_{count}", home / f"snapshot_{count}"
     rows = []
 
     def step(way: str, direction: str, *command: object, made: str | None = None) -> None:
+        if way not in asked.ways:
+            return
         seconds, memory = timed(command, env, home)
         if made is not None:
             until_indexed(url, made)
         rows.append([way, count, direction, seconds, memory])
+        stdout.print(f"{way} {direction}, {count:,} points: {seconds:.1f} s, {memory:,.0f} MB")
 
     def load(way: str, where: object) -> None:
+        if way not in asked.ways:
+            return
         name = f"{way}_{count}"
         step(way, "in", *_CLI, "load", where, "--as", name, "--new-ids")
         timed([*_CLI, "delete", name, "--loaded", "--yes"], env, home)
@@ -138,7 +151,7 @@ def report(rows: list[Any]) -> None:
             "points": f"{count:,}",
             "direction": direction,
             "points/s": f"{count / took:,.0f}",
-            "to the folder's": f"{count / took / pace['folder', count, direction]:.2f}",
+            "to the folder's": _ratio(count / took, pace.get(("folder", count, direction))),
             "bytes a point": f"{size / count:,.0f}",
             "memory, MB": f"{memory:,.0f}",
             "to the first size": f"{memory / first[way, direction]:.2f}",
@@ -148,10 +161,16 @@ def report(rows: list[Any]) -> None:
     print_table("Out of Qdrant, and in", shown)
 
 
+def _ratio(pace: float, folder: float | None) -> str:
+    return "" if folder is None else f"{pace / folder:.2f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, nargs="+", default=[20_000, 100_000])
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--no-index", action="store_true")
     asked = parser.parse_args()
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="clone-pipeline-bench-")))
@@ -169,7 +188,7 @@ def main() -> None:
         }
         rows: list[Any] = []
         for count in asked.points:
-            rows += measure(url, s3, env, home, count, asked.size)
+            rows += measure(url, s3, env, home, count, asked)
     report(rows)
     stdout.print(f"Vectors of {asked.size} numbers; each way once.")
 

@@ -1,18 +1,18 @@
-"""How fast `copy_files` copies many small files, against bare loops with as many connections.
+"""How fast `copy_files` copies many files, against bare loops with as many connections.
 
     python -m benchmarks.copies [--files N] [--rounds R]
 
-Starts two S3 servers on this machine and puts N files of 1 kB into the first. Inside one store: our
-step against a loop that does nothing but `CopyObject`. Between the two: our step against a loop of
-`GetObject` and `PutObject`. The steps are whole: rows of the ledger, HEAD of each source, marks.
-`verify_clone` is the proof after it; this server carries ETags over, so that what it copied
-inside itself is read back. Servers and clients share this machine's cores. Medians of the rounds; a
-ratio is that of the two rates of one round.
+Starts two S3 servers on this machine and puts N files into the first: nine of ten have 1 kB, the
+others 64 kB, 1 MB and, one of a thousand, 64 MB. Inside one store: our step against a loop that
+does nothing but `CopyObject`. Between the two: our step against a loop of `GetObject` and
+`PutObject`. The steps are whole: rows of the ledger, HEAD of each source, marks. `verify_clone` is
+the proof after it; this server carries ETags over, so that what it copied inside itself is read
+back. Servers and clients share this machine's cores. Medians of the rounds; a ratio is that of the
+two rates of one round, which are measured one after the other.
 """
 
 import argparse
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,22 +24,29 @@ from typing import Any
 from sqlalchemy import insert
 
 from benchmarks.objects import BUCKETS, NOW, namespace
+from benchmarks.rounds import Rates, rates, table
 from clone_pipeline.cli.output import print_table, stdout
 from clone_pipeline.core.catalog.schema import objects
 from clone_pipeline.core.files.crew import CONCURRENT
 from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.objects.s3 import open_client
+from clone_pipeline.core.report import size
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
 from clone_pipeline_tests import harness, servers
 from clone_pipeline_tests.environments.two import Known
 
 SOURCE, COPIES = "bench", "copies"
-BODY = b"x" * 1000
+SIZES = {1000: 64_000_000, 100: 1_000_000, 10: 64_000, 1: 1_000}  # of every how manieth file
 
 
 def keys(count: int) -> list[str]:
     return [f"org_bench/ns_bench00000/videos/{number:08}.mp4" for number in range(count)]
+
+
+def body(key: str) -> bytes:
+    number = int(Path(key).stem)
+    return b"x" * next(size for every, size in SIZES.items() if number % every == 0)
 
 
 def at_once(function: Callable[[str], Any], names: list[str]) -> float:
@@ -112,41 +119,36 @@ def fill(stores: Stores, names: list[str]) -> None:
 def put(url: str, names: list[str]) -> None:
     client = servers.s3_client(url)
     client.create_bucket(Bucket=SOURCE)
-    at_once(lambda key: client.put_object(Bucket=SOURCE, Key=key, Body=BODY), names)
+    at_once(lambda key: client.put_object(Bucket=SOURCE, Key=key, Body=body(key)), names)
     client.close()
 
 
 def measure(
     one: str, other: str, here: Stores, there: Stores, names: list[str], rounds: int
 ) -> None:
-    found: dict[str, list[float]] = {}
-    ratios: dict[str, list[float]] = {}
+    found: list[Rates] = []
     elsewhere = {"source_environment": "production", "target_environment": "staging"}
     for number in range(rounds):
         inside, proof = step(here, f"inside {number}", len(names))
-        between, _ = step(there, f"between {number}", len(names), **elsewhere)
         bare = bare_inside(one, names, f"bare-{number}")
+        between, _ = step(there, f"between {number}", len(names), **elsewhere)
         streamed = bare_between(one, other, names, f"bare-{number}")
-        for name, seconds in (
-            ("inside one store: ours", inside),
-            ("inside one store: bare", bare),
-            ("between two: ours", between),
-            ("between two: bare", streamed),
-            ("verify_clone, all read back", proof),
-        ):
-            found.setdefault(name, []).append(len(names) / seconds)
-        ratios.setdefault("inside one store: ours", []).append(bare / inside)
-        ratios.setdefault("between two: ours", []).append(streamed / between)
-    rows = [
-        {
-            "what": name,
-            "files/s": f"{statistics.median(rates):,.0f}",
-            "min to max": f"{min(rates):,.0f} to {max(rates):,.0f}",
-            "to the bare loop": f"{statistics.median(ratios[name]):.2f}" if name in ratios else "",
+        seconds = {
+            "inside one store: ours": inside,
+            "inside one store: bare": bare,
+            "between two: ours": between,
+            "between two: bare": streamed,
+            "verify_clone, all read back": proof,
         }
-        for name, rates in found.items()
-    ]
-    print_table(f"{len(names):,} files, {CONCURRENT} at a time", rows)
+        found.append(rates(len(names), seconds))
+    total = size(sum(len(body(key)) for key in names))
+    title = f"{len(names):,} files ({total}), {CONCURRENT} at a time"
+    print_table(title, table(found, "files/s", "to the bare loop", bare_of))
+
+
+def bare_of(name: str, one: Rates) -> float | None:
+    way, _, whose = name.partition(": ")
+    return one[f"{way}: bare"] if whose == "ours" else None
 
 
 def main() -> None:
@@ -157,8 +159,8 @@ def main() -> None:
     names = keys(given.files)
     try:
         with ExitStack() as stack:
-            one, other = (stack.enter_context(servers.s3()) for _ in range(2))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            one, other = (stack.enter_context(servers.s3(folder)) for _ in range(2))
             os.environ.update(servers.s3_environment(one))
             put(one, names)
             for url in (one, other):

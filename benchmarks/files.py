@@ -13,7 +13,6 @@ cores. Medians of the rounds; a ratio is that of the two rates of one round.
 import argparse
 import os
 import socket
-import statistics
 import tempfile
 import threading
 import time
@@ -26,11 +25,12 @@ from urllib.parse import urlsplit
 from sqlalchemy import insert
 
 from benchmarks.objects import BUCKETS, NOW, namespace
+from benchmarks.rounds import Rates, rates, table
 from clone_pipeline.cli.output import print_table, stdout
 from clone_pipeline.core.catalog.schema import objects
 from clone_pipeline.core.objects.address import FilesAddress
-from clone_pipeline.core.objects.heads import Credentials, Route
 from clone_pipeline.core.objects.s3 import ObjectStore
+from clone_pipeline.core.objects.signing import Credentials, Route
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
 from clone_pipeline_tests import harness, servers
@@ -72,7 +72,7 @@ def signed(url: str, names: list[str], environment: dict[str, str]) -> list[byte
         environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], None
     )
     now = datetime.now(timezone.utc)
-    return [route.request(key, account, now) for key in names]
+    return [route.request("HEAD", key, account, now) for key in names]
 
 
 def bare(url: str, requests: list[bytes], concurrency: int) -> tuple[float, int]:
@@ -147,7 +147,7 @@ def fill(stores: Stores, folder: Path, names: list[str]) -> None:
 def measure(url: str, stores: Stores, names: list[str], rounds: int) -> None:
     environment = servers.s3_environment(url)
     expected = sum(is_missing(number) for number in range(len(names)))
-    found: dict[str, list[float]] = {}
+    found: list[Rates] = []
     for number in range(rounds + 1):
         requests = signed(url, names, environment)
         runs = {
@@ -156,32 +156,17 @@ def measure(url: str, stores: Stores, names: list[str], rounds: int) -> None:
         }
         runs["ours"] = ours(url, names)
         runs["verify_clone"] = step(stores, f"copy {number}")
-        for name, (seconds, missing) in runs.items():
+        for name, (_, missing) in runs.items():
             if missing != expected:
                 raise SystemExit(f"{name}: {missing} are missing instead of {expected}.")
-            if number:  # the first round warms
-                found.setdefault(name, []).append(len(names) / seconds)
-    report(found, len(names), expected)
+        if number:  # the first round warms
+            found.append(rates(len(names), {name: seconds for name, (seconds, _) in runs.items()}))
+    title = f"{len(names):,} files, {expected:,} of them missing"
+    print_table(title, table(found, "files/s", "of the limit", lambda _, one: fastest_bare(one)))
 
 
-def report(found: dict[str, list[float]], count: int, missing: int) -> None:
-    limits = [
-        max(found[name][number] for name in found if name.startswith("bare"))
-        for number in range(len(found["ours"]))
-    ]
-    rows = []
-    for name, rates in found.items():
-        ratios = [rate / limit for rate, limit in zip(rates, limits, strict=True)]
-        rows.append(
-            {
-                "what": name,
-                "files/s": f"{statistics.median(rates):,.0f}",
-                "min to max": f"{min(rates):,.0f} to {max(rates):,.0f}",
-                "of the limit": f"{statistics.median(ratios):.2f}",
-                "spread": f"{min(ratios):.2f} to {max(ratios):.2f}",
-            }
-        )
-    print_table(f"{count:,} files, {missing:,} of them missing", rows)
+def fastest_bare(one: Rates) -> float:
+    return max(rate for name, rate in one.items() if name.startswith("bare"))
 
 
 def main() -> None:

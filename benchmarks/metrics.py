@@ -67,7 +67,7 @@ def fill(stores: Stores, size: Size) -> None:
         stores, SOURCE["namespace_id"], "backup_0", policy="policy_0", preserve_resource_ids=True
     )
     with stores.catalog.write() as connection:
-        _add(connection, schema.archives, _archives(size))
+        add(connection, schema.archives, _archives(size))
         for table, unlike in (
             (schema.clones, _clone),
             (schema.clone_steps, lambda number, _: {"clone_id": f"clone_{number}"}),
@@ -80,10 +80,10 @@ def fill(stores: Stores, size: Size) -> None:
             copies = (
                 row | unlike(number, size) for number in range(1, size.clones) for row in rows
             )
-            _add(connection, table, copies)
+            add(connection, table, copies)
 
 
-def _add(connection: Connection, table: Table, rows: Iterator[dict[str, Any]]) -> None:
+def add(connection: Connection, table: Table, rows: Iterator[dict[str, Any]]) -> None:
     while page := list(islice(rows, _PAGE)):
         connection.execute(insert(table), page)
 

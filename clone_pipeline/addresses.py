@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
 
 from clone_pipeline.core.secrets import mask
 
@@ -23,3 +26,11 @@ def check_address(address: str, *, may_hold_secrets: bool = False) -> None:
         raise ValueError(
             "the address holds a secret; put it into a variable, and write `{env: NAME}`"
         )
+
+
+def _checked(address: str) -> str:
+    check_address(address)
+    return address
+
+
+Address = Annotated[str, AfterValidator(_checked)]

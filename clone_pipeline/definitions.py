@@ -2,12 +2,10 @@
 
 import logging
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.job_definition import default_job_io_manager
 
 from clone_pipeline.defs.assets import clone_assets
 from clone_pipeline.defs.checks import clone_checks
@@ -19,6 +17,7 @@ from clone_pipeline.defs.jobs import (
     sweep_namespaces,
     test_restore,
 )
+from clone_pipeline.defs.reports import reports_in_the_ledger
 from clone_pipeline.defs.resources import StoresResource
 from clone_pipeline.defs.schedules import check_schedule, policy_schedules, sweep_schedule
 from clone_pipeline.defs.sensors import policy_sensors
@@ -35,16 +34,11 @@ _PRELOAD = [
 
 
 def _executor(name: str) -> dg.ExecutorDefinition:
-    """One job from a laptop to a cluster: where its steps run is a setting."""
+    """Where the steps of a run are: in its process, or each in one of its own. On which machine a
+    run is, the run launcher in dagster.yaml says."""
     if name == "multiprocess":
         start = {"start_method": {"forkserver": {"preload_modules": _PRELOAD}}}
         return dg.multiprocess_executor.configured(start)
-    if name == "celery":
-        executor: dg.ExecutorDefinition = import_module("dagster_celery").celery_executor
-        return executor
-    if name == "k8s":
-        executor = import_module("dagster_k8s").k8s_job_executor
-        return executor
     return dg.in_process_executor
 
 
@@ -56,9 +50,7 @@ for _told in (
     if _told is not None:
         logging.getLogger(__name__).warning("%s", _told)
 _policies = load_policies(_settings.policies)
-# Dagster's default in our jobs; in the one that it makes for assets, the default would take a
-# folder from whoever launches.
-_resources: dict[str, Any] = {"stores": StoresResource(), "io_manager": default_job_io_manager}
+_resources: dict[str, Any] = {"stores": StoresResource(), "io_manager": reports_in_the_ledger}
 _assets = clone_assets(_settings, _policies)
 _checks = [checks for checks in (clone_checks(_assets, _policies),) if checks is not None]
 _check_schedules = [check_schedule(checks) for checks in _checks]

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from clone_pipeline.core.catalog.address import parse
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.catalog.keys import resolve_key
 from clone_pipeline.core.errors import InvalidRequest, Unauthorized
@@ -193,6 +194,7 @@ def _of_file(name: str, environment: Environment, file: str) -> Where:
         catalog = home / "catalog.db"
     else:
         catalog = asked if isinstance(asked, str) else str(read(asked))
+        parse(catalog, f"{file}: the `catalog_url` of the environment {name!r}")
     qdrant = environment.qdrant
     return Where(
         name=name,

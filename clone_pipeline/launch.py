@@ -18,7 +18,7 @@ from filelock import FileLock
 from sqlalchemy.exc import DBAPIError
 from yaml import YAMLError
 
-from clone_pipeline.core.errors import InvalidRequest, StorageFailed
+from clone_pipeline.core.errors import InvalidRequest, StorageFailed, StoreUnavailable
 from clone_pipeline.core.private import make_folder
 from clone_pipeline.core.words import Part, from_json
 from clone_pipeline.defs.outcome import CANCELLED
@@ -29,6 +29,10 @@ JOB, ARCHIVE_JOB = "clone_namespace", "archive_namespace"
 LOCATION, REPOSITORY = "clone_pipeline", "__repository__"
 MAX_RETRIES_TAG = "dagster/max_retries"
 _CANCEL_EVENTS = (dg.DagsterEventType.RUN_CANCELING, dg.DagsterEventType.RUN_CANCELED)
+
+_UNSET = re.compile(r'environment variable "(\w+)" which is not set')
+_MISSING = re.compile(r"Couldn't import module (\w+)[\w.]* when")
+_EXTRAS = {"dagster_postgres": "postgres", "dagster_celery": "celery", "dagster_k8s": "k8s"}
 
 _MISREAD = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 
@@ -129,9 +133,33 @@ def _open_alone(folder: Path, lock_folder: Path) -> dg.DagsterInstance:
             return dg.DagsterInstance.from_config(str(folder))
     except (dg.DagsterInvalidConfigError, YAMLError) as error:
         reason = " ".join(str(error).split())
+        unset = _UNSET.search(reason)
+        if unset is not None:
+            reason = f"it takes a value from the environment variable {unset[1]}, which is not set."
         raise InvalidRequest(f"{folder / 'dagster.yaml'} is not usable: {reason}") from error
     except (DBAPIError, OSError) as error:
         raise _cannot_write(folder, error) from error
+    except Exception as error:
+        sentence = _not_installed(str(error))
+        if sentence is not None:
+            raise InvalidRequest(f"{folder / 'dagster.yaml'} {sentence}") from None
+        if type(error).__module__.startswith("dagster_postgres"):
+            raise StoreUnavailable(
+                f"The PostgreSQL of Dagster's record of runs, which {folder / 'dagster.yaml'} "
+                f"names, cannot be reached: {error}."
+            ) from None
+        raise
+
+
+def _not_installed(said: str) -> str | None:
+    """What Dagster says where a class cannot be loaded that dagster.yaml names, in words that say
+    what to do."""
+    missing = _MISSING.search(said)
+    if missing is None:
+        return None
+    extra = _EXTRAS.get(missing[1])
+    install = f": pip install 'clone-pipeline[{extra}]'" if extra else ""
+    return f"needs the package {missing[1]}, which is not installed here{install}."
 
 
 def _cannot_write(folder: Path | str, error: DBAPIError | OSError) -> StorageFailed:

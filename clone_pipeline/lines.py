@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Any
@@ -59,7 +60,7 @@ class Document:
     def __init__(self, content: bytes) -> None:
         """Raises NotYaml."""
         try:
-            root = yaml.compose(content, Loader=yaml.SafeLoader)
+            root = _compose(content)
         except yaml.YAMLError as error:
             raise _not_yaml(error) from None
         except RecursionError:
@@ -157,6 +158,25 @@ class Document:
 
     def _note(self, path: Path, line: int, sentence: str) -> None:
         self.mistakes.append(Mistake(path, line, sentence))
+
+
+def _compose(content: bytes) -> yaml.Node | None:
+    """Read by libyaml where it is there, in a fifth of the time; what is wrong is told in the words
+    of the other reader."""
+    if yaml.__with_libyaml__:
+        with suppress(yaml.YAMLError):
+            return yaml.compose(content, Loader=_FastLoader)
+    return yaml.compose(content, Loader=yaml.SafeLoader)
+
+
+if yaml.__with_libyaml__:
+
+    class _FastLoader(yaml.composer.Composer, yaml.CSafeLoader):  # type: ignore[misc]
+        """libyaml's reader; nodes are made in Python, which notices what is nested too deeply."""
+
+        def __init__(self, content: bytes) -> None:
+            yaml.CSafeLoader.__init__(self, content)
+            yaml.composer.Composer.__init__(self)
 
 
 def short(text: str) -> str:

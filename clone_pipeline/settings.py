@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(None, validation_alias="CLONE_PIPELINE_API_KEY")
     policies: Path | None = Field(None, validation_alias="CLONE_POLICIES")
     environments: Path | None = Field(None, validation_alias="CLONE_ENVIRONMENTS")
-    executor: Literal["in_process", "multiprocess", "celery", "k8s"] = Field(
+    executor: Literal["in_process", "multiprocess"] = Field(
         "in_process", validation_alias="CLONE_EXECUTOR"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
@@ -53,10 +53,22 @@ class Settings(BaseSettings):
         600, ge=1, le=LARGEST_NUMBER, validation_alias="CLONE_API_REQUESTS_PER_MINUTE"
     )
 
-    @field_validator("executor", "log_level", mode="before")
+    @field_validator("log_level", mode="before")
     @classmethod
     def _without_blanks(cls, value: str) -> str:
         return value.strip()
+
+    @field_validator("executor", mode="before")
+    @classmethod
+    def _is_of_this_machine(cls, value: str) -> str:
+        """Steps come one after the other: spread over machines they would only wait for more."""
+        value = value.strip()
+        if value in ("celery", "k8s"):
+            raise ValueError(
+                f"{value!r} takes whole runs now, and no steps: leave it unset, and set a run "
+                "launcher in dagster.yaml (docs/deployment.md)"
+            )
+        return value
 
     @field_validator("home", "policies", "environments", "dagster_home")
     @classmethod

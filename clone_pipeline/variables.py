@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class FromEnvironment(BaseModel):
@@ -30,3 +30,7 @@ def read_reference(value: Any, otherwise: str) -> Any:
         f"write {otherwise}`{{env: NAME}}`, the name of an environment variable: secrets do not "
         "stand in this file"
     )
+
+
+# A field that holds a secret, and nothing else.
+Secret = Annotated[FromEnvironment | None, BeforeValidator(lambda value: read_reference(value, ""))]

@@ -9,15 +9,14 @@ Whoever runs one test waits for this file: what only a server needs is imported 
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -52,6 +51,9 @@ __all__ = [
 settings.register_profile("any time", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any time")
 
+# Before the first run of Dagster.
+_SIGTERM = signal.getsignal(signal.SIGTERM)
+
 _OURS = ("CLONE_", "QDRANT_", "AWS_", "PG")
 _OURS_WHOLE = ("CATALOG_URL", "S3_ENDPOINT_URL", "DAGSTER_HOME")
 
@@ -67,6 +69,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(autouse=True)
+def sigterm_as_it_was() -> Iterator[None]:
+    """Each run of Dagster in this process leaves SIGTERM the handler of SIGINT
+    (`dagster._utils.interrupts.setup_interrupt_handlers`, 1.13): to be ignored, where a shell has
+    started the tests in its background. Processes of later tests would inherit that."""
+    yield
+    signal.signal(signal.SIGTERM, _SIGTERM)
 
 
 # ---- PostgreSQL ------------------------------------------------------------------------------
@@ -94,16 +105,22 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """TEST_POSTGRES_URL, else the newest installed PostgreSQL, else the wheel's."""
+    with _postgres_admin() as admin, with_template(admin) as server:
+        yield server
+
+
+@contextmanager
+def with_template(admin: str) -> Iterator[PostgresServer]:
+    """The server at this address, with a template in it until the end."""
     from clone_pipeline.core.catalog.engine import Catalog
 
-    with _postgres_admin() as admin:
-        server = PostgresServer(make_url(admin), f"template_{uuid.uuid4().hex}")
-        server.execute(f"CREATE DATABASE {server.template}")
-        try:
-            Catalog.open(server.address(server.template)).close()
-            yield server
-        finally:
-            server.execute(f"DROP DATABASE {server.template} WITH (FORCE)")
+    server = PostgresServer(make_url(admin), f"template_{uuid.uuid4().hex}")
+    server.execute(f"CREATE DATABASE {server.template}")
+    try:
+        Catalog.open(server.address(server.template)).close()
+        yield server
+    finally:
+        server.execute(f"DROP DATABASE {server.template} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -230,18 +247,9 @@ class S3:
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    """The endpoint of a real S3 server with one account.
-
-    What botocore knows of S3 is read from its files once: each client does it anew, in 50 ms.
-    """
-    from botocore.loaders import JSONFileLoader
-
-    load = cache(JSONFileLoader().load_file)
+    """The endpoint of a real S3 server with one account."""
     try:
-        with (
-            servers.s3() as url,
-            patch.object(JSONFileLoader, "load_file", lambda _, path: load(path)),
-        ):
+        with servers.s3() as url:
             yield url
     except servers.NotInstalled as reason:
         pytest.skip(str(reason))

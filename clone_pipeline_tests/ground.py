@@ -15,6 +15,8 @@ import upath.implementations.local
 
 import clone_pipeline.cli.main
 import clone_pipeline.core.bundle
+import clone_pipeline.core.vectors.embedded
+import clone_pipeline.core.vectors.server
 import clone_pipeline.defs.assets
 import clone_pipeline.defs.checks
 import clone_pipeline.defs.history

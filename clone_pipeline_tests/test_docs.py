@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import click
 import dagster as dg
@@ -111,6 +111,8 @@ def _values(annotation: Any) -> str:
     if get_origin(annotation) is list:
         return "list"
     choices = get_args(annotation) or (annotation,)
+    if get_origin(choices[0]) is Annotated:  # `Address | None`
+        choices = get_args(choices[0])[:1]
     if isinstance(choices[0], str):
         return " | ".join(f"`{choice}`" for choice in choices)
     words = {str: "text", Path: "text", int: "whole number", bool: "true or false"}

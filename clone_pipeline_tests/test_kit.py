@@ -4,8 +4,10 @@ checks runs the same."""
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from clone_pipeline_tests import selection
+from clone_pipeline_tests import selection, servers
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -61,8 +63,14 @@ def test_a_test_that_is_asked_for_by_name_waits_for_no_workers(
 
 
 def test_a_fast_test_that_starts_a_process_fails() -> None:
-    with pytest.raises(RuntimeError, match="needs the marker `outside`"):
+    with pytest.raises(pytest.fail.Exception, match="needs the marker `outside`"):
         subprocess.run([sys.executable, "-c", ""], check=False)
+
+
+def test_a_fast_test_that_starts_a_server_fails_and_is_not_skipped() -> None:
+    with pytest.raises(pytest.fail.Exception, match="needs the marker `outside`"):
+        with servers.postgres():
+            pass
 
 
 @pytest.mark.outside
@@ -75,6 +83,24 @@ def test_a_test_on_each_store_is_fast_where_it_needs_no_server(
 ) -> None:
     fast = request.node.get_closest_marker("fast") is not None
     assert fast is catalog_url.startswith("sqlite")
+
+
+# ---- what one test leaves to the next --------------------------------------------------------
+
+
+@pytest.fixture(scope="class")
+def afterwards() -> Iterator[None]:
+    """Ends after the fixtures of a single test."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+class TestSignals:
+    @pytest.mark.usefixtures("afterwards")
+    def test_what_a_test_does_with_them_ends_with_it(self) -> None:
+        """As a run of Dagster does in this process, where a shell had SIGINT ignored."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 # ---- the doors to the checks -----------------------------------------------------------------

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +10,7 @@ import pytest
 from clone_pipeline.core.errors import StorageFailed
 from clone_pipeline.launch import open_instance, run_job
 from clone_pipeline.settings import load_settings
+from clone_pipeline_tests.full_disk import full_disk
 
 REQUEST = {"namespace_identifier": "absent", "namespace_name": "new"}
 
@@ -41,17 +39,6 @@ def test_a_run_of_the_command_line_is_found_by_the_pages_of_its_job(home: Path) 
         assert run.tags["clone/job"] == "clone_namespace"
         # The daemon leaves it to whoever is at the terminal.
         assert run.tags["dagster/max_retries"] == "0"
-
-
-@contextmanager
-def full_disk(size: int) -> Iterator[None]:
-    """No file grows beyond so many bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("size", [10, 5000, 40_000])

@@ -16,7 +16,7 @@ from clone_pipeline.core.report import STEPS, pace, size
 from clone_pipeline.launch import clone_job
 from clone_pipeline_tests.cli.conftest import dagster_home, home, made_home
 from clone_pipeline_tests.cli.running import run
-from clone_pipeline_tests.defs.test_job import request, shown, table
+from clone_pipeline_tests.defs.launching import request, shown, table
 
 __all__ = ["dagster_home", "home", "made_home"]  # fixtures
 

@@ -15,6 +15,8 @@ how many ran). The methods take turns, each round beginning with another one. Fi
 with (least-most); ratios are of the same round: points a second in times of migrate's, seconds in
 times of the snapshot's.
 
+The methods between two servers copy to a second `qdrant` from the PATH.
+
 `stream` and `native` are the step `copy_points` alone, then the wait for green, then the proof,
 which has a row of its own. `whole clone` goes from the request to ready without a pause.
 """
@@ -25,23 +27,28 @@ import argparse
 import json
 import os
 import platform
+from contextlib import ExitStack
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from clone_pipeline.cli.output import print_table, say, stderr
+from clone_pipeline_tests.qdrant_server import is_installed
 
 from . import memory
 from .datasets import DATASETS
 from .methods import METHODS
-from .rounds import Outcome, load_source, run_rounds
-from .server import Server, running
+from .rounds import Outcome, Servers, load_source, run_rounds
+from .server import Server, running, starting
 from .table import bar_rows, rows, shown
 
 
 def main() -> None:
     arguments = _parse()
-    with running() as server:
+    with ExitStack() as opened:
+        server = opened.enter_context(running())
+        apart = not arguments.memory and any(METHODS[one].apart for one in arguments.methods)
+        other = opened.enter_context(starting()) if apart and is_installed() else None
         about = _about(server, arguments)
         say("  ".join(f"{key} {value}" for key, value in about.items()))
         if arguments.memory:
@@ -51,17 +58,18 @@ def main() -> None:
             return
         results: dict[str, Any] = {}
         for name in arguments.datasets:
-            results[name] = _run_dataset(server, name, arguments)
+            results[name] = _run_dataset(Servers(server, other), name, arguments)
             _store(arguments.json, {"about": about, "datasets": results})
 
 
-def _run_dataset(server: Server, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def _run_dataset(servers: Servers, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    server = servers.source
     dataset = DATASETS[name].scaled(arguments.scale)
     source = load_source(server, dataset, _progress, arguments.green_limit)
     limit = 0.0 if arguments.no_green else arguments.green_limit
     outcomes: list[Outcome] = []
     for outcome in run_rounds(
-        server, source, arguments.methods, arguments.rounds, _progress, limit
+        servers, source, arguments.methods, arguments.rounds, _progress, limit
     ):
         outcomes.append(outcome)
     server.delete(source.collection)

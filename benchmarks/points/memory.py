@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .datasets import for_memory
-from .rounds import Say, load_source, run_method
+from .rounds import Say, Servers, load_source, run_method
 from .server import Server
 
 _SIZES = (100_000, 1_000_000)
@@ -18,7 +18,7 @@ def measure(server: Server, scale: float, say: Say) -> list[dict[str, Any]]:
     for size in _SIZES:
         dataset = for_memory(round(size * scale))
         source = load_source(server, dataset, say, _GREEN_SECONDS)
-        outcome = run_method(server, source, "stream", 0, 0.0)
+        outcome = run_method(Servers(server), source, "stream", 0, 0.0)
         server.delete(source.collection)
         if outcome.problem:
             raise SystemExit(f"{dataset.title}: {outcome.problem}")

@@ -1,5 +1,8 @@
-"""The ways to copy a collection into a new one of the same server. All imports of clients are
-inside the functions: what a method does not use is not part of its process."""
+"""The ways to copy a collection into a new one, of the same server or of another one.
+
+All imports of clients are inside the functions: what a method does not use is not part of its
+process.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,12 @@ class NotAvailable(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """What a process of its own is to do; `home` is an empty folder."""
+    """What a process of its own is to do: to copy `collection` of the server `source` to the server
+    `server`. `home` is an empty folder."""
 
     method: str
     server: Server
+    source: Server
     collection: str
     home: Path
 
@@ -49,7 +54,7 @@ def prepare_ours(job: Job, lane: str) -> Prepared:
     """The step `copy_points` alone; what stands before it is done here, the proof afterwards."""
     from . import ours
 
-    clone = ours.begin(ours.open_deployment(job.server, job.home, job.collection), lane)
+    clone = ours.begin(ours.open_deployment(job), lane)
     clone.run(ours.BEFORE)
 
     def copy() -> str:
@@ -63,7 +68,7 @@ def prepare_whole(job: Job, lane: str) -> Prepared:
     """A clone from its request to ready, the proof included."""
     from . import ours
 
-    stores = ours.open_deployment(job.server, job.home, job.collection)
+    stores = ours.open_deployment(job)
 
     def copy() -> str:
         clone = ours.begin(stores, lane)
@@ -133,9 +138,12 @@ def prepare_go(job: Job, flags: tuple[str, ...]) -> Prepared:
 
 @dataclass(frozen=True)
 class Method:
+    """`apart`: the copy is made on another server than the source's."""
+
     name: str
     title: str
     prepare: Callable[[Job], Prepared]
+    apart: bool = False
 
 
 METHODS = {
@@ -143,6 +151,18 @@ METHODS = {
     for method in (
         Method("stream", "ours, stream", partial(prepare_ours, lane="stream")),
         Method("native", "ours, native", partial(prepare_ours, lane="native")),
+        Method(
+            "stream-apart",
+            "ours, stream, between two servers",
+            partial(prepare_ours, lane="stream"),
+            apart=True,
+        ),
+        Method(
+            "native-apart",
+            "ours, native, between two servers",
+            partial(prepare_ours, lane="native"),
+            apart=True,
+        ),
         Method("stream-clone", "ours, stream, whole clone", partial(prepare_whole, lane="stream")),
         Method("native-clone", "ours, native, whole clone", partial(prepare_whole, lane="native")),
         Method("migrate", "qdrant_client.migrate", partial(prepare_migrate, prefer_grpc=False)),

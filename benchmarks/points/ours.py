@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import update
@@ -27,8 +26,8 @@ from clone_pipeline_tests.sources import Files, source, write_bundle
 
 from .datasets import COLLECTIONS
 from .meter import Meter
-from .methods import NotAvailable
-from .server import PREFIX, Server
+from .methods import Job, NotAvailable
+from .server import PREFIX
 
 _RUN = "benchmark"
 _NAME = "benchmark clone"
@@ -52,13 +51,14 @@ class Clone:
         }
 
 
-def open_deployment(server: Server, home: Path, collection: str) -> Stores:
+def open_deployment(job: Job, catalog_url: str = "") -> Stores:
     """Stores as the environment of a deployment gives them, holding one namespace whose points are
-    in `collection`."""
+    in the job's collection. Without a URL the catalog is SQLite."""
+    home = job.home
     os.environ |= {
         "CLONE_PIPELINE_HOME": str(home / "home"),
-        "CATALOG_URL": "",
-        "QDRANT_URL": server.url,
+        "CATALOG_URL": catalog_url,
+        "QDRANT_URL": job.server.url,
     }
     (home / "home").mkdir()
     stores = open_stores(load_settings())
@@ -69,11 +69,12 @@ def open_deployment(server: Server, home: Path, collection: str) -> Stores:
         vectors.delete(placeholder)
     with stores.catalog.write() as connection:
         found = catalog.resolve(connection, None, ids.NAMESPACE)
-        document = found.document | {"infrastructure": {"qdrant_collection": collection}}
+        document = found.document | {"infrastructure": {"qdrant_collection": job.collection}}
+        url = None if job.source == job.server else job.source.url
         connection.execute(
             update(namespaces)
             .where(namespaces.c.namespace_key == found.key)
-            .values(document=document)
+            .values(document=document, qdrant_url=url)
         )
     return stores
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from .datasets import Dataset
-from .methods import TARGET
+from .methods import METHODS, TARGET
 from .server import PREFIX, Refused, Server
 from .watch import Green, NotComplete, Probe, wait_green, wait_searchable
 
@@ -57,6 +57,14 @@ class Failed(Exception):
     """A process ended otherwise than it should."""
 
 
+@dataclass(frozen=True)
+class Servers:
+    """The source's, and another one for the methods that copy to one."""
+
+    source: Server
+    other: Server | None = None
+
+
 def load_source(server: Server, dataset: Dataset, say: Say, green_seconds: float) -> Source:
     """Fills a collection and waits until nothing is left to do for the optimizer."""
     collection = f"{PREFIX}source_{dataset.name}"
@@ -83,7 +91,7 @@ def load_source(server: Server, dataset: Dataset, say: Say, green_seconds: float
 
 
 def run_rounds(
-    server: Server,
+    servers: Servers,
     source: Source,
     methods: Sequence[str],
     rounds: int,
@@ -94,21 +102,25 @@ def run_rounds(
     for number in range(rounds):
         first = number % len(methods)
         for method in (*methods[first:], *methods[:first]):
-            outcome = run_method(server, source, method, number, green_seconds)
+            outcome = run_method(servers, source, method, number, green_seconds)
             say(f"{source.dataset.name} round {number + 1} {method}: {_line(source, outcome)}")
             yield outcome
 
 
 def run_method(
-    server: Server, source: Source, method: str, number: int, green_seconds: float
+    servers: Servers, source: Source, method: str, number: int, green_seconds: float
 ) -> Outcome:
     """One copy, checked to be complete, and removed again. No `green_seconds`: not waited for."""
+    server = servers.other if METHODS[method].apart else servers.source
+    if server is None:
+        return Outcome(method, number, problem="not available: there is no `qdrant` on the PATH")
     target = TARGET
     try:
         with TemporaryDirectory(prefix="clone-pipeline-benchmark-") as home:
             values = {
                 "method": method,
                 "server": asdict(server),
+                "source": asdict(servers.source),
                 "collection": source.collection,
                 "home": home,
             }

@@ -88,6 +88,13 @@ def running() -> Iterator[Server]:
         return
     if not qdrant_server.is_installed():
         raise SystemExit("There is no `qdrant` on the PATH; install one, or set QDRANT_URL.")
+    with starting() as server:
+        yield server
+
+
+@contextmanager
+def starting() -> Iterator[Server]:
+    """One of our own in a temporary folder, stopped afterwards."""
     with (
         TemporaryDirectory(prefix="clone-pipeline-benchmark-") as folder,
         qdrant_server.run(Path(folder)) as url,

@@ -176,6 +176,13 @@ BARS = (
     Bar("stream / migrate, points/s", ("migrate", searchable), ("stream", searchable), 10, True),
     Bar("stream / Go tool, points/s", ("go", searchable), ("stream", searchable), 3, True),
     Bar("migrate / stream, CPU a point", ("migrate", cpu), ("stream", cpu), 8, True),
+    Bar(
+        "stream between two servers / within one, points/s",
+        ("stream", searchable),
+        ("stream-apart", searchable),
+        0.9,
+        True,
+    ),
     Bar("native / snapshot, seconds", ("native", searchable), ("snapshot", searchable), 1.3, False),
     Bar("stream / native, s to green", ("stream", green), ("native", green), 20, True),
     Bar("proof / stream copy, CPU", ("stream", proof_cpu), ("stream", cpu), 1.5, False),

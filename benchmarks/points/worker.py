@@ -26,7 +26,13 @@ def main() -> None:
 
         load(server, Dataset(**values["dataset"]), values["collection"])
         return
-    job = Job(values["method"], server, values["collection"], Path(values["home"]))
+    job = Job(
+        values["method"],
+        server,
+        Server(**values["source"]),
+        values["collection"],
+        Path(values["home"]),
+    )
     try:
         _run(job)
     except NotAvailable as error:

@@ -13,9 +13,6 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -29,6 +26,7 @@ from clone_pipeline.api.errors import (
     body_too_large,
     envelope,
 )
+from clone_pipeline.api.rate import WINDOW_SECONDS, Window, rate_for
 from clone_pipeline.core.catalog.keys import resolve_key
 from clone_pipeline.core.errors import CloneError, Unauthorized, unexpected
 from clone_pipeline.core.principal import Principal
@@ -37,7 +35,6 @@ from clone_pipeline.core.stores import Stores
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_WINDOW_SECONDS = 60
 # For a body of the largest size; one that trickles would hold its connection.
 _BODY_SECONDS = 30.0
 DOCS = "/docs"
@@ -56,8 +53,7 @@ class Guard:
     def __init__(self, app: ASGIApp, stores: Stores, requests_per_minute: int) -> None:
         self._app = app
         self._stores = stores
-        self._limit = RateLimitItemPerMinute(requests_per_minute)
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._rate = rate_for(stores.catalog, requests_per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -100,17 +96,26 @@ class Guard:
             return body_too_large()
         if scope["path"].startswith(_OPEN_PATHS):
             return None
-        state: MutableMapping[str, Any] = scope.setdefault("state", {})
+        # Guessing is limited by where it comes from.
+        client = scope.get("client") or ("unknown", 0)
         try:
-            principal = await run_in_threadpool(self._principal, headers)
-        except Unauthorized as error:
-            # Guessing is limited by where it comes from.
-            client = scope.get("client") or ("unknown", 0)
-            return self._over_limit(f"address {client[0]}", extra) or answer_for(error)
+            who, window = await run_in_threadpool(self._look, headers, f"address {client[0]}")
         except CloneError as error:
             return answer_for(error)
-        state["principal"] = principal
-        return self._over_limit(f"key {principal.key_id}", extra)
+        refused = self._over_limit(window, extra)
+        if isinstance(who, Unauthorized):
+            return refused or answer_for(who)
+        state: MutableMapping[str, Any] = scope.setdefault("state", {})
+        state["principal"] = who
+        return refused
+
+    def _look(self, headers: Headers, address: str) -> tuple[Principal | Unauthorized, Window]:
+        """Who asks, and whether it has asked too often."""
+        try:
+            principal = self._principal(headers)
+        except Unauthorized as error:
+            return error, self._rate.hit(address)
+        return principal, self._rate.hit(f"key {principal.key_id}")
 
     def _principal(self, headers: Headers) -> Principal:
         scheme, _, api_key = headers.get("authorization", "").partition(" ")
@@ -118,22 +123,19 @@ class Guard:
             raise Unauthorized("An API key is needed, as `Authorization: Bearer sk_...`.")
         return resolve_key(self._stores.catalog, api_key.strip(), self._stores.clock())
 
-    def _over_limit(self, whose: str, extra: dict[str, str]) -> Json | None:
-        """Counts the request. Adds the documented headers to whatever is answered."""
-        admitted = self._limiter.hit(self._limit, whose)
-        stats = self._limiter.get_window_stats(self._limit, whose)
-        wait = max(1, int(stats.reset_time - time.time()) + 1)
+    def _over_limit(self, window: Window, extra: dict[str, str]) -> Json | None:
+        """Adds the documented headers to whatever is answered."""
+        wait = max(1, int(window.reset_at - time.time()) + 1)
         extra |= {
-            "X-RateLimit-Limit": str(self._limit.amount),
-            "X-RateLimit-Remaining": str(stats.remaining),
-            "X-RateLimit-Reset": str(int(stats.reset_time)),
-            "X-RateLimit-Window": str(_WINDOW_SECONDS),
+            "X-RateLimit-Limit": str(self._rate.most),
+            "X-RateLimit-Remaining": str(window.remaining),
+            "X-RateLimit-Reset": str(int(window.reset_at)),
+            "X-RateLimit-Window": str(WINDOW_SECONDS),
         }
-        if admitted:
+        if window.admitted:
             return None
         error = TooManyRequests(
-            f"More than {self._limit.amount} requests in {_WINDOW_SECONDS} s; "
-            f"try again in {wait} s."
+            f"More than {self._rate.most} requests in {WINDOW_SECONDS} s; try again in {wait} s."
         )
         details = {"retry_after_seconds": wait, "retryable": True}
         return envelope(429, error.message, error.code, details, {"Retry-After": str(wait)})

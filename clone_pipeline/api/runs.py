@@ -36,9 +36,10 @@ class Runs:
 
     url: str
 
-    def submit(self, clone: Clone) -> str:
-        """Asks for the run of a reserved clone, which waits in the queue like any other. Its id."""
-        tags = queue_tags(clone.organization_id, clone.namespace_name) | {
+    def submit(self, clone: Clone, ahead: int) -> str:
+        """Asks for the run of a reserved clone, which waits in the queue like any other, after so
+        many of its own organization. Its id."""
+        tags = queue_tags(clone.organization_id, clone.namespace_name, ahead) | {
             CLONE_ID_TAG: clone.clone_id,
             "clone/source": clone.source_namespace_id,
             "clone/target_namespace": clone.namespace_name,

@@ -290,7 +290,7 @@ def _record_failure(session: Session, run_id: str, sentence: str) -> None:
         with session.stores.catalog.read() as connection:
             found = ledger.of_run(connection, run_id)
         if found.status == "cloning":
-            ledger.fail(session.stores, found.clone_id, run_id, sentence)
+            ledger.end_run(session.stores, found.clone_id, run_id, sentence)
     except CloneError:
         return  # it made no clone, or the catalog cannot be reached: its sentence says so
 

@@ -57,17 +57,21 @@ class Session:
 
 
 @contextmanager
-def opened(*, to_look: bool = False) -> Iterator[Session]:
-    """The stores of the environment to work in, and who is calling; `to_look`: to write nothing."""
-    with opened_stores(to_look=to_look) as (settings, stores):
+def opened(*, to_look: bool = False, environment: str | None = None) -> Iterator[Session]:
+    """The stores of an environment, and who is calling; None is the one that the command works in.
+    `to_look`: to write nothing."""
+    with opened_stores(to_look=to_look, environment=environment) as (settings, stores):
         yield Session(settings, stores, find_principal(settings, stores))
 
 
 @contextmanager
-def opened_stores(*, to_look: bool = False) -> Iterator[tuple[Settings, Stores]]:
+def opened_stores(
+    *, to_look: bool = False, environment: str | None = None
+) -> Iterator[tuple[Settings, Stores]]:
     """The stores alone: for what needs access to the database only."""
     settings = load_settings()
-    stores = open_stores(settings, on_wait=tell, environment=chosen().environment, to_look=to_look)
+    where = environment or chosen().environment
+    stores = open_stores(settings, on_wait=tell, environment=where, to_look=to_look)
     try:
         yield settings, stores
     finally:

@@ -10,6 +10,7 @@ import click
 
 from clone_pipeline.cli import (
     adopting,
+    bundles,
     clones,
     comparing,
     environments,
@@ -20,6 +21,7 @@ from clone_pipeline.cli import (
     serving,
     sweeping,
     templates,
+    working,
 )
 from clone_pipeline.cli.common import BAD_INPUT, FAILED, end
 from clone_pipeline.cli.naming import Chosen
@@ -47,8 +49,8 @@ for command in (
     clones.demo,
     adopting.adopt,
     adopting.release,
-    namespaces.load,
-    namespaces.dump,
+    bundles.load,
+    bundles.dump,
     clones.plan,
     clones.clone,
     clones.resume,
@@ -66,6 +68,7 @@ for command in (
     templates.templates,
     keys.keys,
     serving.serve,
+    working.work,
 ):
     cli.add_command(command)
 

@@ -1,8 +1,6 @@
-"""Commands about namespaces as they are: load, dump, list, show, verify, delete, rollback."""
+"""Commands about namespaces as they are: list, show, verify, delete, rollback."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -10,16 +8,12 @@ from sqlalchemy import Connection
 
 from clone_pipeline.cli.archives import show_archives
 from clone_pipeline.cli.asking import confirm, yes_option
-
-# `bundle` is imported where it is used: it brings the Qdrant client, which takes most of a second.
-from clone_pipeline.cli.common import FAILED, Session, json_option, opened, print_json, tell
+from clone_pipeline.cli.common import FAILED, Session, json_option, opened, print_json
 from clone_pipeline.cli.naming import NAMESPACE, split
-from clone_pipeline.cli.output import counted, print_table, print_warnings, say, what_there_is
-from clone_pipeline.cli.progress import PointsBar
+from clone_pipeline.cli.output import counted, print_table, say, what_there_is
 from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.catalog.model import namespace_model
 from clone_pipeline.core.catalog.namespace import UNREADABLE, Namespace
-from clone_pipeline.core.errors import Forbidden
 from clone_pipeline.core.files.remove import read_owned
 from clone_pipeline.core.generations.delete import Admitted, check_deletable, delete_clone
 from clone_pipeline.core.generations.rollback import find_rollback
@@ -28,140 +22,6 @@ from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.request import LARGEST_NUMBER
 from clone_pipeline.core.verify import verify_pair, verify_sealed
-
-
-@click.command()
-@click.argument("source", metavar="DIR|ADDRESS")
-@click.option("--as", "namespace_name", metavar="NAME", help="Under another name.")
-@click.option(
-    "--organization", "organization_id", metavar="ID", help="Into another organization, as a clone."
-)
-@click.option(
-    "--new-ids", is_flag=True, help="With ids of its own, as a clone; without it ids are kept."
-)
-@json_option
-def load(
-    source: str,
-    namespace_name: str | None,
-    organization_id: str | None,
-    new_ids: bool,
-    as_json: bool,
-) -> None:
-    """Load a namespace from a bundle folder, or an archive at s3://bucket/prefix or file:///folder:
-    all of it, or nothing.
-
-    A backup that is loaded with --as, its ids kept, is restored: what it had cleared is put back.
-    """
-    from clone_pipeline.core import bundle
-    from clone_pipeline.core.bundle import archive
-
-    with opened() as session:
-        session.must_write()
-        target = bundle.Target(namespace_name, organization_id, new_ids)
-        stores, who = session.stores, session.principal
-        with (
-            _place(session, source) as place,
-            stores.vectors() as vectors,
-            PointsBar(stores.clock, shown=not as_json) as bar,
-        ):
-            if place is None:
-                folder, now = Path(source), stores.clock()
-                report = bundle.load(
-                    *(folder, stores.catalog, vectors, now, bar.tell, who, bar.meter), target=target
-                )
-            else:
-                report = archive.load_archive(
-                    stores, vectors, place, bar.tell, who, bar.meter, target
-                )
-    result = {
-        "namespace_id": report.namespace_id,
-        "namespace_name": report.namespace_name,
-        "organization_id": report.organization_id,
-        **report.counts,
-        "warnings": report.warnings,
-        "references": report.references,
-        "by_hand": report.by_hand,
-    }
-    if as_json:
-        print_json(result)
-    else:
-        where = f"{report.namespace_name} ({report.namespace_id}, {report.organization_id})"
-        say(f"Loaded {where}: {what_there_is(report.counts)}.")
-        print_warnings(report.warnings)
-
-
-@click.command()
-@click.argument("namespace", type=NAMESPACE)
-@click.argument("target", metavar="DIR|ADDRESS")
-@json_option
-def dump(namespace: str, target: str, as_json: bool) -> None:
-    """Write a namespace, by id or name, to a bundle folder, or as an archive to s3://bucket/prefix
-    or file:///folder.
-
-    The same command again goes on with an archive that was interrupted.
-    """
-    from clone_pipeline.core import bundle
-    from clone_pipeline.core.bundle import archive
-
-    dumped = None
-    with opened(to_look=True) as session:
-        if not session.principal.may_write():
-            raise Forbidden("A dump holds the namespace's secrets too; a read-only key gets none.")
-        stores = session.stores
-        with stores.catalog.read() as connection:
-            found = catalog.resolve(connection, session.organization_id, namespace)
-            secrets = catalog.count_secrets(connection, found)
-        with (
-            _place(session, target) as place,
-            stores.vectors() as own,
-            stores.source_vectors(own, found.qdrant_url, found.qdrant_api_key) as vectors,
-            PointsBar(stores.clock, shown=place is not None and not as_json) as bar,
-        ):
-            if place is None:
-                counts = bundle.dump(stores.catalog, vectors, found.key, Path(target))
-            else:
-                dumped = archive.dump_archive(
-                    stores, vectors, found.key, place, bar.meter, bar.tell
-                )
-                counts = dumped.counts
-    if secrets:
-        what = "bundle" if dumped is None else "archive"
-        tell(
-            f"The {what} holds {counted({'secrets': secrets})} in plain text: keep it where only "
-            "those can read it who may know them."
-        )
-    result = {"namespace_id": found.namespace_id, "namespace_name": found.name, **counts}
-    if dumped is not None:
-        result |= {"points_reused": dumped.reused, "consistent": dumped.consistent}
-    if as_json:
-        print_json(result)
-        return
-    say(f"Written to {target}: {what_there_is(counts)}.")
-    if dumped is not None:
-        _say_how(dumped.reused, dumped.consistent)
-
-
-@contextmanager
-def _place(session: Session, address: str) -> Iterator[Any]:
-    """Where an archive lies; None for the path of a bundle folder."""
-    from clone_pipeline.core.bundle.archive import is_address, open_place
-
-    if not is_address(address):
-        yield None
-        return
-    place = open_place(address, session.stores.files)
-    try:
-        yield place
-    finally:
-        place.close()
-
-
-def _say_how(reused: int, consistent: bool | None) -> None:
-    """What a person has to know of an archive beside its counts."""
-    if reused:
-        say(f"Of an interrupted dump {counted({'points': reused})} were there already.")
-    if consistent is False:
-        say("Points were written to meanwhile: the archive has each as it was when it was read.")
 
 
 @click.command("list")

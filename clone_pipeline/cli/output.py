@@ -161,9 +161,17 @@ def print_summary(
         (namespace["namespace_name"], "bold"),
         f" ({namespace['namespace_id']}), {'restored from' if restored else 'a clone of'} "
         f"{response['source_namespace_id']}",
-        "" if replaced is None else f", in the place of generation {replaced}",
+        ""
+        if replaced is None or published.unchanged
+        else f", in the place of generation {replaced}",
     )
+    if published.unchanged:
+        say("Unchanged: nothing was published. What was live stays, and was proven anew.")
     say(f"Cloned: {what_there_is(response['cloned_resources'])}")
+    if published.changes is not None:
+        changes = ", ".join(f"{count:,} {what}" for what, count in published.changes.items())
+        before = "generation" if published.backup_policy is None else "backup"
+        say(f"Points since the {before} before: {changes}")
     print_table("Steps", published.steps)
     say(f"Proven: {published.proven}.  {_times(published)}")
     print_warnings(warnings)

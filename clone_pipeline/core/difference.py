@@ -5,7 +5,7 @@ And the two ways to look for it: two streams side by side, and two JSON values p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
@@ -51,6 +51,12 @@ class Differences:
 
     def to_json(self) -> list[dict[str, str]]:
         return [difference.to_json() for difference in self.first]
+
+    def add_stored(self, count: int, first: Iterable[Mapping[str, str]]) -> None:
+        """What `count` and `to_json` of others were."""
+        other = Differences(self._kept)
+        other.count, other.first = count, [Difference(**one) for one in first]
+        self.extend(other)
 
     def places(self) -> str:
         return "1 place" if self.count == 1 else f"{self.count:,} places"

@@ -91,24 +91,31 @@ class CopiedObjects(Output):
 @dataclass(frozen=True)
 class CopiedPoints(Output):
     """How many points the last run copied, and at which pace (a second); None where points were not
-    asked for. `consistency` is None in the native lane, which does not read the source."""
+    asked for. `consistency` is None in the native lane, which does not read the source. `changes`
+    is None in every lane but `delta`: how many points were `inserted`, `changed`, `deleted` and
+    `unchanged` since the generation, or the backup, that it begins with was made."""
 
     STEP = "copy_points"
 
     points_in_this_run: int | None
     points_per_second: float | None = None
     consistency: Consistency | None = None
+    changes: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
 class Proof(Output):
-    """What was proven (`full`, `sample`, `counts`), how much there is, and its seal."""
+    """What was proven (`full`, `sample`, `counts`), how much there is, and its seal. `last_write`
+    is that of the clone's points if every one was read, and nobody wrote meanwhile. `unchanged`:
+    the clone is, to the last record, what it would replace."""
 
     STEP = "verify_clone"
 
     proven: str
     counted: dict[str, int]
     seal: Seal
+    last_write: str | None = None
+    unchanged: bool = False
 
 
 class StepTaken(TypedDict):
@@ -123,7 +130,8 @@ class StepTaken(TypedDict):
 class Published(Output):
     """The `CloneNamespaceResponse`, and what it took. `environment` is where the clone is.
     `backup_policy` is the policy that the clone is a backup for; `seconds_in_all` are those of the
-    last run, of which there were `runs`."""
+    last run, of which there were `runs`; `changes` as in `CopiedPoints`; `unchanged`: nothing was
+    published, what was live stays and is the clone."""
 
     STEP = "publish_clone"
 
@@ -137,6 +145,8 @@ class Published(Output):
     proven: str
     steps: list[StepTaken]
     environment: str | None = None
+    changes: dict[str, int] | None = None
+    unchanged: bool = False
 
 
 _OUTPUTS: dict[str, type[Output]] = {

@@ -128,8 +128,10 @@ class CloneRequest(BaseModel):
         max_length=LONGEST_ID,
         description="Where the clone lands; empty is the launcher's organization.",
     )
-    lane: Literal["auto", "stream", "native"] = Field(
-        "auto", description="How points travel: through us, or inside Qdrant."
+    lane: Literal["auto", "stream", "native", "delta"] = Field(
+        "auto",
+        description="How points travel: through us, inside Qdrant, or (for a refresh, or a "
+        "policy's next backup) inside Qdrant, and those that have changed through us.",
     )
     verify: Literal["full", "sample", "counts"] = Field(
         "full", description="How much is proven before the clone is called ready."
@@ -149,7 +151,10 @@ class CloneRequest(BaseModel):
         description="Upper bound on the rate at which points are read and written (at least 1).",
     )
     concurrent_slices: int | None = Field(
-        None, ge=1, le=64, description="How many slices of the points are copied at once (1 to 64)."
+        None,
+        ge=1,
+        le=64,
+        description="How many slices of the points each process copies at once (1 to 64).",
     )
 
     @field_validator(

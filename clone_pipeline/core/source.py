@@ -108,6 +108,12 @@ def _open_elsewhere(where: Stores, source: Namespace) -> Iterator[VectorStore]:
         yield store
 
 
+def is_on_same_server(stores: Stores, source: Namespace, environment: str | None = None) -> bool:
+    """Whether the source's points are where the clone's will be, as far as addresses tell."""
+    own = source.qdrant_url in (None, stores.vector_address.url)
+    return own and stores.source(environment) is stores
+
+
 def read_config(
     store: VectorStore, source: Namespace, collection: str | None = None
 ) -> CollectionConfig:

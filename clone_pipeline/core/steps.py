@@ -14,7 +14,7 @@ from .generations.alias import settle_clone
 from .generations.publish import publish
 from .kinds import BUCKET, KINDS, ResourceKind
 from .ledger import clones as ledger
-from .ledger.lease import Lease, step_out, take_over
+from .ledger.lease import Lease, begin_attempt, step_out, superseded, take_over
 from .ledger.meter import Meter
 from .ledger.work import Work
 from .points.step import copy_points
@@ -38,15 +38,19 @@ def run_step(
     *,
     process_goes_on: bool,
     tell: Callable[[str], None] = _silent,
+    ended: frozenset[str] = frozenset(),
 ) -> StepReport:
     """The report of a step, which is done now unless the ledger says that it was done before.
 
-    `step` is its op's name; `process_goes_on`: this process will run the run's next step too.
+    `step` is its op's name; `process_goes_on`: this process will run the run's next step too;
+    `ended` are the runs that this one repeats, which are over.
     `tell` hears at least every half minute how far points are, from a thread of its own.
-    Raises InProgress when another run has the clone, Conflict when it was discarded, and whatever
+    Raises LeaseLost when another run has the clone, Conflict when it was discarded, and whatever
     the step raises.
     """
-    report = _run(stores, clone_id, run_id, step, process_goes_on=process_goes_on, tell=tell)
+    report = _run(
+        stores, clone_id, run_id, step, process_goes_on=process_goes_on, tell=tell, ended=ended
+    )
     if step == "publish_clone":
         # After the catalog, and again where a run that has published it died before this.
         settle_clone(stores, clone_id)
@@ -61,6 +65,7 @@ def _run(
     *,
     process_goes_on: bool,
     tell: Callable[[str], None],
+    ended: frozenset[str],
 ) -> StepReport:
     started = stores.clock()
     with stores.catalog.write() as connection:
@@ -68,8 +73,12 @@ def _run(
         reports = ledger.read_reports(connection, clone_id)
         if clone.status == "ready" and step in reports:
             return replace(reports[step], resumed=True)
-        clone = take_over(connection, clone, run_id, Holder.current(), started)
-    lease = Lease(stores, clone_id, clone.token)
+        if clone.run_id not in ended | {run_id}:
+            # Queued for long: other runs have had the clone since.
+            raise superseded()
+        clone = take_over(connection, clone, run_id, Holder.current(), started, ended)
+        attempt = begin_attempt(connection, clone_id, step)
+    lease = Lease(stores, clone_id, clone.token, step, attempt)
     try:
         if step in reports:
             return replace(reports[step], resumed=True)

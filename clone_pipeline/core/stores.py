@@ -93,6 +93,12 @@ class Stores:
         if self.elsewhere is not None:
             self.elsewhere.close()
 
+    @property
+    def lets_others_help(self) -> bool:
+        """Whether several processes may work on one clone at once: there the catalog is PostgreSQL,
+        and the points are on a Qdrant server."""
+        return not self.catalog.is_sqlite and self.vector_address.url is not None
+
     def source(self, environment: str | None, catalog: str | None = None) -> Stores:
         """The stores from which a source in that environment is read; None is this one.
 
@@ -160,6 +166,13 @@ class Stores:
         with self.server(qdrant_url, qdrant_api_key) as store:
             yield target if store is None else store
 
+    def key_to_read(self, qdrant_url: str | None, qdrant_api_key: str | None = None) -> str | None:
+        """The key with which a namespace is read: one that only reads goes first, then the
+        namespace's own for a server of its own, else the deployment's."""
+        where = self.vector_address
+        own = qdrant_url not in (None, where.url)
+        return where.source_api_key or (qdrant_api_key if own else where.api_key)
+
     @contextmanager
     def server(
         self, qdrant_url: str | None, qdrant_api_key: str | None = None
@@ -171,9 +184,8 @@ class Stores:
         if url is None:
             yield None
             return
-        elsewhere = url != where.url
-        key = where.source_api_key or (qdrant_api_key if elsewhere else where.api_key)
-        store = _open_server(url, key, None if elsewhere else where.grpc_port)
+        port = where.grpc_port if url == where.url else None
+        store = _open_server(url, self.key_to_read(qdrant_url, qdrant_api_key), port)
         try:
             yield store
         finally:

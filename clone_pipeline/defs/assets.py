@@ -5,31 +5,31 @@ Source, clone, backup and what was restored of it are joined, as one is made of 
 
 import logging
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import dagster as dg
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import RowMapping
 
-from clone_pipeline.core.catalog.namespace import Namespace
 from clone_pipeline.core.catalog.namespaces import list_clones, list_deleted_clones
-from clone_pipeline.core.errors import CloneError, NotFound, StoreUnavailable
-from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.catalog.sources import Source, Sources
+from clone_pipeline.core.errors import CloneError
 from clone_pipeline.core.ledger.clones import BACKUP
+from clone_pipeline.core.principal import Principal
 from clone_pipeline.core.request import DEFAULT_ENVIRONMENT
 from clone_pipeline.core.stores import Stores
-from clone_pipeline.defs.automation import (
-    looking,
-    resolve_archived,
-    resolve_request,
-    targets,
-)
+from clone_pipeline.defs.automation import looking, targets
 from clone_pipeline.policies import BackupPolicy, Policies, RefreshPolicy
 from clone_pipeline.policies.intervals import expected_interval
 from clone_pipeline.settings import Settings
 
+Policy = BackupPolicy | RefreshPolicy
+
 BACKUPS, CLONES, DELETED, SOURCES = "backups", "clones", "deleted", "sources"
-_MOST = 1000  # the newest; a page with more is of no use to anybody
+# The newest that no policy has made, and the last ones to go: a page with more is of no use to
+# anybody, and loading it takes time for each.
+_MOST_CLONES, _MOST_DELETED = 250, 100
 # Deleted backups that a policy's description names; its metadata has them all.
 _MOST_NAMED = 5
 
@@ -38,6 +38,11 @@ def clone_key(organization_id: str, name: str, environment: str | None = None) -
     """Of a clone in another environment than the own one (None) with that, too."""
     where = [] if environment in (None, DEFAULT_ENVIRONMENT) else [environment]
     return dg.AssetKey(["clone", *filter(None, where), organization_id, name])
+
+
+def backups_of(key: dg.AssetKey) -> dg.DynamicPartitionsDefinition:
+    """The list of backups, by name, of the asset of a backup policy."""
+    return dg.DynamicPartitionsDefinition(name=key.to_user_string())
 
 
 def source_key(organization_id: str, name: str) -> dg.AssetKey:
@@ -81,7 +86,7 @@ def _joined(assets: dict[dg.AssetKey, dg.AssetSpec]) -> list[dg.AssetSpec]:
             if not _leads_to(made_of, source, asset.key):
                 made_of[asset.key] = source
     joined = [
-        asset.replace_attributes(deps=[made_of[key]] if key in made_of else [])
+        asset if key in made_of or not asset.deps else asset.replace_attributes(deps=[])
         for key, asset in assets.items()
     ]
     others = {source: None for source in made_of.values() if source not in assets}
@@ -109,8 +114,11 @@ def _policy_assets(settings: Settings, policies: Policies) -> Iterator[dg.AssetS
     """Also before the first run of a policy. What a run of it would be refused for is told by its
     schedule or sensor."""
     for environment in targets(policies):
+        mine = [one for one in _all(policies) if one.target_environment == environment]
         try:
-            yield from _policy_assets_in(settings, policies, environment)
+            with looking(settings, environment) as (stores, principal):
+                if principal.may_write():
+                    yield from _policy_assets_in(stores, principal, mine)
         except CloneError as error:
             if environment is None:
                 raise
@@ -120,70 +128,87 @@ def _policy_assets(settings: Settings, policies: Policies) -> Iterator[dg.AssetS
 
 
 def _policy_assets_in(
-    settings: Settings, policies: Policies, environment: str | None
+    stores: Stores, principal: Principal, policies: list[Policy]
 ) -> Iterator[dg.AssetSpec]:
-    with looking(settings, environment) as (stores, principal):
-        now = stores.clock()
-        away: set[str | None] = set()
-        for policy in _all(policies):
-            if policy.target_environment != environment or policy.source_environment in away:
-                continue
-            if isinstance(policy, BackupPolicy):
-                name, group, what = policy.name, BACKUPS, "Backups"
-                # The backup of this time may be there already.
-                request = policy.request(policy.clone_name(now)) | {"if_exists": "replace"}
-            else:
-                name, group, what = policy.target, CLONES, f"Copy, called {policy.target},"
-                request = policy.request()
-            shown = {"report": _report(policy.name, "--policy")}
-            try:
-                if isinstance(policy, BackupPolicy) and policy.to is not None:
-                    # An archive belongs to whom the source belongs to.
-                    job, config = "archive_namespace", policy.archive_config("")
-                    shown["archives"] = "clone-pipeline list --archives"
-                    made_of = resolve_archived(stores, principal, config)
-                    organization_id = made_of.organization_id
-                else:
-                    job = "clone_namespace"
-                    parties = resolve_request(stores, principal, request)
-                    made_of, organization_id = parties.source, parties.organization_id
-                source = _source_of(stores, policy, made_of)
-            except StoreUnavailable:
-                # Each look takes until it is given up, and loading the job must not wait for all.
-                away |= {policy.source_environment} - {None}
-                continue
-            except CloneError:
-                continue
-            yield dg.AssetSpec(
-                clone_key(organization_id, name, environment),
-                deps=[source],
-                group_name=group,
-                description=f"{what} of the namespace {policy.source}, for the policy "
-                f"`{policy.name}`, made by the job `{job}`.",
-                metadata={"policy": policy.name, "source": policy.source, **shown},
-                owners=policy.owners,
-                freshness_policy=_freshness(policy, now) if policy.enabled else None,
-            )
+    """Of policies that all write into these stores."""
+    now = stores.clock()
+    environment = None if stores.environment == DEFAULT_ENVIRONMENT else stores.environment
+    for read_in in dict.fromkeys(policy.source_environment for policy in policies):
+        mine = [policy for policy in policies if policy.source_environment == read_in]
+        try:
+            where = stores.source(read_in or DEFAULT_ENVIRONMENT)
+            # All at once: thousands of looks would take longer than Dagster waits.
+            with where.catalog.read() as connection:
+                sources = Sources(connection, {policy.source for policy in mine})
+        except CloneError:  # also where it is away
+            continue
+        readers = [principal, *(() if where.reader is None else (where.reader,))]
+        for policy in mine:
+            source = _source_of(policy, sources, readers)
+            if source is not None:
+                made_of = _key_of_source(source, read_in)
+                yield _policy_asset(policy, source, made_of, principal, environment, now)
 
 
-def _source_of(
-    stores: Stores, policy: BackupPolicy | RefreshPolicy, made_of: Namespace
-) -> dg.AssetKey:
-    """The asset of what a policy reads; one of another environment is only a source here."""
-    name = policy.source_environment
-    where = stores.source(name or DEFAULT_ENVIRONMENT)
-    if name is not None:
-        return dg.AssetKey(["namespace", name, made_of.organization_id, made_of.name])
-    with where.catalog.read() as connection:
-        return _key_of(connection, made_of)
+def _source_of(policy: Policy, sources: Sources, readers: Sequence[Principal]) -> Source | None:
+    """What the policy reads, where it is there and may be read."""
+    asked: Any = policy.options
+    given = [asked.source_organization_id, *(reader.organization_id for reader in readers)]
+    organization_id = next((one for one in given if one is not None), None)
+    if not all(reader.may_read(organization_id) for reader in readers):
+        return None
+    return sources.find(organization_id, policy.source)
 
 
-def _all(policies: Policies) -> Iterator[BackupPolicy | RefreshPolicy]:
+def _key_of_source(source: Source, environment: str | None) -> dg.AssetKey:
+    """One of another environment is only a source here."""
+    if environment is not None:
+        return dg.AssetKey(["namespace", environment, source.organization_id, source.name])
+    if not source.is_clone:
+        return source_key(source.organization_id, source.name)
+    policy = source.policy if source.purpose == BACKUP else None
+    return clone_key(source.organization_id, policy or source.name)
+
+
+def _policy_asset(
+    policy: Policy,
+    source: Source,
+    made_of: dg.AssetKey,
+    principal: Principal,
+    environment: str | None,
+    now: datetime,
+) -> dg.AssetSpec:
+    if isinstance(policy, BackupPolicy):
+        name, group, what = policy.name, BACKUPS, "Backups"
+    else:
+        name, group, what = policy.target, CLONES, f"Copy, called {policy.target},"
+    shown = {"report": _report(policy.name, "--policy")}
+    job = "clone_namespace"
+    organization_id = policy.organization_id or principal.organization_id or source.organization_id
+    if isinstance(policy, BackupPolicy) and policy.to is not None:
+        # An archive belongs to whom the source belongs to.
+        job, organization_id = "archive_namespace", source.organization_id
+        shown["archives"] = "clone-pipeline list --archives"
+    key = clone_key(organization_id, name, environment)
+    return dg.AssetSpec(
+        key,
+        deps=[made_of],
+        group_name=group,
+        description=f"{what} of the namespace {policy.source}, for the policy "
+        f"`{policy.name}`, made by the job `{job}`.",
+        metadata={"policy": policy.name, "source": policy.source, **shown},
+        owners=policy.owners,
+        partitions_def=backups_of(key) if group == BACKUPS else None,
+        freshness_policy=_freshness(policy, now) if policy.enabled else None,
+    )
+
+
+def _all(policies: Policies) -> Iterator[Policy]:
     yield from policies.backups
     yield from policies.refreshes
 
 
-def _freshness(policy: BackupPolicy | RefreshPolicy, now: datetime) -> dg.FreshnessPolicy | None:
+def _freshness(policy: Policy, now: datetime) -> dg.FreshnessPolicy | None:
     """Two missed turns in a row are a failure, one is a warning."""
     turn = expected_interval(policy, now)
     if turn is None:
@@ -192,21 +217,10 @@ def _freshness(policy: BackupPolicy | RefreshPolicy, now: datetime) -> dg.Freshn
     return dg.FreshnessPolicy.time_window(fail_window=2 * turn, warn_window=1.25 * turn)
 
 
-def _key_of(connection: Connection, namespace: Namespace) -> dg.AssetKey:
-    organization_id, name = namespace.organization_id, namespace.name
-    if namespace.clone_id is None:
-        return source_key(organization_id, name)
-    try:
-        clone = ledger.get(connection, namespace.clone_id)
-    except NotFound:
-        return clone_key(organization_id, name)
-    return clone_key(organization_id, clone.backup_policy or name)
-
-
 def _recorded(settings: Settings) -> tuple[list[RowMapping], list[RowMapping]]:
     """The clones that there are, and those that are deleted."""
     with looking(settings) as (stores, _), stores.catalog.read() as connection:
-        return list_clones(connection, _MOST), list_deleted_clones(connection, _MOST)
+        return list_clones(connection, _MOST_CLONES), list_deleted_clones(connection, _MOST_DELETED)
 
 
 def _asset(clone: RowMapping) -> dg.AssetSpec:
@@ -218,9 +232,11 @@ def _asset(clone: RowMapping) -> dg.AssetSpec:
         if policy
         else (f"Clone of the namespace {source}")
     )
+    key = clone_key(clone["organization_id"], policy or clone["namespace_name"])
     return dg.AssetSpec(
-        clone_key(clone["organization_id"], policy or clone["namespace_name"]),
+        key,
         deps=[_made_of(clone)],
+        partitions_def=backups_of(key) if policy else None,
         group_name=BACKUPS if policy else CLONES,
         description=f"{what}, made by the job `clone_namespace`.",
         metadata={

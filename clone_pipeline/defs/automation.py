@@ -28,7 +28,12 @@ KIND_TAG = "clone/policy_kind"
 CAUSE_TAG = "clone/cause"
 ATTEMPT_TAG = "clone/attempt"
 RESTORE_TEST_TAG = "clone/restore_test"
+ORGANIZATION_TAG = "clone/organization"
+PRIORITY_TAG = "dagster/priority"
 WILL_RETRY_TAG = "dagster/will_retry"
+
+# Who has more runs than that waits in the order of asking: else the last of many might never come.
+_MOST_AHEAD = 10
 
 DISABLED = "The policy says `enabled: false`."
 
@@ -65,15 +70,30 @@ def in_one_sentence(evaluate: Evaluate) -> Evaluate:
     return evaluated  # type: ignore[return-value]
 
 
-def policy_tags(policy: str, kind: str, target: str) -> dict[str, str]:
-    """All policies share the slots of one organization until their runs begin."""
+def policy_tags(
+    policy: str, kind: str, target: str, organization_id: str | None = None, ahead: int = 0
+) -> dict[str, str]:
+    """Of the organization that the clone is for; None where that is not known before the run
+    begins: such runs share the slots of one."""
     named = {POLICY_TAG: policy, KIND_TAG: kind, "clone/target_namespace": target}
-    return named | queue_tags("policies", target)
+    return named | queue_tags(organization_id or "policies", target, ahead)
 
 
-def queue_tags(organization: str, target: str) -> dict[str, str]:
-    """What the queue's limits act on (`dagster.yaml`): whose clone it is, and which one."""
-    return {"clone/organization": organization, "clone/target": f"{organization}/{target}"}
+def queue_tags(organization_id: str, target: str, ahead: int = 0) -> dict[str, str]:
+    """What the queue acts on (`dagster.yaml`): whose clone it is, which one, and after how many of
+    the same organization it was asked for. Somebody else's first one comes before those."""
+    tags = {ORGANIZATION_TAG: organization_id, "clone/target": f"{organization_id}/{target}"}
+    if ahead:
+        tags[PRIORITY_TAG] = str(-min(ahead, _MOST_AHEAD))
+    return tags
+
+
+def runs_ahead(instance: dg.DagsterInstance, organization_id: str | None) -> int:
+    """How many runs of an organization wait or are at work."""
+    if organization_id is None:
+        return 0
+    tags = {ORGANIZATION_TAG: organization_id}
+    return instance.get_runs_count(dg.RunsFilter(tags=tags, statuses=UNDER_WAY))
 
 
 def run_under_way(instance: dg.DagsterInstance, policy: str) -> str | None:
@@ -168,12 +188,12 @@ def resolve_archived(stores: Stores, principal: Principal, config: dict[str, Any
 def refusal(
     settings: Settings,
     asked: dict[str, Any],
-    resolve: Callable[[Stores, Principal, dict[str, Any]], object] = resolve_request,
-) -> None:
-    """Raises the sentence that a run would be refused with. A catalog that cannot be reached now
-    is no reason: a run waits for it."""
+    resolve: Callable[[Stores, Principal, dict[str, Any]], Parties | Namespace] = resolve_request,
+) -> str | None:
+    """Raises the sentence that a run would be refused with; else the organization that it is for.
+    A catalog that cannot be reached now is no reason, because a run waits for it: None."""
     try:
         with looking(settings, asked.get("target_environment")) as (stores, principal):
-            resolve(stores, principal, asked)
+            return resolve(stores, principal, asked).organization_id
     except WorkError:
-        return
+        return None

@@ -16,6 +16,7 @@ from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.generations.holdings import Holdings
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.ledger.watch import last_restore_test
 from clone_pipeline.core.outputs import Published
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.restore_test import RestoreTest
@@ -93,15 +94,12 @@ def clone_checks(
     if not specs:
         return None
 
-    # Not `multi_asset_check`: it makes names of inputs and outputs out of the namespaces' names,
-    # which may have spaces and slashes in them, or differ in a hyphen and an underscore.
-    inputs = {f"clone_{number}": asset.key for number, asset in enumerate(assets)}
+    # Not `multi_asset_check`: it makes names of outputs out of the namespaces' names, which may
+    # have spaces and slashes in them, or differ in a hyphen and an underscore. And no inputs:
+    # the ledger is what is read, and Dagster compares each of them with each check.
     outputs = {f"check_{number}": spec for number, spec in enumerate(specs)}
 
-    @dg.op(
-        ins=dict.fromkeys(inputs, dg.In(dg.Nothing)),
-        out=dict.fromkeys(outputs, dg.Out(is_required=False)),
-    )
+    @dg.op(out=dict.fromkeys(outputs, dg.Out(is_required=False)))
     def look_up_proofs(
         context: dg.AssetCheckExecutionContext, stores: StoresResource
     ) -> Iterator[dg.AssetCheckResult]:
@@ -109,17 +107,18 @@ def clone_checks(
         now = stores.stores.clock()
         with stores.stores.catalog.read() as connection:
             for key in sorted(context.selected_asset_check_keys):
-                kept = _archives_of(connection, key.asset_key, archiving)
-                of = [] if kept else _clones_of(connection, key.asset_key, now)
-                if key.name == EQUAL:
-                    finding = _archive_equality(kept[0]) if kept else _newest_equality(of)
+                if key.name == RESTORED:
+                    _, organization_id, policy = key.asset_key.path
+                    test = last_restore_test(connection, organization_id, policy)
+                    finding = _restorability(test, now, tested[policy])
+                elif archives := _archives_of(connection, key.asset_key, archiving):
+                    finding = _archive_equality(archives[0])
                 else:
-                    days = tested[key.asset_key.path[-1]]
-                    finding = _newest_test([one.restore_test for one in kept or of], now, days)
+                    finding = _newest_equality(_clones_of(connection, key.asset_key, now))
                 yield dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, **finding)
 
     checks: dg.AssetChecksDefinition = dg.AssetChecksDefinition.create(
-        keys_by_input_name=inputs,
+        keys_by_input_name={},
         node_def=look_up_proofs,
         check_specs_by_output_name=outputs,
         can_subset=True,
@@ -179,19 +178,18 @@ def _equality(proven: str, when: str) -> Finding:
     )
 
 
-def _newest_test(found: Sequence[dict[str, Any] | None], now: datetime, days: int) -> Finding:
-    tests = [RestoreTest.from_json(test) for test in found if test]
-    if not tests:
+def _restorability(found: dict[str, Any] | None, now: datetime, days: int) -> Finding:
+    if found is None:
         return _failed("No backup has been restored for a test yet.")
-    newest = max(tests, key=lambda test: test.tested_at)
-    metadata = restore_test_metadata(newest)
-    if newest.good and now - newest.tested_at > timedelta(days=days):
+    test = RestoreTest.from_json(found)
+    metadata = restore_test_metadata(test)
+    if test.good and now - test.tested_at > timedelta(days=days):
         metadata["sentence"] = (
-            f"The last restore test was at {newest.tested_at:%Y-%m-%d %H:%M} UTC, more than "
+            f"The last restore test was at {test.tested_at:%Y-%m-%d %H:%M} UTC, more than "
             f"{days} days ago."
         )
         return {"passed": False, "metadata": metadata}
-    return {"passed": newest.good, "metadata": metadata}
+    return {"passed": test.good, "metadata": metadata}
 
 
 def _failed(sentence: str, **more: Any) -> Finding:

@@ -82,6 +82,8 @@ _WITHOUT_ENVIRONMENT = {
 }
 
 
+# Of all jobs, when they are loaded.
+_ENVIRONMENTS = read_environments(load_settings().environments).names
 _OF_ENVIRONMENTS = {"source_environment", "target_environment", "environment"}
 
 # A logger that the run config does not name is replaced by Dagster's own, which prints everything.
@@ -101,10 +103,9 @@ def _at_the_root(op: str, model: type[dg.Config]) -> dg.ConfigMapping:
 
 def _with_names(fields: dict[str, dg.Field]) -> dict[str, dg.Field]:
     """The Launchpad offers the environments that there are; without a file there is one alone."""
-    names = read_environments(load_settings().environments).names
-    if len(names) == 1:
+    if len(_ENVIRONMENTS) == 1:
         return fields
-    kind = dg.Noneable(dg.Enum("Environment", [dg.EnumValue(name) for name in names]))
+    kind = dg.Noneable(dg.Enum("Environment", [dg.EnumValue(name) for name in _ENVIRONMENTS]))
     named = {
         key: dg.Field(kind, description=fields[key].description, is_required=False)
         for key in _OF_ENVIRONMENTS & fields.keys()

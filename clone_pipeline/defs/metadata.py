@@ -110,6 +110,7 @@ def archive_materialization(made: Archive) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(
         asset_key=clone_key(made.organization_id, made.policy or made.name),
         description=f"Archive of {made.source_namespace_id}",
+        partition=made.name if made.policy else None,
         metadata={
             "points": made.points or 0,
             "objects": made.objects or 0,
@@ -135,11 +136,14 @@ def summary_materialization(report: StepReport) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(
         asset_key=asset_key(report),
         description=f"Clone of {response['source_namespace_id']}",
+        partition=namespace["namespace_name"] if published.backup_policy else None,
         metadata={
             **response["cloned_resources"],
+            **{f"points_{what}": count for what, count in (published.changes or {}).items()},
             "bytes": report.bytes,
             "seconds": published.seconds_in_all,
             "proven": published.proven,
+            "unchanged": published.unchanged,
             "namespace_id": namespace["namespace_id"],
             "source_namespace_id": response["source_namespace_id"],
             "clone_id": report.clone_id,

@@ -5,13 +5,14 @@ from typing import Any
 
 import dagster as dg
 
-from clone_pipeline.core.archives.restore_test import choose_archive, run_archive_test
+from clone_pipeline.core.archives.records import Archive
+from clone_pipeline.core.archives.restore_test import choose_tested, run_archive_test
 from clone_pipeline.core.archives.sweep import plan_archives, sweep_archives
 from clone_pipeline.core.archives.write import Wanted, archive_namespace
 from clone_pipeline.core.errors import VerificationFailed, WorkError
 from clone_pipeline.core.generations.sweep import SweepReport, plan_sweep, run_sweep
 from clone_pipeline.core.kinds import KINDS, ResourceKind
-from clone_pipeline.core.ledger.lease import Lease, step_out
+from clone_pipeline.core.ledger.lease import step_out_of_run
 from clone_pipeline.core.outputs import Published
 from clone_pipeline.core.plan import begin
 from clone_pipeline.core.plan.reservation import caller
@@ -37,6 +38,7 @@ from clone_pipeline.defs.outcome import (
     started_by,
     step,
 )
+from clone_pipeline.defs.partitions import add_backup, settle_partitions
 from clone_pipeline.defs.resources import StoresResource
 from clone_pipeline.policies.rules import backup_policies
 
@@ -49,18 +51,20 @@ def plan_clone(
     with step(context, stores) as told:
         started = stores.stores.clock()
         request = parse_request(config.model_dump())
-        clone = begin.begin(
-            stores.stores,
-            request,
-            _asked_by(context, stores, request) or stores.principal,
-            context.run_id,
-            started_by(context),
-            policy_of_run(context, request, stores.settings),
-        )
-        told.clone_id = clone.clone_id
-        report = begin.report_plan(stores.stores, clone, started)
-        if not stores.process_goes_on:
-            step_out(Lease(stores.stores, clone.clone_id, clone.token))
+        try:
+            clone = begin.begin(
+                stores.stores,
+                request,
+                _asked_by(context, stores, request) or stores.principal,
+                context.run_id,
+                started_by(context),
+                policy_of_run(context, request, stores.settings),
+            )
+            told.clone_id = clone.clone_id
+            report = begin.report_plan(stores.stores, clone, started)
+        finally:
+            if not stores.process_goes_on:
+                step_out_of_run(stores.stores, context.run_id)
         context.instance.add_run_tags(
             context.run_id,
             queue_tags(clone.organization_id, clone.namespace_name)
@@ -163,7 +167,9 @@ def write_archive(
             )
         context.add_output_metadata(archive_metadata(made))
         if made.policy is not None:
-            context.log_event(archive_materialization(made))
+            point = archive_materialization(made)
+            add_backup(context.instance, point.asset_key, made.name)
+            context.log_event(point)
             context.log_event(archive_evaluation(made))  # type: ignore[arg-type]  # it takes them
         return made.to_json()
 
@@ -186,6 +192,7 @@ def sweep(
             require_writer(principal)
             report = run_sweep(stores.stores, principal.organization_id, policies, plan)
             archives = sweep_archives(stores.stores, principal.organization_id, policies, archives)
+            settle_partitions(context.instance, stores.stores)
             forgotten = forget_runs(context.instance, stores.stores.clock())
             context.log.info(f"Runs that Dagster does not keep any longer: {forgotten}.")
         failed = [entry.sentence for entry in report.failed]
@@ -220,11 +227,13 @@ def _test(context: dg.OpExecutionContext, stores: StoresResource, identifier: st
     """Of an archive, or of a backup beside its source. A policy that has both, because it was
     changed, says which it makes now."""
     rule = backup_policies(stores.settings).get(identifier)
+    archives = rule is None or rule.archives
+    own, now = stores.principal.organization_id, stores.stores.clock()
     with stores.stores.catalog.read() as connection:
-        archive = choose_archive(connection, stores.principal.organization_id, identifier)
-    if archive is not None and (rule is None or rule.archives):
+        tested = choose_tested(connection, own, identifier, now, archives=archives)
+    if isinstance(tested, Archive):
         return run_archive_test(
-            stores.stores, stores.principal, archive, context.run_id, context.log.info
+            stores.stores, stores.principal, tested, context.run_id, context.log.info
         )
     return run_restore_test(
         stores.stores, stores.principal, identifier, context.run_id, context.log.info

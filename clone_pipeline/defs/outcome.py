@@ -6,7 +6,7 @@ and a cancelled run ends as a success (dagster-io/dagster#15026).
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import dagster as dg
@@ -23,7 +23,9 @@ from clone_pipeline.defs.metadata import (
     report_metadata,
     summary_materialization,
 )
+from clone_pipeline.defs.partitions import add_backup
 from clone_pipeline.defs.resources import StoresResource
+from clone_pipeline.defs.watched import ENDED_BADLY, is_over, watched
 
 # Five tries within about twenty seconds. In process, a cancel is heard only when a wait is over.
 MAX_RETRIES = 4
@@ -40,14 +42,16 @@ CANCELLED = f"{ledger.CANCELLED}; resume the clone, or delete it."
 
 def started_by(context: dg.OpExecutionContext) -> frozenset[str]:
     """The runs that this one repeats because they did not end well: the one it was re-executed
-    from, and the first of them. To repeat a good one is to ask for another clone."""
-    run = context.run
-    before = (
-        context.instance.get_run_by_id(one) for one in (run.root_run_id, run.parent_run_id) if one
-    )
-    return frozenset(
-        one.run_id for one in before if one and one.status != dg.DagsterRunStatus.SUCCESS
-    )
+    from, the one before that, up to the first. To repeat a good one is to ask for another clone,
+    and one that is at work is not over because somebody repeats it."""
+    before: dict[str, dg.DagsterRun] = {}
+    earlier = context.run.parent_run_id
+    while earlier is not None and earlier not in before:
+        run = context.instance.get_run_by_id(earlier)
+        if run is None:
+            break
+        before[earlier], earlier = run, run.parent_run_id
+    return frozenset(one.run_id for one in before.values() if one.status in ENDED_BADLY)
 
 
 def repeated_by_dagster(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
@@ -81,7 +85,8 @@ def step(context: dg.OpExecutionContext, stores: StoresResource) -> Iterator[Tol
     told = Told(context)
     stores.tell_with(context.log.info)
     try:
-        yield told
+        with watched(context, lambda: _cut_off(told, stores)):
+            yield told
     except StoreUnavailable as error:
         if context.retry_number < MAX_RETRIES:
             wait = _wait(context.retry_number, error.retry_after)
@@ -92,7 +97,7 @@ def step(context: dg.OpExecutionContext, stores: StoresResource) -> Iterator[Tol
         raise _failure(told, stores, error) from error
     except dg.DagsterExecutionInterruptedError:
         # Dagster itself adds tracebacks, out of which nobody reads what to do now.
-        if _record(told, stores, CANCELLED):
+        if not is_over(context) and _record(told, stores, CANCELLED):
             context.log.error(CANCELLED)
         raise
     except Exception as error:
@@ -114,9 +119,13 @@ def run_step(
             context.op.name,
             process_goes_on=stores.process_goes_on,
             tell=context.log.info,
+            ended=started_by(context),
         )
         if report.step == "publish_clone":
-            context.log_event(summary_materialization(report))
+            made = summary_materialization(report)
+            if made.partition is not None:
+                add_backup(context.instance, made.asset_key, made.partition)
+            context.log_event(made)
             context.log_event(equality_evaluation(report))  # type: ignore[arg-type]  # it takes them
         return told.show(report)
 
@@ -163,6 +172,14 @@ def _record(told: Told, stores: StoresResource, sentence: str) -> bool:
         told.context.log.warning(f"The ledger could not be told: {error.message}")
         return False
     return True
+
+
+def _cut_off(told: Told, stores: StoresResource) -> None:
+    """For a step that goes on although its run was cancelled."""
+    with suppress(CloneError):  # it made no clone, or the catalog is away and hears no writer
+        run_id = told.context.run_id
+        clone_id = told.clone_id or _reserved(stores, run_id)
+        ledger.end_run(stores.stores, clone_id, run_id, CANCELLED)
 
 
 def _reserved(stores: StoresResource, run_id: str) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from clone_pipeline.core.errors import InvalidRequest
+from clone_pipeline.core.archives.restore_test import choose_tested
+from clone_pipeline.core.errors import InvalidRequest, NotFound, WorkError
 from clone_pipeline.core.refresh.decide import held
 from clone_pipeline.core.refresh.target import read_target
 from clone_pipeline.defs.automation import (
@@ -20,6 +21,7 @@ from clone_pipeline.defs.automation import (
     resolve_archived,
     resolve_request,
     run_under_way,
+    runs_ahead,
     targets,
 )
 from clone_pipeline.defs.config import nothing_at_the_root
@@ -44,7 +46,7 @@ def policy_schedules(policies: Policies, settings: Settings) -> list[dg.Schedule
     Dagster does so for every schedule without partitions."""
     backups = [_backup_schedule(policy, settings) for policy in policies.backups]
     tests = [
-        _restore_test_schedule(policy, policy.restore_test.cron)
+        _restore_test_schedule(policy, policy.restore_test.cron, settings)
         for policy in policies.backups
         if policy.restore_test is not None
     ]
@@ -99,12 +101,18 @@ def check_schedule(checks: dg.AssetChecksDefinition) -> dg.ScheduleDefinition:
     )
 
 
-def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefinition:
+def _restore_test_schedule(
+    policy: BackupPolicy, cron: str, settings: Settings
+) -> dg.ScheduleDefinition:
     @in_one_sentence
     def evaluate(context: dg.ScheduleEvaluationContext) -> Evaluated:
         if not policy.enabled:
             return dg.SkipReason(DISABLED)
         _refuse_what_is_to_come(context)
+        if _has_nothing_to_restore(policy, settings):
+            return dg.SkipReason(
+                f"No backup of {policy.name} is proven yet, so there is none to restore."
+            )
         moment = context.scheduled_execution_time.isoformat()
         return dg.RunRequest(
             run_key=f"{RESTORE_TEST_PREFIX}{policy.name}:{moment}",
@@ -114,7 +122,7 @@ def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefini
 
     return dg.ScheduleDefinition(
         name=f"{RESTORE_TEST_PREFIX}{policy.name}",
-        job=test_restore,
+        job_name=test_restore.name,
         cron_schedule=cron,
         execution_timezone=policy.timezone,
         execution_fn=evaluate,
@@ -123,6 +131,21 @@ def _restore_test_schedule(policy: BackupPolicy, cron: str) -> dg.ScheduleDefini
         f"and searches it, and drops it, at {cron} ({policy.timezone}). "
         f"{_stated(policy.enabled)}",
     )
+
+
+def _has_nothing_to_restore(policy: BackupPolicy, settings: Settings) -> bool:
+    """A new policy's test may be due before its first backup. That backups are missing is told as
+    that, and not as a test that failed. A catalog that cannot be reached now says nothing."""
+    try:
+        with looking(settings, policy.target_environment) as (stores, principal):
+            own, now, archives = principal.organization_id, stores.clock(), policy.to is not None
+            with stores.catalog.read() as connection:
+                choose_tested(connection, own, policy.name, now, archives=archives)
+    except NotFound:
+        return True
+    except WorkError:
+        return False
+    return False
 
 
 def _backup_schedule(policy: BackupPolicy, settings: Settings) -> dg.ScheduleDefinition:
@@ -138,15 +161,18 @@ def _backup_schedule(policy: BackupPolicy, settings: Settings) -> dg.ScheduleDef
         if running is not None:
             return dg.SkipReason(_overlaps(policy.name, running))
         if policy.to is None:
-            refusal(settings, request)
+            organization_id = refusal(settings, request)
         else:
             request = policy.archive_config(name)
-            refusal(settings, request, resolve_archived)
-        return _run(policy, "backup", name, request, moment.isoformat())
+            organization_id = refusal(settings, request, resolve_archived)
+        ahead = runs_ahead(context.instance, organization_id)
+        tags = policy_tags(policy.name, "backup", name, organization_id, ahead)
+        return _run(policy, request, tags, moment.isoformat())
 
     return dg.ScheduleDefinition(
         name=policy.name,
-        job=clone_namespace if policy.to is None else archive_namespace,
+        # By name: given the job itself, Dagster makes each schedule twice.
+        job_name=(clone_namespace if policy.to is None else archive_namespace).name,
         cron_schedule=policy.cron,
         execution_timezone=policy.timezone,
         execution_fn=evaluate,
@@ -168,14 +194,17 @@ def _refresh_schedule(
         running = run_under_way(context.instance, policy.name)
         if running is not None:
             return dg.SkipReason(_overlaps(policy.name, running))
-        if _is_held(policy, settings):
+        organization_id, is_held = _target(policy, settings)
+        if is_held:
             return dg.SkipReason(held(policy.target))
         moment = context.scheduled_execution_time.isoformat()
-        return _run(policy, "refresh", policy.target, policy.request(), moment)
+        ahead = runs_ahead(context.instance, organization_id)
+        tags = policy_tags(policy.name, "refresh", policy.target, organization_id, ahead)
+        return _run(policy, policy.request(), tags, moment)
 
     return dg.ScheduleDefinition(
         name=policy.name,
-        job=clone_namespace,
+        job_name=clone_namespace.name,
         cron_schedule=cron,
         execution_timezone=policy.timezone,
         execution_fn=evaluate,
@@ -200,27 +229,20 @@ def _refuse_what_is_to_come(context: dg.ScheduleEvaluationContext) -> None:
         )
 
 
-def _is_held(policy: RefreshPolicy, settings: Settings) -> bool:
-    """Raises what a run would be refused for. Unlike a backup, a refresh does not go ahead where
-    the catalog cannot be reached: it might undo a rollback."""
+def _target(policy: RefreshPolicy, settings: Settings) -> tuple[str, bool]:
+    """Whose it is, and whether it is held. Raises what a run would be refused for. Unlike a backup,
+    a refresh does not go ahead where the catalog cannot be reached: it might undo a rollback."""
     with looking(settings, policy.target_environment) as (stores, principal):
         parties = resolve_request(stores, principal, policy.request())
         with stores.catalog.read() as connection:
-            return read_target(connection, parties.organization_id, policy.target).held
+            target = read_target(connection, parties.organization_id, policy.target)
+    return parties.organization_id, target.held
 
 
 def _run(
-    policy: BackupPolicy | RefreshPolicy,
-    kind: str,
-    target: str,
-    request: dict[str, Any],
-    moment: str,
+    policy: BackupPolicy | RefreshPolicy, request: dict[str, Any], tags: dict[str, str], moment: str
 ) -> dg.RunRequest:
-    return dg.RunRequest(
-        run_key=f"{policy.name}:{moment}",
-        run_config=request,
-        tags=policy_tags(policy.name, kind, target),
-    )
+    return dg.RunRequest(run_key=f"{policy.name}:{moment}", run_config=request, tags=tags)
 
 
 def _overlaps(name: str, run_id: str) -> str:

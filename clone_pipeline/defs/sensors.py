@@ -35,12 +35,14 @@ from clone_pipeline.defs.automation import (
     looking,
     policy_tags,
     resolve_request,
+    runs_ahead,
     target_of_run,
     targets,
 )
 from clone_pipeline.defs.jobs import archive_namespace, clone_namespace, test_restore
 from clone_pipeline.defs.notifying import notify_sensor
 from clone_pipeline.defs.outcome import AUTO_RETRY_TAG
+from clone_pipeline.defs.partitions import partitions_sensor
 from clone_pipeline.policies import Policies, RefreshPolicy, read_policies
 from clone_pipeline.policies.load import SENSOR_PREFIX
 from clone_pipeline.settings import Settings
@@ -48,6 +50,9 @@ from clone_pipeline.settings import Settings
 # Enough to know what was tried for which cause; a tick reads no more, however long it has run.
 _RUNS = 50
 _LOOK_SECONDS = 30
+# All refreshes together look once in so many seconds at most: each look has its tick, which costs
+# Dagster more than us.
+_APART_SECONDS = 5
 _OUTCOMES: dict[dg.DagsterRunStatus, Outcome] = {
     dg.DagsterRunStatus.SUCCESS: "succeeded",
     dg.DagsterRunStatus.FAILURE: "failed",
@@ -57,15 +62,15 @@ _OUTCOMES: dict[dg.DagsterRunStatus, Outcome] = {
 
 def policy_sensors(policies: Policies, settings: Settings) -> list[dg.SensorDefinition]:
     """One for each refresh that watches its source, and those that look after the rest."""
-    watching = [
-        _refresh_sensor(policy, settings)
-        for policy in policies.refreshes
-        if policy.on_change is not None
-    ]
+    to_watch = [policy for policy in policies.refreshes if policy.on_change is not None]
+    at_work = sum(policy.enabled for policy in to_watch)
+    every = max(_LOOK_SECONDS, at_work * _APART_SECONDS)
+    watching = [_refresh_sensor(policy, settings, every) for policy in to_watch]
     looking_after = [
         _failed_sensor(settings),
         _cancelled_sensor(settings),
         _waiting_sensor(policies, settings),
+        partitions_sensor(policies, settings),
     ]
     if settings.policies is not None:
         looking_after.append(_file_sensor(policies, settings))
@@ -77,7 +82,15 @@ def policy_sensors(policies: Policies, settings: Settings) -> list[dg.SensorDefi
 # ---- staging_refresh -------------------------------------------------------------------------
 
 
-def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefinition:
+# Else a target would be taken for up to date for ever.
+_SILENT = (
+    " Writes to its points are not seen: its Qdrant does not tell of the last one (it is a cluster "
+    "of several nodes, older than 1.17, or its key may not read the telemetry). Give the policy "
+    "`max_age_seconds` too."
+)
+
+
+def _refresh_sensor(policy: RefreshPolicy, settings: Settings, every: int) -> dg.SensorDefinition:
     @in_one_sentence
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """What a run would be refused for, such as a source that is not there, fails the tick; a
@@ -104,10 +117,14 @@ def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefin
         history = _history(context.instance, policy.name)
         decision = decide(seen, now, policy.rules, target, history)
         if isinstance(decision, Skip):
-            return dg.SensorResult(skip_reason=decision.reason, cursor=json.dumps(cursor))
+            unseen = mark.silent and policy.rules.max_age is None
+            reason = decision.reason + (_SILENT if unseen else "")
+            return dg.SensorResult(skip_reason=reason, cursor=json.dumps(cursor))
         context.log.info(f"Refreshing {policy.target}: {decision.reason}")
+        ahead = runs_ahead(context.instance, parties.organization_id)
+        tags = policy_tags(policy.name, "refresh", policy.target, parties.organization_id, ahead)
         return dg.SensorResult(
-            run_requests=[_run_request(policy, decision)], cursor=json.dumps(cursor)
+            run_requests=[_run_request(policy, decision, tags)], cursor=json.dumps(cursor)
         )
 
     rules = policy.rules
@@ -116,7 +133,7 @@ def _refresh_sensor(policy: RefreshPolicy, settings: Settings) -> dg.SensorDefin
         # By name: given the job itself, Dagster warns of a feature in beta that we do not use.
         job_name=clone_namespace.name,
         evaluation_fn=evaluate,
-        minimum_interval_seconds=_LOOK_SECONDS,
+        minimum_interval_seconds=every,
         default_status=(
             dg.DefaultSensorStatus.RUNNING if policy.enabled else dg.DefaultSensorStatus.STOPPED
         ),
@@ -142,9 +159,8 @@ def _attempt(record: dg.RunRecord) -> Attempt:
     )
 
 
-def _run_request(policy: RefreshPolicy, run: Run) -> dg.RunRequest:
+def _run_request(policy: RefreshPolicy, run: Run, tags: dict[str, str]) -> dg.RunRequest:
     """The key holds what the run is for: asked for twice, it is launched once."""
-    tags = policy_tags(policy.name, "refresh", policy.target)
     return dg.RunRequest(
         run_key=f"{policy.name}:{run.cause}:{run.attempt}",
         run_config=policy.request(),
@@ -202,13 +218,8 @@ def _record_end(
                 return dg.SkipReason(
                     f"The clone {clone.namespace_name!r} is {clone.status}; nothing is left to do."
                 )
-            if clone.holder_lives():
-                return dg.SkipReason(
-                    f"The process that makes {clone.namespace_name!r} is still alive, and will "
-                    "record its end itself."
-                )
             sentence = f"{what} without a word, as when its process is killed; resume the clone."
-            ledger.fail(stores, clone.clone_id, run.run_id, sentence)
+            ledger.end_run(stores, clone.clone_id, run.run_id, sentence)
     except NotFound as error:  # it has made no clone
         return dg.SkipReason(error.message)
     context.log.error(f"{clone.namespace_name}: {sentence}")
@@ -266,7 +277,7 @@ def _settle_all(
             told = settle(stores, one, _state(run))
             if told is not None:
                 context.log.error(f"{one.clone_id}: {told}")
-                _end(context.instance, run, settings, told)
+                _end(context.instance, run, told)
     return len(waiting)
 
 
@@ -287,12 +298,11 @@ def _state(run: dg.DagsterRun | None) -> RunState:
     return "under way" if run.status in UNDER_WAY or retried else "ended"
 
 
-def _end(
-    instance: dg.DagsterInstance, run: dg.DagsterRun | None, settings: Settings, why: str
-) -> None:
-    """Dagster does not notice by itself that a run is gone whose code server went with it, as when
-    the machine was switched off: it would count as at work, and keep its place in the queue."""
-    if run is not None and run.status in UNDER_WAY and settings.executor == "in_process":
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun | None, why: str) -> None:
+    """Dagster does not notice by itself that a run is gone whose code server or worker went with
+    it, as when the machine was switched off: it would count as at work, and keep its place in the
+    queue. Its own retry begins where it ended."""
+    if run is not None and run.status in UNDER_WAY:
         instance.report_run_failed(run, why)
 
 

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from clone_pipeline.addresses import check_address
+from clone_pipeline.addresses import Address
 from clone_pipeline.core.objects.address import check_bucket, check_prefix
 from clone_pipeline.core.references import COUNTERPARTS
-from clone_pipeline.variables import FromEnvironment, read_reference
+from clone_pipeline.variables import FromEnvironment, Secret, read_reference
 
 LONGEST_VALUE = 500
 
@@ -24,33 +24,22 @@ class _Strict(BaseModel):
 class Qdrant(_Strict):
     """A Qdrant server."""
 
-    url: str = Field(
+    url: Address = Field(
         max_length=2000, description="Its address, such as `https://qdrant.example.org:6333`."
     )
     grpc_port: int | None = Field(
         None, ge=1, le=65535, description="Its gRPC port; without it the one after the URL's."
     )
-    api_key: FromEnvironment | None = Field(None, description="A key that may write.")
-    read_only_api_key: FromEnvironment | None = Field(
+    api_key: Secret = Field(None, description="A key that may write.")
+    read_only_api_key: Secret = Field(
         None, description="A key that may only read: sources are read with it."
     )
-
-    @field_validator("url")
-    @classmethod
-    def _is_address(cls, url: str) -> str:
-        check_address(url)
-        return url
-
-    @field_validator("api_key", "read_only_api_key", mode="before")
-    @classmethod
-    def _is_reference(cls, value: Any) -> Any:
-        return read_reference(value, "")
 
 
 class Files(_Strict):
     """The S3 that holds the files, and where copies of files are written."""
 
-    endpoint_url: str | None = Field(
+    endpoint_url: Address | None = Field(
         None, max_length=2000, description="Its address; without it AWS itself."
     )
     region: str | None = Field(None, max_length=100, description="Its region.")
@@ -59,13 +48,6 @@ class Files(_Strict):
     )
     bucket: str | None = Field(None, max_length=255, description="Where copied files are written.")
     prefix: str = Field("", max_length=500, description="What their keys begin with.")
-
-    @field_validator("endpoint_url")
-    @classmethod
-    def _is_address(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_address(value)
-        return value
 
     @field_validator("bucket")
     @classmethod
@@ -92,11 +74,11 @@ class Environment(_Strict):
     )
     qdrant: Qdrant | None = Field(None, description="The Qdrant server.")
     files: Files = Field(Files(), description="The S3 that holds its files.")
-    api_key: FromEnvironment | None = Field(
+    api_key: Secret = Field(
         None, description="The key of its catalog with which namespaces are looked up there."
     )
 
-    # Both before the types are checked: a sentence about a wrong type would quote a secret.
+    # Before the types are checked: a sentence about a wrong type would quote a secret.
     @field_validator("catalog_url", mode="before")
     @classmethod
     def _is_catalog(cls, value: Any) -> Any:
@@ -113,11 +95,6 @@ class Environment(_Strict):
                 "`catalog_url` holds a password; put it into a variable, and write `{env: NAME}`"
             )
         return value
-
-    @field_validator("api_key", mode="before")
-    @classmethod
-    def _is_reference(cls, value: Any) -> Any:
-        return read_reference(value, "")
 
     @field_validator("home", mode="before")
     @classmethod

@@ -134,21 +134,35 @@ def steps(reports: Mapping[str, StepReport]) -> list[dict[str, Any]]:
 def proof(detail: Detail) -> list[Row]:
     verified = detail.reports.get("verify_clone")
     details = verified.details if verified else {}
-    copied = detail.reports.get("copy_points")
-    consistency = (
-        copied.output.consistency if copied and isinstance(copied.output, CopiedPoints) else None
-    )
+    report = detail.reports.get("copy_points")
+    output = report.output if report is not None else None
+    copied = output if isinstance(output, CopiedPoints) else CopiedPoints(None)
+    consistency = copied.consistency
     test = detail.clone.restore_test
+    before = "generation" if detail.clone.backup_policy is None else "backup"
     rows = [
         ("Compared", _compared(detail) if verified else "not yet"),
         ("Equal means", str(details.get("equality") or detail.clone.plan["equality"])),
         ("Differences", _differences(details)),
         ("Source ids left", words.number(details.get("source_ids_left"))),
+        (f"Points since the {before} before", _changes(copied.changes)),
+        ("Published", "nothing: what was live stays, proven anew" if _unchanged(detail) else ""),
         ("Source meanwhile", consistency["outcome"] if consistency else ""),
         ("S3 files", str(details.get("files", ""))),
         ("Restore test", f"{test['sentence']} ({test['tested_at'][:16]})" if test else ""),
     ]
     return [row for row in rows if row[1]]
+
+
+def _unchanged(detail: Detail) -> bool:
+    report = detail.reports.get(Published.STEP)
+    return report is not None and Published.of(report).unchanged
+
+
+def _changes(changes: dict[str, int] | None) -> str:
+    if changes is None:
+        return ""
+    return ", ".join(f"{words.number(count)} {what}" for what, count in changes.items())
 
 
 def _compared(detail: Detail) -> str:

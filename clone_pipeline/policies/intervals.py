@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 
 from clone_pipeline.policies.models import BackupPolicy, RefreshPolicy
 
-# Ticks that are looked at for the longest time between two.
+# Ticks that are looked at for the longest time between two, and how far ahead.
 _TICKS = 100
+_AHEAD = timedelta(days=370)
 
 
 def expected_interval(policy: BackupPolicy | RefreshPolicy, now: datetime) -> timedelta | None:
@@ -46,5 +47,10 @@ def _longest_turn(cron: str, timezone: str, since: datetime) -> timedelta:
     from dagster._utils.schedules import schedule_execution_time_iterator
 
     every = schedule_execution_time_iterator(since.timestamp(), cron, timezone)
-    ticks = islice(every, _TICKS)
-    return max(later - earlier for earlier, later in pairwise(ticks))
+    first = next(every)
+    longest = timedelta(0)
+    for earlier, later in pairwise(chain([first], islice(every, _TICKS - 1))):
+        longest = max(longest, later - earlier)
+        if later - first > _AHEAD:
+            break
+    return longest

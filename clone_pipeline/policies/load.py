@@ -40,6 +40,7 @@ _OURS = {
     "clone_failed",
     "clone_cancelled",
     "clones_in_waiting",
+    "backup_partitions",
     "notifications",
     "policies_file",
 }
@@ -117,6 +118,8 @@ class _Reader:
         self.targets: list[Target] = []
         self.problems: list[Problem] = []
         self._lines: dict[str, int] = {}  # of the usable policies, by name
+        # And those of each kind that write to the same names, in whichever organization.
+        self._alike: dict[tuple[str | None, ...], list[BackupPolicy | RefreshPolicy]] = {}
 
     def read(self) -> None:
         value = self.document.value
@@ -158,6 +161,7 @@ class _Reader:
             self.targets.append(found)
         else:
             self._lines[found.name] = self.document.line(path)
+            self._alike.setdefault(_written_names(found), []).append(found)
             self.found.append(found)
 
     def _unusable(self, target: Target) -> str | None:
@@ -184,8 +188,8 @@ class _Reader:
             return f"A file takes at most {_MOST_POLICIES:,} policies."
         if name in self._lines:
             return f"The name {name!r} is taken by the policy in line {self._lines[name]}."
-        for other in self.found:
-            if _same_target(policy, other):
+        for other in self._alike.get(_written_names(policy), ()):
+            if _may_be_same(policy.organization_id, other.organization_id):
                 line = self._lines[other.name]
                 return f"{name!r} writes to the same names as {other.name!r} in line {line}."
         return None
@@ -201,18 +205,11 @@ def _is_reserved(name: str) -> bool:
     return name in _OURS or name in DISALLOWED_NAMES
 
 
-def _same_target(one: BackupPolicy | RefreshPolicy, other: BackupPolicy | RefreshPolicy) -> bool:
-    if isinstance(one, RefreshPolicy) and isinstance(other, RefreshPolicy):
-        return one.target == other.target and _may_be_same(
-            one.request()["organization_id"], other.request()["organization_id"]
-        )
-    if isinstance(one, BackupPolicy) and isinstance(other, BackupPolicy):
-        if one.address("") != other.address(""):  # a place of its own, or none
-            return False
-        return _name_without_time(one) == _name_without_time(other) and _may_be_same(
-            one.request("")["organization_id"], other.request("")["organization_id"]
-        )
-    return False
+def _written_names(policy: BackupPolicy | RefreshPolicy) -> tuple[str | None, ...]:
+    """Equal for two policies that write to the same names: those of a place, or of the catalog."""
+    if isinstance(policy, RefreshPolicy):
+        return ("refresh", policy.target)
+    return ("backup", policy.address(""), _name_without_time(policy))
 
 
 def _name_without_time(policy: BackupPolicy) -> str:

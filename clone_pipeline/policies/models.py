@@ -192,6 +192,13 @@ class _Policy(_Strict):
         """Where it writes; None is the own environment."""
         return self._option("target_environment")
 
+    @property
+    def organization_id(self) -> str | None:
+        """Where its clones land; None is the launcher's, or the source's for the local operator."""
+        options: Any = self.options  # type: ignore[attr-defined]  # each kind has its own
+        found: str | None = options.organization_id
+        return found
+
     def _option(self, name: str) -> str | None:
         options: BaseModel = self.options  # type: ignore[attr-defined]  # each kind has its own
         found: str | None = getattr(options, name)

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from clone_pipeline.addresses import check_address
-from clone_pipeline.variables import FromEnvironment, read_reference
+from clone_pipeline.addresses import Address, check_address
+from clone_pipeline.variables import FromEnvironment, Secret, read_reference
 
 Kind = Literal[
     "failed",
@@ -34,16 +34,16 @@ class Target(BaseModel):
     webhook: str | FromEnvironment | None = Field(
         None, description="Where to send messages: an address, or `{env: NAME}` for a secret one."
     )
-    secret: FromEnvironment | None = Field(
+    secret: Secret = Field(
         None, description="What messages to a webhook are signed with: `{env: NAME}`."
     )
     slack: str | None = Field(
         None, min_length=1, max_length=100, description="The channel in Slack, by name or id."
     )
-    token: FromEnvironment | None = Field(
+    token: Secret = Field(
         None, description="The token of the Slack app, which may `chat:write`: `{env: NAME}`."
     )
-    api_url: str | None = Field(
+    api_url: Address | None = Field(
         None, description="Where Slack's API is, if not at `https://slack.com/api/` (GovSlack)."
     )
     kinds: list[Kind] = Field(
@@ -53,11 +53,6 @@ class Target(BaseModel):
     )
 
     # Before the types are checked: a sentence about a wrong type would quote what may be a secret.
-    @field_validator("secret", "token", mode="before")
-    @classmethod
-    def _is_from_environment(cls, value: Any) -> Any:
-        return read_reference(value, "")
-
     @field_validator("webhook", mode="before")
     @classmethod
     def _is_webhook(cls, value: Any) -> Any:
@@ -65,13 +60,6 @@ class Target(BaseModel):
             check_address(value)
             return value
         return read_reference(value, "an `https://` address, or ")
-
-    @field_validator("api_url")
-    @classmethod
-    def _is_address(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_address(value)
-        return value
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Target:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 # What Dagster's parser takes beyond this (`R` for a random minute, digits of other alphabets) is
@@ -39,6 +40,8 @@ def check_cron(cron: str) -> None:
         )
 
 
+# A long file has the same lines again and again.
+@lru_cache(maxsize=2000)
 def _comes(cron: str) -> bool:
     """Whether it ticks often enough. Where it never does, Dagster's iterator raises for everybody
     who asks: the daemon, and the whole code location when it is loaded."""

@@ -48,6 +48,12 @@ def check_catalog(where: Where, findings: Findings, clock: Clock) -> Looked:
     return looked
 
 
+def catalog_identity(where: Where) -> str:
+    """The database's. Raises what opening it raises."""
+    with closing(Catalog.open_as_it_is(where.catalog)) as catalog:
+        return catalog.identity()
+
+
 def _look(where: Where, findings: Findings, clock: Clock, looked: Looked) -> bool:
     """Whether there is a catalog that this program can use as it is."""
     with closing(Catalog.open_as_it_is(where.catalog)) as catalog:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from clone_pipeline.core.errors import InvalidRequest
+from clone_pipeline.core.errors import CloneError, InvalidRequest
 from clone_pipeline.core.request import DEFAULT_ENVIRONMENT
-from clone_pipeline.deployment import find_where
+from clone_pipeline.deployment import Where, find_where
 from clone_pipeline.environments.load import Environments
-from clone_pipeline.probing.catalog import check_catalog
+from clone_pipeline.probing.catalog import catalog_identity, check_catalog
 from clone_pipeline.probing.clocks import Clock
 from clone_pipeline.probing.files import check_files
 from clone_pipeline.probing.findings import Findings, Store
-from clone_pipeline.probing.qdrant import check_qdrant
+from clone_pipeline.probing.qdrant import check_qdrant, qdrant_identity
 from clone_pipeline.settings import Settings
 
 
@@ -44,14 +45,18 @@ class Checked:
 def check_environments(
     settings: Settings, known: Environments, names: Sequence[str], clock: Clock
 ) -> list[Checked]:
-    """In the order of `names`. Of those that may be targets, each store is written for a moment.
+    """In the order of `names`. Of those that may be targets, each store is written for a moment;
+    all others that are known are asked which stores they are.
+
     What is wrong with an environment is a finding; raises InvalidRequest for one that there is not.
     """
     for name in names:
         if name != DEFAULT_ENVIRONMENT:
             known.find(name)
     found = [_check(settings, known, name, clock) for name in names]
-    _tell_same(found)
+    unasked = [_identify(settings, known, name) for name in known.names if name not in names]
+    for number, one in enumerate(found):
+        _tell_same(one, [*found[:number], *unasked])
     return found
 
 
@@ -71,16 +76,30 @@ def _check(settings: Settings, known: Environments, name: str, clock: Clock) -> 
     return checked
 
 
-def _tell_same(found: Sequence[Checked]) -> None:
+def _identify(settings: Settings, known: Environments, name: str) -> Checked:
+    """An environment that is not to be checked, as far as its stores say which ones they are."""
+    checked = Checked(name, None)
+    with suppress(CloneError):
+        where = find_where(settings, known, name)
+        asked: dict[Store, Callable[[Where], str]] = {
+            "catalog": catalog_identity,
+            "qdrant": qdrant_identity,
+        }
+        for store, ask in asked.items():
+            with suppress(CloneError, OSError):
+                checked.stores[store] = ask(where)
+    return checked
+
+
+def _tell_same(one: Checked, others: Sequence[Checked]) -> None:
     """Two names of one store: between them nothing is cloned."""
-    for number, one in enumerate(found):
-        for other in found[:number]:
-            for store, identity in one.stores.items():
-                if identity == other.stores.get(store):
-                    what = "catalog" if store == "catalog" else "Qdrant"
-                    one.findings.add(
-                        store,
-                        "warning",
-                        f"It has the same {what} as the environment {other.name!r}; between the "
-                        "two, nothing is cloned.",
-                    )
+    for other in others:
+        for store, identity in one.stores.items():
+            if identity == other.stores.get(store):
+                what = "catalog" if store == "catalog" else "Qdrant"
+                one.findings.add(
+                    store,
+                    "warning",
+                    f"It has the same {what} as the environment {other.name!r}; between the two, "
+                    "nothing is cloned.",
+                )

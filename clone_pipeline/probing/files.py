@@ -29,6 +29,7 @@ _MOST_BUCKETS = 5
 _BODY = b"Written by clone-pipeline environments check."
 
 _RIGHTS = "its credentials need s3:ListBucket and s3:GetObject, and for copies s3:PutObject"
+_DECRYPTS = "its credentials need kms:Decrypt for the key with which the file is encrypted"
 # What to do about the answers that say what is wrong.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _ADVICE = {
@@ -135,11 +136,12 @@ def _one_of_each_bucket(objects: Sequence[dict[str, Any]]) -> list[str]:
 
 def _check_sample(client: Any, url: str, findings: Findings) -> None:
     """Clones that refer to files do without reading them, so that one that cannot be read is only
-    warned of."""
+    warned of. It is asked for whole, and left alone: without a body no answer says what KMS
+    refuses."""
     bucket, key = bucket_and_key(url)
     try:
         with _translated(url):
-            client.head_object(Bucket=bucket, Key=key)
+            client.get_object(Bucket=bucket, Key=key)["Body"].close()
     except (StorageFailed, InvalidRequest) as error:
         findings.add(
             "files", "warning", f"An object's file cannot be read, as copies would: {error.message}"
@@ -155,8 +157,10 @@ def _translated(place: str) -> Iterator[None]:
         yield
     except ClientError as error:
         told = error.response.get("Error", {}).get("Code", "")
+        encrypted = "kms:" in error.response.get("Error", {}).get("Message", "")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        advice = _ADVICE.get("AccessDenied" if told in ("403", "401") else told, "")
+        denied = told in ("AccessDenied", "403", "401")
+        advice = _DECRYPTS if encrypted else _ADVICE.get("AccessDenied" if denied else told, "")
         raise StorageFailed(
             f"{place}: S3 refuses the request ({told or status})"
             + (f"; {advice}." if advice else ".")

@@ -13,7 +13,7 @@ import httpx
 from clone_pipeline.core.errors import NotFound, StorageFailed, StoreUnavailable, WorkError
 from clone_pipeline.core.report import size
 from clone_pipeline.core.stores import VectorAddress
-from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline.core.vectors.embedded import EmbeddedStore, identity_of
 from clone_pipeline.core.vectors.point import Point
 from clone_pipeline.core.vectors.port import VectorStore
 from clone_pipeline.core.vectors.server import ServerStore
@@ -32,6 +32,14 @@ def check_qdrant(where: Where, findings: Findings, clock: Clock) -> str | None:
     if where.vectors.url is None:
         return _check_embedded(where, findings)
     return _check_server(where, where.vectors.url, findings, clock)
+
+
+def qdrant_identity(where: Where) -> str:
+    """The store's. Raises what it raises; OSError where there is no embedded one."""
+    if where.vectors.url is None:
+        return identity_of(where.vectors.folder)
+    with closing(_open(where.to_read)) as store:
+        return store.identity()
 
 
 def _check_embedded(where: Where, findings: Findings) -> str | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -214,83 +212,3 @@ def test_the_page_the_rules_and_the_dashboard_name_the_metrics_that_there_are(
     assert named <= documented.keys()
     told = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
     assert all(f"`{alert}`" in page for alert in told)
-
-
-_WITH_PROMTOOL = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="Prometheus is not installed"
-)
-_HOUR = 3600
-
-
-@pytest.mark.outside
-@_WITH_PROMTOOL
-@pytest.mark.parametrize(
-    ("alert", "last", "turn", "summary"),
-    [
-        (
-            "ClonePolicyOverdue",
-            "last_success",
-            "expected_interval",
-            "Policy nightly is overdue: its last success is {} ago.",
-        ),
-        (
-            "CloneRestoreTestOverdue",
-            "last_restore_test",
-            "expected_restore_test_interval",
-            "Policy nightly: the last restore test was {} ago.",
-        ),
-    ],
-)
-def test_what_no_longer_runs_is_alerted_after_a_turn_and_a_quarter_until_it_runs(
-    tmp_path: Path, alert: str, last: str, turn: str, summary: str
-) -> None:
-    """A turn of an hour: the last time at the beginning, the next one after two hours."""
-    who = 'organization="org_a",policy="nightly"'
-    series = {
-        f"{PREFIX}_policy_{last}_timestamp_seconds{{{who}}}": f"0x120 {2 * _HOUR}x60",
-        f'{PREFIX}_policy_{turn}_seconds{{policy="nightly"}}': f"{_HOUR}x180",
-    }
-    alerts = [
-        {
-            "eval_time": moment,
-            "alertname": alert,
-            "exp_alerts": [
-                {
-                    "exp_labels": {"severity": "critical", "policy": "nightly"},
-                    "exp_annotations": {"summary": summary.format(ago)},
-                }
-            ]
-            if ago
-            else [],
-        }
-        for moment, ago in (("75m", ""), ("82m", "1h 22m 0s"), ("119m", "1h 59m 0s"), ("122m", ""))
-    ]
-    test = {
-        "rule_files": [str(MONITORING / "alerts.yml")],
-        "evaluation_interval": "1m",
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [{"series": s, "values": v} for s, v in series.items()],
-                "alert_rule_test": alerts,
-            }
-        ],
-    }
-    (tmp_path / "test.yml").write_text(yaml.safe_dump(test), encoding="utf-8")
-    said = subprocess.run(
-        ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, text=True, capture_output=True
-    )
-    assert said.returncode == 0, said.stdout + said.stderr
-
-
-@pytest.mark.outside
-@_WITH_PROMTOOL
-def test_prometheus_takes_the_rules_and_the_metrics(stores: Stores, file: Path) -> None:
-    harness.clone(stores, "prod", "monday", **NIGHTLY)
-    body = exposed(stores, file, None, "")[0]
-    for arguments, given in (
-        (["check", "rules", str(MONITORING / "alerts.yml")], b""),
-        (["check", "metrics"], body),
-    ):
-        said = subprocess.run(["promtool", *arguments], input=given, capture_output=True)
-        assert said.returncode == 0, said.stderr.decode()

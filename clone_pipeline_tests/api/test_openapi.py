@@ -13,13 +13,13 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
-from mixpeek.models import NamespaceModel
 from schemathesis import checks
 from schemathesis.generation import GenerationMode
 
 from clone_pipeline.api.errors import TYPES
 from clone_pipeline.api.runs import Runs
 from clone_pipeline_tests.api.world import World, opened
+from clone_pipeline_tests.sdk import mixpeek
 
 pytestmark = pytest.mark.outside
 
@@ -134,7 +134,7 @@ def test_docs_api_md_has_every_path_and_every_kind_of_error(world: World) -> Non
 
 def test_a_namespace_is_documented_with_every_field_of_the_contract(world: World) -> None:
     shown = world.app.openapi()["components"]["schemas"]["NamespaceModel"]["properties"]
-    assert {*NamespaceModel.model_fields} <= {*shown}
+    assert {*mixpeek.models.NamespaceModel.model_fields} <= {*shown}
 
 
 def test_the_page_that_shows_it_is_there(world: World) -> None:

@@ -6,19 +6,17 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import mixpeek
 import pytest
-from mixpeek import ApiClient, Configuration
-from mixpeek import exceptions as sdk
-from mixpeek._client import client as hand_written
-from mixpeek._client.client import MixpeekAPIError
-from mixpeek.models import CloneNamespaceRequest, ListNamespacesRequest, ListTasksRequest
 
 from clone_pipeline.cli.demo import FOLDER, SOURCE
 from clone_pipeline_tests.api.live import Live, serving
+from clone_pipeline_tests.sdk import mixpeek
 from clone_pipeline_tests.ui.dev import Project, wait_until
 
 pytestmark = pytest.mark.outside
+
+models, sdk = mixpeek.models, mixpeek.exceptions
+hand_written = mixpeek._client.client
 
 DEMO = SOURCE["namespace_name"]
 COUNTS = {
@@ -40,10 +38,10 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield live
 
 
-def generated(live: Live, api_key: str | None = None, namespace: str | None = None) -> ApiClient:
+def generated(live: Live, api_key: str | None = None, namespace: str | None = None) -> Any:
     keys = {"NamespaceHeader": namespace} if namespace else None
-    return ApiClient(
-        Configuration(host=live.url, access_token=api_key or live.api_key, api_key=keys)
+    return mixpeek.ApiClient(
+        mixpeek.Configuration(host=live.url, access_token=api_key or live.api_key, api_key=keys)
     )
 
 
@@ -60,7 +58,7 @@ def poll(get: Any) -> Any:
 def test_the_generated_api_clones_polls_and_reads_what_it_got(live: Live) -> None:
     """As the reference has it: construct, clone, poll until ready, read the cloned retriever."""
     clones = mixpeek.NamespaceCloneApi(generated(live))
-    request = CloneNamespaceRequest(namespace_name="sdk_staging", description="Staging copy")
+    request = models.CloneNamespaceRequest(namespace_name="sdk_staging", description="Staging copy")
     answer = clones.clone_namespace(DEMO, request)
     assert (answer.status, answer.source_namespace_id) == ("cloning", SOURCE["namespace_id"])
     assert answer.namespace.namespace_id.startswith("ns_")
@@ -89,10 +87,10 @@ def test_the_generated_api_clones_polls_and_reads_what_it_got(live: Live) -> Non
     assert len(mixpeek.RetrieversApi(inside).list_retrievers().results) == COUNTS["retrievers"]
     assert mixpeek.TaxonomiesApi(inside).list_taxonomies().results == []
     listed = namespaces.list_namespaces(
-        list_namespaces_request=ListNamespacesRequest(search="sdk_staging")
+        list_namespaces_request=models.ListNamespacesRequest(search="sdk_staging")
     )
     assert [one.namespace_name for one in listed.results] == ["sdk_staging"]
-    mine = tasks.list_tasks(list_tasks_request=ListTasksRequest(search="sdk_staging"))
+    mine = tasks.list_tasks(list_tasks_request=models.ListTasksRequest(search="sdk_staging"))
     assert [one.task_id for one in mine.results] == [answer.task_id]
     # A name that exists; then it goes.
     with pytest.raises(sdk.ConflictException) as taken:
@@ -123,11 +121,10 @@ def test_the_hand_written_client_clones_and_waits(live: Live) -> None:
 
 
 def test_a_namespace_from_a_template(live: Live) -> None:
-    from mixpeek.models import CreateTemplateFromResourceRequest
-
     templates = mixpeek.NamespaceTemplatesApi(generated(live))
     made = templates.create_namespace_template_from(
-        DEMO, CreateTemplateFromResourceRequest(template_name="Docs", description="Search docs")
+        DEMO,
+        models.CreateTemplateFromResourceRequest(template_name="Docs", description="Search docs"),
     )
     shown = templates.get_namespace_template(made.template_id)
     assert (shown.name, shown.source_resource_id) == ("Docs", SOURCE["namespace_id"])
@@ -170,7 +167,7 @@ def refusals(reader: str, taken: str) -> list[tuple[type[Exception], int, dict[s
 def test_the_generated_api_raises_what_it_should(live: Live, reader: str, taken: str) -> None:
     for exception, status, asked in refusals(reader, taken):
         clones = mixpeek.NamespaceCloneApi(generated(live, asked.get("api_key")))
-        request = CloneNamespaceRequest(namespace_name=asked["name"])
+        request = models.CloneNamespaceRequest(namespace_name=asked["name"])
         with pytest.raises(exception) as raised:
             clones.clone_namespace(asked.get("source", DEMO), request)
         error: Any = raised.value
@@ -183,7 +180,7 @@ def test_the_generated_api_raises_what_it_should(live: Live, reader: str, taken:
 def test_the_hand_written_client_raises_what_it_should(live: Live, reader: str, taken: str) -> None:
     for _, status, asked in refusals(reader, taken):
         client = mixpeek.Mixpeek(asked.get("api_key", live.api_key), base_url=f"{live.url}/v1")
-        with pytest.raises(MixpeekAPIError) as raised:
+        with pytest.raises(hand_written.MixpeekAPIError) as raised:
             client.namespaces.clone(asked.get("source", DEMO), namespace_name=asked["name"])
         assert raised.value.status == status
         assert raised.value.detail["error"]["message"]
@@ -196,7 +193,7 @@ def test_too_many_requests_are_told_and_waited_for(
     elsewhere = {"DAGSTER_WEBSERVER_URL": live.dagster_url}
     with serving(project, live.api_key, **few, **elsewhere) as limited:
         namespaces = mixpeek.NamespacesApi(generated(limited))
-        request = CloneNamespaceRequest(namespace_name="sdk_limited")
+        request = models.CloneNamespaceRequest(namespace_name="sdk_limited")
         for _ in range(2):
             assert namespaces.get_namespace(DEMO).namespace_name == DEMO
         with pytest.raises(sdk.ApiException) as raised:
@@ -207,7 +204,7 @@ def test_too_many_requests_are_told_and_waited_for(
         waits: list[float] = []
         monkeypatch.setattr(time, "sleep", waits.append)
         monkeypatch.setattr(hand_written, "RETRY_BUDGET_S", 45.0)
-        with pytest.raises(MixpeekAPIError) as told:
+        with pytest.raises(hand_written.MixpeekAPIError) as told:
             client.namespaces.clone(DEMO, namespace_name="sdk_limited")
         assert told.value.status == 429
         # It has waited as long as it was told to, within its own bounds: once or twice, by how much

@@ -27,6 +27,12 @@ def found(*arguments: str) -> set[tuple[str, ...]]:
     }
 
 
+def points(*arguments: str) -> dict[str, int] | None:
+    """Whole points, by what has happened to them."""
+    changes: dict[str, int] | None = run("diff", *arguments, "--json").json["points"]
+    return changes
+
+
 def change(home: Path, name: str) -> None:
     """Somebody works in a namespace: renames a retriever, drops an object, edits a bucket, a point
     and a vector."""
@@ -58,7 +64,28 @@ def test_a_clone_differs_in_nothing_from_its_source_whatever_was_cleared() -> No
     # It was made without taxonomies.
     assert {kind for kind, *_ in found("prod", "staging")} == {"taxonomy"}
     assert found("prod", "plain") == set()
-    assert "Nothing differs between prod and plain." in run("diff", "prod", "plain").stdout
+    shown = run("diff", "prod", "plain").stdout
+    assert "Nothing differs between prod and plain." in shown
+    assert "Points in B against A: 0 inserted, 0 changed, 0 deleted, " in shown
+
+
+def test_points_are_counted_by_what_has_happened_to_them(home: Path) -> None:
+    """Each once, in however many places it differs."""
+    assert run("clone", "prod", "fork").code == 0
+    untouched = points("prod", "fork")
+    assert untouched is not None
+    all_of_them = untouched["unchanged"]
+    assert untouched == {"inserted": 0, "changed": 0, "deleted": 0, "unchanged": all_of_them}
+    change(home, "fork")
+    changed = {"inserted": 0, "changed": 1, "deleted": 1, "unchanged": all_of_them - 2}
+    assert points("prod", "fork") == changed
+    assert points("fork", "prod") == {**changed, "inserted": 1, "deleted": 0}
+    # Of two clones, neither of which was made of the other.
+    assert points("plain", "fork") == changed
+    assert points("prod", "fork", "--no-points") is None
+    told = f"Points in B against A: 0 inserted, 1 changed, 1 deleted, {all_of_them - 2} unchanged."
+    assert told in run("diff", "prod", "fork").stdout
+    assert "Points in" not in run("diff", "prod", "fork", "--no-points").stdout
 
 
 def test_what_was_done_in_a_fork_is_named(home: Path) -> None:

@@ -174,11 +174,14 @@ def test_the_sweep_keeps_the_newest(
 ) -> None:
     for day in range(2):
         assert run(tick(policies, instance, NIGHT + timedelta(days=day)), instance).success
+        if day == 0:
+            assert job("test_restore", {"backup": "nightly"}, instance).success
     assert job("sweep_namespaces", {"dry_run": True}, instance).success
     assert len(list((tmp_path / "out").iterdir())) == 2
     assert job("sweep_namespaces", {}, instance).success
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["prod_backup_20260507_0200"]
     assert listed(stores)[NAME].status == "removed"
+    assert looked_up(policies)["nightly", RESTORED][0], "tested when it was there"
 
 
 def test_a_run_that_died_without_a_word_is_noted_and_gone_on_with(

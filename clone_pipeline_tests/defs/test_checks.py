@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from clone_pipeline.core.generations.delete import delete_clone
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.restore_test import RestoreTest
 from clone_pipeline.defs.assets import clone_assets, clone_key
@@ -126,6 +127,17 @@ def test_a_newer_backup_that_is_not_tested_yet_changes_nothing(
     with open_stores(home) as stores:
         clone(stores, "prod", "tuesday", **BACKUP)
     assert looked_up(policies)["nightly", RESTORED][0]
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_the_last_test_counts_also_when_its_backup_has_made_way(
+    tested: Any, home: Path, policies: Policies, good: bool
+) -> None:
+    tested(good, timedelta(days=2))
+    with open_stores(home) as stores:
+        clone(stores, "prod", "tuesday", **BACKUP)
+        delete_clone(stores, "org_acme", "monday")
+    assert looked_up(policies)["nightly", RESTORED] == (good, "So it was.")
 
 
 def test_a_policy_without_a_test_is_told(home: Path, policies: Policies) -> None:

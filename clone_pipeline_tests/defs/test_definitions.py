@@ -60,19 +60,26 @@ def environment(policies: Path | None, folder: Path) -> dict[str, str]:
     return {**os.environ, "CLONE_PIPELINE_HOME": str(folder), **given}
 
 
+LOOKING_AFTER = ["backup_partitions", "clone_cancelled", "clone_failed", "clones_in_waiting"]
+
+
 @pytest.mark.outside
 def test_a_python_that_loads_it_has_nothing_to_say(tmp_path: Path) -> None:
     env = environment(ROOT / "policies.example.yaml", tmp_path)
-    command = [sys.executable, "-c", _SHOW]
+    command = [sys.executable, "-c", f"{_SHOW}\nimport sys\nprint(*sys.modules)"]
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT, check=True)
-    assert done.stdout.split() == loaded(ROOT / "policies.example.yaml", tmp_path)[0]
+    names, modules = done.stdout.splitlines()
+    assert names.split() == loaded(ROOT / "policies.example.yaml", tmp_path)[0]
     assert done.stderr == ""
+    # They take a second, and no start needs them.
+    assert not {"alembic", "psycopg", "qdrant_client"} & {*modules.split()}
 
 
 @pytest.mark.outside
 def test_each_policy_is_a_schedule_or_a_sensor(tmp_path: Path) -> None:
     names, said = loaded(ROOT / "policies.example.yaml", tmp_path)
     ours = {"clones_in_waiting", "clone_failed", "clone_cancelled", "policies_file", "hourly_sweep"}
+    ours |= {"backup_partitions"}
     assert set(names) == ours | {"nightly", "restore_test_nightly", "staging_refresh_staging"}
     assert said == ""
 
@@ -80,7 +87,7 @@ def test_each_policy_is_a_schedule_or_a_sensor(tmp_path: Path) -> None:
 @pytest.mark.outside
 def test_without_a_policies_file_only_the_runs_are_looked_after(tmp_path: Path) -> None:
     names, said = loaded(None, tmp_path)
-    assert names == ["clone_cancelled", "clone_failed", "clones_in_waiting", "hourly_sweep"]
+    assert names == [*LOOKING_AFTER, "hourly_sweep"]
     assert said == ""
 
 
@@ -93,8 +100,7 @@ def test_a_broken_policies_file_keeps_nothing_from_loading(
     if content is not None:
         file.write_text(content)
     names, said = loaded(file, tmp_path)
-    looking_after = ["clone_cancelled", "clone_failed", "clones_in_waiting"]
-    assert names == [*looking_after, "hourly_sweep", "policies_file"]
+    assert names == [*LOOKING_AFTER, "hourly_sweep", "policies_file"]
     assert str(file) in said
 
 

@@ -89,8 +89,10 @@ def test_on_a_server_a_write_to_the_points_changes_the_mark(
             second = json.loads(str(watching.cursor))
             assert second["seen"]["mark"] != first["seen"]["mark"]
             monkeypatch.setattr(ServerStore, "last_write", lambda *_: None)
-            watching.tick()
+            assert "are not seen" not in str(watching.tick().skip_message)
             assert json.loads(str(watching.cursor)) == second
+            watching.cursor = None
+            assert "Writes to its points are not seen" in watching.skipped()
         finally:
             server.delete(name)
 

@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import update
 
 from clone_pipeline.core.catalog.schema import clones
-from clone_pipeline.core.errors import NotFound
+from clone_pipeline.core.errors import LeaseLost, NotFound
 from clone_pipeline.core.generations.discard import withdraw
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger import lease_timing as timing
+from clone_pipeline.core.ledger.lease import Lease
 from clone_pipeline.core.plan import begin as reserve
 from clone_pipeline.core.plan import reservation
 from clone_pipeline.core.principal import LOCAL_OPERATOR
@@ -108,14 +109,18 @@ def test_a_clone_that_another_run_has_taken_over_is_left_alone(
         assert "is cloning; nothing is left" in ended(instance, tmp_path, run).skip_message
 
 
-def test_a_process_that_still_lives_records_its_end_itself(
+def test_a_process_that_goes_on_after_the_end_of_its_run_loses_its_lease(
     home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     with open_stores(home) as stores:
         run = instance.create_run_for_job(clone_job(), run_config=REQUEST)
-        reserve.begin(stores, parse_request(REQUEST), LOCAL_OPERATOR, run.run_id)
-        assert "is still alive" in ended(instance, tmp_path, run).skip_message
-        assert state(stores, run) == ("cloning", None)
+        made = reserve.begin(stores, parse_request(REQUEST), LOCAL_OPERATOR, run.run_id)
+        assert ended(instance, tmp_path, run, cancelled=True) is None
+        assert state(stores, run)[0] == "failed"
+        with pytest.raises(LeaseLost), Lease(stores, made.clone_id, made.token).write():
+            pass
+        with stores.catalog.read() as connection:
+            assert not ledger.get(connection, made.clone_id).is_held(stores.clock())
 
 
 def test_a_run_that_had_no_clone_yet(
@@ -137,6 +142,42 @@ def looked_after(instance: dg.DagsterInstance, folder: Path) -> str:
     """A tick of the sensor; what it says."""
     context = dg.build_sensor_context(instance=instance)
     return str(sensors(folder)["clones_in_waiting"].evaluate_tick(context).skip_message)
+
+
+@pytest.mark.parametrize(
+    ("executor", "between_steps", "silence"),
+    [
+        ("in_process", False, timing.LEASE_SECONDS),
+        ("multiprocess", False, timing.LEASE_SECONDS),
+        # The next step may have to wait for its process.
+        ("multiprocess", True, timing.RESERVED_SECONDS),
+    ],
+)
+def test_a_run_whose_worker_on_another_machine_is_gone_is_ended_whatever_dagster_believes(
+    home: Path,
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    executor: str,
+    between_steps: bool,
+    silence: float,
+) -> None:
+    monkeypatch.setenv("CLONE_EXECUTOR", executor)
+    with open_stores(home) as stores:
+        run = instance.create_run_for_job(clone_job(), run_config=REQUEST)
+        instance.report_run_canceling(run)  # under way
+        reserve.begin(stores, parse_request(REQUEST), LOCAL_OPERATOR, run.run_id)
+        pid = None if between_steps else 17
+        for left, over in ((5, False), (-1, True)):
+            seen = stores.clock() - timedelta(seconds=silence - left)
+            elsewhere = {"holder_host": "worker-1", "holder_pid": pid, "heartbeat_at": seen}
+            with stores.catalog.write() as connection:
+                connection.execute(update(clones).values(elsewhere))
+            looked_after(instance, tmp_path)
+            found = instance.get_run_by_id(run.run_id)
+            assert found is not None
+            assert (found.status == dg.DagsterRunStatus.FAILURE) == over
+            assert state(stores, run)[0] == ("failed" if over else "cloning")
 
 
 def reserved(stores: Stores, instance: dg.DagsterInstance) -> tuple[str, dg.DagsterRun]:

@@ -165,6 +165,8 @@ def test_a_tick_that_is_still_to_come_launches_nothing(
 ) -> None:
     """The UI lets one evaluate it: its run would have the name and the key of the real one."""
     tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    with open_stores(home) as stores:
+        clone(stores, "prod", "monday", policy="nightly", preserve_resource_ids=True)
     made = schedules(tmp_path, backups=[backup()], refreshes=[refresh(**AT_NIGHT)])
     assert len(made) == 3
     for one in made:
@@ -245,8 +247,10 @@ def restore_test(folder: Path, **more: Any) -> list[dg.ScheduleDefinition]:
 
 
 def test_a_backup_is_restored_for_a_test_each_week(
-    tmp_path: Path, instance: dg.DagsterInstance
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
+    with open_stores(home) as stores:
+        clone(stores, "prod", "monday", policy="nightly", preserve_resource_ids=True)
     (made,) = restore_test(tmp_path, timezone="Europe/Berlin")
     assert (made.name, made.cron_schedule) == ("restore_test_nightly", "0 5 * * 0")
     assert made.execution_timezone == "Europe/Berlin"
@@ -256,6 +260,28 @@ def test_a_backup_is_restored_for_a_test_each_week(
     assert asked.run_key == "restore_test_nightly:2026-05-06T02:00:00+00:00"
     assert "clone/policy" not in asked.tags  # it is no backup of the policy
     dg.validate_run_config(defs_job("test_restore"), asked.run_config)
+
+
+@pytest.mark.parametrize("to", [None, "file:///nowhere"])
+def test_before_the_first_proven_backup_there_is_none_to_test(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance, to: str | None
+) -> None:
+    """A run would fail, and wake somebody up for nothing."""
+    (made,) = restore_test(tmp_path, to=to)
+    with open_stores(home) as stores:
+        hasty = {"policy": "nightly", "preserve_resource_ids": True, "verify": "counts"}
+        clone(stores, "prod", "monday", **hasty)
+    said = tick(made, instance)
+    assert said.run_requests == []
+    assert said.skip_message == ("No backup of nightly is proven yet, so there is none to restore.")
+
+
+def test_where_the_catalog_cannot_be_read_now_the_run_is_to_wait_for_it(
+    home: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    (home / "catalog.db").write_text("this is not a database, and long enough to be seen as none")
+    (made,) = restore_test(tmp_path)
+    assert len(tick(made, instance).run_requests) == 1
 
 
 def test_when_it_is_tested_is_the_policys_to_say(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ WRITING, READING = "key-that-writes", "key-that-reads"
 
 @contextmanager
 def qdrant_with_keys() -> Iterator[str]:
-    keys = {"QDRANT__SERVICE__API_KEY": WRITING, "QDRANT__SERVICE__READ_ONLY_API_KEY": READING}
+    keys = {"SERVICE__API_KEY": WRITING, "SERVICE__READ_ONLY_API_KEY": READING}
     with (
         TemporaryDirectory(prefix="clone-pipeline-test-", dir=local.in_memory()) as folder,
         qdrant_server.run(Path(folder), **keys) as url,
@@ -63,7 +63,7 @@ def two_databases(server: PostgresServer) -> Iterator[tuple[str, str, str]]:
         server.execute(f"CREATE DATABASE {name} TEMPLATE {server.template}")
     server.execute(f"CREATE ROLE {reader} LOGIN PASSWORD 'only-reads'")
     production = server.address(names[0])
-    _grant(production, reader)
+    grant(production, reader)
     try:
         to_read = server.admin.set(
             drivername="postgresql", database=names[0], username=reader, password="only-reads"
@@ -113,7 +113,7 @@ def _dsn(server: PostgresServer) -> str:
     return server.admin.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def _grant(url: str, role: str) -> None:
+def grant(url: str, role: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}".encode())
 
@@ -125,8 +125,10 @@ def two_on_servers(
     qdrants: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
     *sources: Files | Path,
+    qdrant_key: tuple[str, str] = ("read_only_api_key", READING),
 ) -> Iterator[tuple[Stores, Stores]]:
-    """Production, which holds the sources, and staging, which knows it by what may read."""
+    """Production, which holds the sources, and staging, which knows it by what may read; unless
+    `qdrant_key` says otherwise for its Qdrant."""
     production_url, to_read, staging_url = databases
     with ExitStack() as opened:
         address = VectorAddress(folder, url=qdrants[0], api_key=WRITING)
@@ -137,7 +139,7 @@ def two_on_servers(
             harness.load(production, one)
         now = production.clock()
         monkeypatch.setenv("PRODUCTION_CATALOG_URL", to_read)
-        monkeypatch.setenv("PRODUCTION_QDRANT_KEY", READING)
+        monkeypatch.setenv("PRODUCTION_QDRANT_KEY", qdrant_key[1])
         reader = create_key(production.catalog, ORGANIZATION, "read", now)[0]
         monkeypatch.setenv("PRODUCTION_KEY", reader)
         file = write_environments(
@@ -147,7 +149,7 @@ def two_on_servers(
                 "catalog_url": {"env": "PRODUCTION_CATALOG_URL"},
                 "qdrant": {
                     "url": qdrants[0],
-                    "read_only_api_key": {"env": "PRODUCTION_QDRANT_KEY"},
+                    qdrant_key[0]: {"env": "PRODUCTION_QDRANT_KEY"},
                 },
                 "api_key": {"env": "PRODUCTION_KEY"},
             },

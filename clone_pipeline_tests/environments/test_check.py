@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -17,28 +16,14 @@ from clone_pipeline.settings import load_settings
 
 from ..cli.conftest import dagster_home
 from ..cli.running import Answer
-from ..conftest import PostgresServer
 from .proxy import closed_port, forwarding, port_of
 from .servers import READING, WRITING, qdrants
 from .two import PRODUCTION, write_environments
-from .world import STAGING, World, world
+from .world import STAGING, World, made
 
-__all__ = ["dagster_home", "qdrants"]  # fixtures
+__all__ = ["dagster_home", "made", "qdrants"]  # fixtures
 
 pytestmark = pytest.mark.outside
-
-
-@pytest.fixture(scope="module")
-def made(
-    tmp_path_factory: pytest.TempPathFactory,
-    postgres_server: PostgresServer,
-    qdrants: tuple[str, str],
-    s3_url: str,
-    dagster_home: Path,
-) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("world")
-    with world(folder, postgres_server, qdrants, s3_url, dagster_home) as made:
-        yield made
 
 
 def levels(answer: Answer, name: str) -> dict[str, list[str]]:
@@ -83,6 +68,23 @@ def test_one_environment_is_checked_alone_and_said_in_lines(made: World) -> None
     assert (said.code, lines[0], len(lines)) == (0, "production (access: read)", 5)
     assert "The key key_" in lines[2]
     assert "is of org_acme, with the role read; 1 namespace can be seen." in lines[2]
+
+
+def test_one_that_has_the_stores_of_another_is_told_when_it_is_checked_alone(made: World) -> None:
+    said = made.run("environments", "check", STAGING, "--json")
+    assert sentences(said, "warning") == [
+        f"It has the same {what} as the environment 'default'; between the two, nothing is cloned."
+        for what in ("catalog", "Qdrant")
+    ]
+    spoilt = made.changed()
+    (made.folder / "one" / "qdrant").mkdir(parents=True)
+    (made.folder / "other").symlink_to(made.folder / "one")
+    for name in ("one", "other"):
+        spoilt.entries[name] = {"access": "read", "home": str(made.folder / name)}
+    said = spoilt.run("environments", "check", "other", "--json")
+    assert sentences(said, "warning") == [
+        "It has the same Qdrant as the environment 'one'; between the two, nothing is cloned."
+    ]
 
 
 def test_rights_that_a_source_need_not_give_are_warned_of(made: World) -> None:
@@ -205,7 +207,7 @@ def test_a_target_that_could_not_be_written_fails(made: World) -> None:
     rights, role, row, key = sentences(said, "failed")
     assert said.code == 1
     assert rights.startswith("The role 'reader_")
-    assert "may not write api_keys, archives, buckets and " in rights
+    assert "may not write api_keys, api_requests, archives and " in rights
     assert role == "A key with role 'read' may look, but not change anything."
     assert "cannot be used: permission denied for table organizations" in row
     assert "does not let this API key do that: " in key
@@ -220,7 +222,8 @@ def test_a_database_without_a_catalog_needs_the_right_to_make_one(made: World) -
         url = make_url(made.production_url).set(database=name)
         spoilt.variables["CATALOG_URL"] = url.render_as_string(hide_password=False)
         said = spoilt.run("environments", "check", STAGING, "--json")
-        assert (said.code, levels(said, STAGING)["catalog"]) == (0, ["ok", "warning"])
+        # It is the one that the variables describe.
+        assert (said.code, levels(said, STAGING)["catalog"]) == (0, ["ok", "warning", "warning"])
         to_read = make_url(made.variables["PRODUCTION_CATALOG_URL"]).set(database=name)
         spoilt.variables["CATALOG_URL"] = to_read.render_as_string(hide_password=False)
         said = spoilt.run("environments", "check", STAGING, "--json")
@@ -251,8 +254,12 @@ def test_a_source_is_looked_into_and_never_changed(made: World, tmp_path: Path) 
     [listed] = made.run(*asked, "list", "--json").json
     assert listed["namespace_name"] == "prod"
     assert made.run("show", "production:prod").json["namespace_name"] == "prod"
-    said = made.run("diff", "production:prod", "prod", "--json")
-    assert (said.code, said.json["equal"]) == (0, True)
+    for twice in (
+        ("diff", "production:prod", "production:prod", "--json"),
+        (*asked, "diff", "prod", "prod", "--json"),
+    ):
+        said = made.run(*twice)
+        assert (said.code, said.json["equal"]) == (0, True)
     # The key of production may only read, and a dump holds its secrets.
     assert "a read-only key gets none" in made.run("dump", "production:prod", str(tmp_path)).error
     for command in (("delete", "prod", "--yes"), ("sweep",), ("rollback", "prod", "--yes")):

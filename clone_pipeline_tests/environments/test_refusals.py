@@ -7,10 +7,9 @@ written anywhere."""
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -19,32 +18,19 @@ import pytest
 from clone_pipeline.core.catalog.engine import HEAD
 
 from ..cli.conftest import dagster_home
-from ..conftest import PostgresServer
 from .proxy import days_ahead, forwarding, port_of
 from .servers import asking_for_passwords, qdrants
 from .two import PRODUCTION
-from .world import STAGING, World, world
+from .world import STAGING, World, made
 
-__all__ = ["dagster_home", "qdrants"]  # fixtures
+__all__ = ["dagster_home", "made", "qdrants"]  # fixtures
 
 pytestmark = pytest.mark.outside
 
 OLD = f"{int(HEAD) - 1:04}"
 CLONE = ("clone", "production:prod", "copy")
+COPYING = (*CLONE, "--files", "copy")
 CHECK = ("environments", "check", PRODUCTION)
-
-
-@pytest.fixture(scope="module")
-def made(
-    tmp_path_factory: pytest.TempPathFactory,
-    postgres_server: PostgresServer,
-    qdrants: tuple[str, str],
-    s3_url: str,
-    dagster_home: Path,
-) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("world")
-    with world(folder, postgres_server, qdrants, s3_url, dagster_home) as made:
-        yield made
 
 
 @dataclass
@@ -138,6 +124,16 @@ def a_day_ahead(store: str) -> Callable[[World, ExitStack], None]:
     return spoil
 
 
+def no_right_to_the_key(world: World, opened: ExitStack) -> None:
+    """What AWS answers where a file is encrypted with a key that its KMS does not use for us."""
+    message = "is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-1:1:key/2"
+    body = f"<Error><Code>AccessDenied</Code><Message>User u {message}</Message></Error>"
+    answers = iter([f"HTTP/1.1 403 Forbidden\r\nContent-Length: {len(body)}\r\n\r\n{body}"])
+    place = world.entries[PRODUCTION]["files"]
+    change = forwarding(port_of(place["endpoint_url"]), lambda _: next(answers, "").encode())
+    place["endpoint_url"] = f"http://127.0.0.1:{opened.enter_context(change)}"
+
+
 def no_bucket(world: World, opened: ExitStack) -> None:
     world.entries[PRODUCTION]["files"]["bucket"] = "no-such-bucket"
 
@@ -166,6 +162,11 @@ CASES = {
         2,
         "FILE: the environment 'production' needs the variable PRODUCTION_KEY, which is not set.",
     ),
+    "an address that is no catalog's": Case(
+        variable(PRODUCTION_CATALOG_URL="mysql://127.0.0.1/db"),
+        2,
+        "FILE: the `catalog_url` of the environment 'production' names mysql; PostgreSQL and SQLite are supported.",
+    ),
     "one catalog under two names": Case(
         same_catalog,
         2,
@@ -190,7 +191,11 @@ CASES = {
         variable(PRODUCTION_QDRANT_KEY="wrong"),
         1,
         "Qdrant at ADDRESS does not let this API key do that: HTTP status 401 Unauthorized.",
-        ("plan", "production:prod", "copy"),
+    ),
+    "a wrong key of the target's Qdrant": Case(
+        variable(QDRANT_API_KEY="wrong"),
+        1,
+        "Qdrant at OWN does not let this API key do that: HTTP status 401 Unauthorized.",
     ),
     "a wrong password of PostgreSQL": Case(
         wrong_password,
@@ -218,10 +223,28 @@ CASES = {
         "S3 refuses the request (SignatureDoesNotMatch); check AWS_SECRET_ACCESS_KEY, or the profile.",
         ("environments", "check", STAGING),
     ),
+    "a wrong key of S3, of a clone that copies files": Case(
+        variable(AWS_SECRET_ACCESS_KEY="wrong", CLONE_FILES_BUCKET="copies"),
+        2,
+        "to which files would be copied, refuses these credentials (403).",
+        COPYING,
+    ),
     "a bucket that is not there": Case(
         no_bucket,
         1,
         "S3 refuses the request (NoSuchBucket); make it first, or name another one.",
+        CHECK,
+    ),
+    "a bucket that is not there, of a clone that copies files": Case(
+        variable(CLONE_FILES_BUCKET="no-such-bucket"),
+        2,
+        "There is no bucket 'no-such-bucket' at S3 to copy files to; make it first.",
+        COPYING,
+    ),
+    "a file that KMS does not decrypt for us": Case(
+        no_right_to_the_key,
+        0,
+        "An object's file cannot be read, as copies would: s3://BUCKET/there: S3 refuses the request (AccessDenied); its credentials need kms:Decrypt for the key with which the file is encrypted.",
         CHECK,
     ),
     "a clock of Qdrant that is a day off": Case(
@@ -248,6 +271,15 @@ def test_it_is_refused_with_a_sentence_and_nothing_is_written(made: World, case:
         said = world.run(*case.command)
     told = said.stdout if case.command[0] == "environments" else said.error
     address = world.entries[PRODUCTION]["qdrant"]["url"]
-    assert case.sentence in told.replace(str(world.file), "FILE").replace(address, "ADDRESS")
+    names = {
+        world.variables["S3_ENDPOINT_URL"]: "S3",
+        str(world.file): "FILE",
+        made.bucket: "BUCKET",
+        address: "ADDRESS",
+        world.variables["QDRANT_URL"]: "OWN",
+    }
+    for text, name in names.items():
+        told = told.replace(text, name)
+    assert case.sentence in told
     assert said.code == case.code
     assert made.everything() == before

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select, update
 
 from clone_pipeline.core.catalog import namespaces, schema
 from clone_pipeline.core.errors import InvalidRequest
 from clone_pipeline.core.generations.rollback import rollback
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.verify.again import verify_pair
 
 from .. import harness
@@ -18,7 +20,7 @@ from ..core.bundle.samples import read_bundle
 from ..properties.namespaces import everything
 from ..properties.test_clones import check_clone
 from ..sources import ID, ORGANIZATION, one_of_each
-from .servers import PRODUCTION, databases, qdrants, two_on_servers
+from .servers import PRODUCTION, WRITING, databases, qdrants, two_on_servers
 from .two import STAGING, Known
 
 __all__ = ["databases", "qdrants"]  # fixtures
@@ -97,6 +99,57 @@ def test_a_backup_in_another_environment_restores_into_the_first_one(
     [adapter] = [one["source_adapter"] for one in files["buckets.jsonl"]]
     assert (adapter["connection_id"], adapter.get("webhook_secret")) == ("conn_1", None)
     assert [one["removed"] for one in back.plan["by_hand"]] == ["source_adapter.webhook_secret"]
+
+
+NATIVE = {"preserve_resource_ids": True, "include_resources": EVERYTHING}
+
+
+def test_points_go_from_qdrant_to_qdrant_where_the_key_is_to_be_handed_over(
+    tmp_path: Path,
+    databases: tuple[str, str, str],
+    qdrants: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = ("api_key", WRITING)
+    with two_on_servers(
+        tmp_path, databases, qdrants, monkeypatch, one_of_each(), qdrant_key=key
+    ) as (there, here):
+        _same_internal_ids(there, here)
+        options = {"source_environment": PRODUCTION, **NATIVE}
+        streamed = harness.clone(here, "prod", "one", **options)
+        assert streamed.plan["lane"] == "stream"
+        assert "would be given the source's key" in streamed.plan["lane_reason"]
+        made = harness.clone(here, "prod", "two", lane="native", **options)
+        assert any("is given the key" in warning for warning in made.plan["warnings"])
+        with here.catalog.read() as connection:
+            report = ledger.read_reports(connection, made.clone_id)["copy_points"]
+        assert report.details == {
+            "lane": "native",
+            "transport": "from Qdrant to Qdrant",
+            "shards": 1,
+            "relayed_because": None,
+        }
+        assert verify_pair(here, ORGANIZATION, "prod", "two").equal
+
+
+def test_a_key_that_only_reads_is_none_for_the_native_lane(
+    tmp_path: Path,
+    databases: tuple[str, str, str],
+    qdrants: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with two_on_servers(tmp_path, databases, qdrants, monkeypatch, one_of_each()) as (there, here):
+        _same_internal_ids(there, here)
+        with pytest.raises(InvalidRequest, match="only to a key that may write"):
+            harness.clone(here, "prod", "a", lane="native", source_environment=PRODUCTION, **NATIVE)
+
+
+def _same_internal_ids(there: Stores, here: Stores) -> None:
+    """Else payloads would keep those of another organization."""
+    with there.catalog.read() as connection:
+        [internal] = connection.execute(select(schema.organizations.c.internal_id)).scalars()
+    with here.catalog.write() as connection:
+        connection.execute(update(schema.organizations).values(internal_id=internal))
 
 
 def test_one_qdrant_under_two_names_is_refused(

@@ -76,11 +76,16 @@ class World:
         return [*found, versions.get("Versions", []), versions.get("DeleteMarkers", [])]
 
 
-@contextmanager
-def world(
-    folder: Path, server: PostgresServer, qdrants: tuple[str, str], s3_url: str, dagster_home: Path
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_server: PostgresServer,
+    qdrants: tuple[str, str],
+    s3_url: str,
+    dagster_home: Path,
 ) -> Iterator[World]:
     """Production has one namespace with one file, and staging may only read it."""
+    folder, server = tmp_path_factory.mktemp("world"), postgres_server
     with ExitStack() as opened:
         there, to_read, here = opened.enter_context(two_databases(server))
         stores = [

@@ -202,6 +202,7 @@ def _assert_nothing_left(stores: Stores, clone: Clone, before: Source) -> None:
         "clone_resources": 1 + sum(bundles.ROWS.values()),
         "clone_steps": found["clone_steps"],
         "clone_runs": found["clone_runs"],
+        "clone_attempts": found["clone_attempts"],
         "clone_slices": clone.plan["slices"],
     }
     assert set(reports) == set(STEPS)

@@ -3,7 +3,8 @@ the command line does to the stores, in a fraction of its time.
 
     python -m clone_pipeline_tests.faults.child '{"name": "copy", "concurrent_slices": 3}'
 
-Its argument is the request, without the source. Exit code 0: the clone is ready.
+Its argument is the request, without the source, and maybe the policy that asks. Exit code 0: the
+clone is ready.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ def run() -> None:
     install(Ticks(faults), faults)
     home = Path(os.environ["CLONE_PIPELINE_HOME"])
     with harness.open_stores(home, os.environ.get("CATALOG_URL")) as stores:
-        address = replace(stores.vector_address, url=os.environ.get("QDRANT_URL"))
+        address = replace(
+            stores.vector_address,
+            url=os.environ.get("QDRANT_URL"),
+            source_api_key=os.environ.get("QDRANT_SOURCE_API_KEY"),
+        )
         files = files_of(os.environ)
         options = {"include_resources": harness.everything(), **json.loads(sys.argv[1])}
         made = harness.clone(

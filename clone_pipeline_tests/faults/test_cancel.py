@@ -22,7 +22,7 @@ CLONE = ("clone", NAME, "copy", "--taxonomies")
 
 IN_A_STEP = ("copy_points:upsert:half", 2)
 # Dagster keeps a signal back there until the next step begins.
-BETWEEN_STEPS = ("clone_buckets:dagster event:after", 8)
+BETWEEN_STEPS = ("clone_buckets:dagster event:after", 5)
 
 
 def cancel(place: Place, number: signal.Signals, moment: tuple[str, int], gate: Path) -> Outcome:

@@ -8,15 +8,17 @@ import signal
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from clone_pipeline.core.generations.delete import delete_clone
 from clone_pipeline.core.generations.discard import discard
+from clone_pipeline.core.ledger.files import read_files
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.conftest import S3
+from clone_pipeline_tests.core.archives.recording import Recorder, recorded
 from clone_pipeline_tests.core.files.world import blob, with_files
 
 from .checks import find_clones
@@ -27,24 +29,40 @@ pytestmark = pytest.mark.outside
 # Read at import: no test sees the developer's environment.
 KILLS = int(os.environ.get("CLONE_PIPELINE_TEST_KILLS", "30"))
 PART = 5 * 2**20
-BODIES = {f"{number:02}.mp4": b"%d" % number for number in range(20)} | {
+BODIES = {f"{number:02}.mp4": b"%d" % number for number in range(60)} | {
     "large.mp4": bytes(range(256)) * (2 * PART // 256 + 1)
 }
-FAULTS = {"largest_copy": PART}
+FAULTS = {"largest_copy": PART, "marked": 4}
 
 
 @dataclass(frozen=True)
 class Files:
+    """`proxy` stands before the S3, and `marked` has the copies that the ledger knew to be made
+    before the last clone began."""
+
     place: Place
     s3: S3
     bucket: str
+    proxy: Recorder
+    marked: set[str] = field(default_factory=set)
 
     def clone(self, **faults: object) -> Outcome:
+        """What was marked as copied is not copied again: only what was under way is."""
+        before = len(self.proxy.requests)
         process = self.place.start_child("copy", {**FAULTS, **faults}, files="copy")
         try:
             return process.end()
         finally:
             process.kill()
+            written = {path for method, path, _ in self.proxy.requests[before:] if method == "PUT"}
+            assert written & self.marked == set()
+            self._note_marked()
+
+    def _note_marked(self) -> None:
+        with self.place.stores() as stores:
+            for clone in find_clones(stores, "copy"):
+                rows = read_files(stores.catalog, clone.clone_id, "copied")
+                self.marked.update(f"{self.bucket}/{row.key}" for row in rows)
 
     def there(self) -> dict[str, bytes]:
         found = self.s3.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
@@ -85,19 +103,20 @@ def files(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[F
         monkeypatch.setenv(name, value)
     bucket = f"copies-{uuid.uuid4().hex}"
     s3.client.create_bucket(Bucket=bucket)
-    env = {**s3.env, "CLONE_FILES_BUCKET": bucket}
-    place = Place(tmp_path / "place", env)
-    place.home.mkdir(parents=True)
-    urls = [s3.put(key, body) for key, body in BODIES.items()]
-    with place.stores() as stores:
-        source = with_files(
-            [blob(url) for url in urls[::2]],
-            [{"document_blobs": [{"url": url}]} for url in urls[1::2]],
-        )
-        harness.load(stores, {**source, "namespace.json": named(source)})
-    one = Files(place, s3, bucket)
-    yield one
-    one.take_away()
+    with recorded(s3.url) as proxy:
+        env = {**s3.env, "S3_ENDPOINT_URL": proxy.url, "CLONE_FILES_BUCKET": bucket}
+        place = Place(tmp_path / "place", env)
+        place.home.mkdir(parents=True)
+        urls = [s3.put(key, body) for key, body in BODIES.items()]
+        with place.stores() as stores:
+            source = with_files(
+                [blob(url) for url in urls[::2]],
+                [{"document_blobs": [{"url": url}]} for url in urls[1::2]],
+            )
+            harness.load(stores, {**source, "namespace.json": named(source)})
+        one = Files(place, s3, bucket, proxy)
+        yield one
+        one.take_away()
     s3.client.delete_bucket(Bucket=bucket)
 
 

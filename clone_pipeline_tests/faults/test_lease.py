@@ -20,13 +20,16 @@ from clone_pipeline.core.generations.delete import delete_clone
 from clone_pipeline.core.generations.discard import discard
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
-from clone_pipeline.core.ledger.lease import Lease, release, step_out, take_over
+from clone_pipeline.core.ledger.lease import Lease, begin_attempt, release, step_out, take_over
 from clone_pipeline.core.ledger.lease_timing import LEASE_SECONDS
 from clone_pipeline.core.ledger.meter import Meter
 from clone_pipeline.core.ledger.work import Work
+from clone_pipeline.core.plan import begin
 from clone_pipeline.core.points import pages as slice_pages
+from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline.core.process import Holder
 from clone_pipeline.core.report import STEPS
+from clone_pipeline.core.request import parse_request
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.point import Point
@@ -200,6 +203,99 @@ def test_a_writer_that_loses_its_lease_in_the_middle_stops_with_the_page(
     with stores.catalog.read() as connection:
         assert ledger.points_copied(connection, begun.clone_id) == 3
     assert clone(stores, "second").response["cloned_resources"]["points"] == 10  # type: ignore[index]
+
+
+def test_of_a_step_that_is_delivered_twice_only_the_last_one_writes(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a queue that has not heard for an hour that it is being worked on."""
+    begun = clone(stores, "first", until="copy_points")
+    monkeypatch.setattr(slice_pages, "EMBEDDED_PAGE", 3)
+    upsert, pages = EmbeddedStore.upsert, []
+
+    def delivered_again(self: EmbeddedStore, collection: str, points: Sequence[Point]) -> None:
+        upsert(self, collection, points)
+        pages.append(len(points))
+        if len(pages) == 2:
+            with stores.catalog.write() as connection:
+                begin_attempt(connection, begun.clone_id, "copy_points")
+
+    monkeypatch.setattr(EmbeddedStore, "upsert", delivered_again)
+    with pytest.raises(LeaseLost, match="begun once more"):
+        steps.run_step(stores, begun.clone_id, "first", "copy_points", process_goes_on=True)
+    assert pages == [3, 3]
+    # A step beside it is no attempt at it.
+    steps.run_step(stores, begun.clone_id, "first", "clone_retrievers", process_goes_on=True)
+    steps.run_step(stores, begun.clone_id, "first", "copy_points", process_goes_on=True)
+    assert clone(stores, "first").response["cloned_resources"]["points"] == 10  # type: ignore[index]
+
+
+def test_the_heartbeat_of_an_earlier_attempt_says_nothing(
+    stores: Stores, half: Clone, clock: Clock
+) -> None:
+    with stores.catalog.write() as connection:
+        earlier = begin_attempt(connection, half.clone_id, "copy_points")
+        begin_attempt(connection, half.clone_id, "copy_points")
+    elsewhere = dataclasses.replace(Holder.current(), host="elsewhere")
+    Lease(stores, half.clone_id, half.token, "copy_points", earlier)._beat(elsewhere)
+    assert find_clones(stores, "copy")[-1].holder_host == Holder.current().host
+
+
+def test_who_is_at_work_for_a_run_that_somebody_has_ended_stops(
+    stores: Stores, half: Clone
+) -> None:
+    ledger.end_run(stores, half.clone_id, "first", "The machine was asleep.")
+    lease = Lease(stores, half.clone_id, half.token)
+    with pytest.raises(LeaseLost):
+        lease.check()
+    with pytest.raises(LeaseLost), lease.write():
+        pass
+    lease._beat(dataclasses.replace(Holder.current(), host="elsewhere"))
+    (found,) = find_clones(stores, "copy")
+    assert (found.holder_host, found.status) == (None, "failed")
+    discard(stores, found)  # at once
+
+
+def test_a_retry_does_not_wait_for_the_lease_of_the_run_that_it_repeats(
+    stores: Stores, half: Clone
+) -> None:
+    set_ledger(stores, half, holder_host="elsewhere")
+    with pytest.raises(InProgress):
+        take_it_over(stores, half, "second")
+    # From the first step, and from a later one.
+    request = parse_request(half.request)
+    begun = begin.begin(stores, request, LOCAL_OPERATOR, "second", frozenset({"first"}))
+    assert (begun.clone_id, begun.token) == (half.clone_id, half.token + 1)
+    set_ledger(stores, half, holder_host="elsewhere")
+    steps.run_step(
+        stores,
+        half.clone_id,
+        "third",
+        "clone_taxonomies",
+        process_goes_on=True,
+        ended=frozenset({"first", "second"}),
+    )
+    assert find_clones(stores, "copy")[-1].run_id == "third"
+
+
+def test_a_step_that_waited_for_long_takes_nothing_from_the_run_that_came_after(
+    stores: Stores, half: Clone
+) -> None:
+    ledger.end_run(stores, half.clone_id, "first", "It died.")
+    clone(stores, "second", until="copy_points")
+    ledger.fail(stores, half.clone_id, "second", "The disk is full.")
+    with pytest.raises(LeaseLost):
+        steps.run_step(stores, half.clone_id, "first", "copy_points", process_goes_on=False)
+    found = find_clones(stores, "copy")[-1]
+    assert (found.run_id, found.error) == ("second", "The disk is full.")
+
+
+def test_a_step_does_not_end_the_hold_of_one_on_another_host_with_the_same_process_id(
+    stores: Stores, half: Clone
+) -> None:
+    set_ledger(stores, half, holder_host="elsewhere")
+    step_out(Lease(stores, half.clone_id, half.token))
+    assert find_clones(stores, "copy")[-1].holder_pid == Holder.current().pid
 
 
 def test_the_same_request_resumes_and_another_one_begins_anew(stores: Stores, half: Clone) -> None:

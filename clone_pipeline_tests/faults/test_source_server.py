@@ -24,7 +24,7 @@ from clone_pipeline_tests import harness
 from .bundles import NAME, NAMESPACE, QDRANT, small_namespace
 from .proxy import recording
 from .qdrant import Qdrant, running
-from .rest import ask, assert_equal_points, newest_clone, points
+from .rest import ask, assert_equal_points, newest_clone, points, snapshots
 
 pytestmark = pytest.mark.outside
 
@@ -117,6 +117,28 @@ def test_a_key_that_can_only_read_is_enough_for_the_source(qdrant: Qdrant, tmp_p
             assert_equal_points(stores, "copy", qdrant.url, QDRANT, **expected)
             assert newest_clone(stores, "copy").plan["lane"] == "stream"
         assert points(other.url, QDRANT, READ_KEY) == before
+
+
+def test_a_server_without_a_key_is_read_by_the_clones_own_where_nothing_changes(
+    qdrant: Qdrant, tmp_path: Path
+) -> None:
+    files = small_namespace(points=POINTS, objects=3)
+    for point in files["points.jsonl"]:
+        del point["payload"]["_internal"]["namespace_id"]
+    with running(tmp_path / "other") as other:
+        with open_stores(tmp_path, other.url) as stores:
+            harness.load(stores, files)
+            move_source(stores, other.url)
+        with open_stores(tmp_path, qdrant.url) as stores:
+            harness.clone(stores, NAME, "copy", preserve_resource_ids=True, **EVERYTHING)
+            made = newest_clone(stores, "copy")
+            assert (made.plan["lane"], made.plan["transport"]) == (
+                "native",
+                "from Qdrant to Qdrant",
+            )
+            assert verify_pair(stores, None, NAME, "copy").equal
+        assert points(qdrant.url, made.qdrant_collection) == points(other.url, QDRANT)
+        assert snapshots(other.url) == snapshots(qdrant.url) == []
 
 
 def test_one_server_with_a_key_for_each_side(tmp_path: Path) -> None:

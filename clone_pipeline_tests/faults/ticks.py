@@ -15,7 +15,9 @@ says so, the process dies, waits or fails at one of them. Fields of FAULTS, all 
   page        points on a page, and so between two checkpoints
   per_slice   points of a slice
   largest_copy  bytes that are copied inside an object store by one request
+  marked      files whose copies are marked in the ledger at once
   longest     seconds for which a step itself waits for a store
+  claim       seconds after which a silent process loses its slices to others
 """
 
 from __future__ import annotations
@@ -30,13 +32,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clone_pipeline.core import steps
+from clone_pipeline.core import helping, steps
 from clone_pipeline.core.catalog.engine import Catalog
+from clone_pipeline.core.files import step as files
 from clone_pipeline.core.files import transfer
 from clone_pipeline.core.files.store import Files
+from clone_pipeline.core.ledger import claims
 from clone_pipeline.core.plan import begin as beginning
-from clone_pipeline.core.points import pages, retry
-from clone_pipeline.core.points import step as points
+from clone_pipeline.core.points import collection, pages, retry
 from clone_pipeline.core.vectors import native, slices
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.server import ServerStore
@@ -113,9 +116,11 @@ def install(ticks: Ticks, faults: dict[str, Any]) -> None:
     page = faults.get("page", 25)
     pages.EMBEDDED_PAGE = pages.FIRST_PAGE = pages.LARGEST_PAGE = page
     retry._LONGEST_SECONDS = faults.get("longest", retry._LONGEST_SECONDS)
+    _shorten_claims(faults.get("claim", claims.CLAIM_SECONDS))
     slices._POINTS_PER_SLICE = faults.get("per_slice", slices._POINTS_PER_SLICE)
     largest = faults.get("largest_copy", transfer.LARGEST_COPY)
     transfer.LARGEST_COPY, transfer.COPIED_PART = largest, min(largest, transfer.COPIED_PART)
+    files._MARKED_AT_ONCE = faults.get("marked", files._MARKED_AT_ONCE)
     _wrap_catalog(ticks)
     for store in (EmbeddedStore, ServerStore):
         _wrap_upsert(store, "upsert", ticks)
@@ -124,11 +129,12 @@ def install(ticks: Ticks, faults: dict[str, Any]) -> None:
     # The embedded store's do no more than to call those.
     _wrap_upsert(ServerStore, "write", ticks)
     around(ServerStore, "read", "scroll", ticks)
+    around(ServerStore, "delete_points", "delete points", ticks)
     for name in ("copy", "copy_part", "finish_parts", "put", "remove", "abort_parts"):
         around(Files, name, f"file {name}", ticks)
     around(native._Copy, "shard", "native copy", ticks)
     around(native.NativeLane, "remove", "native remove", ticks)
-    around(points, "rename_collection", "rename", ticks)
+    around(collection, "rename_collection", "rename", ticks)
     around(retry.Retry, "_sleep", "wait", ticks)
     around(beginning, "make_plan", "plan", ticks)
     around(beginning, "measure_points", "plan", ticks)
@@ -144,6 +150,12 @@ def install(ticks: Ticks, faults: dict[str, Any]) -> None:
 
     beginning.begin = named_begin
     steps.run_step = named_step  # type: ignore[assignment]
+
+
+def _shorten_claims(seconds: float) -> None:
+    if seconds != claims.CLAIM_SECONDS:
+        claims.CLAIM_SECONDS = helping.CLAIM_SECONDS = seconds
+        claims.OWN_CLAIM_SECONDS, claims.HEARTBEAT_SECONDS = seconds / 2, seconds / 8
 
 
 def around(owner: Any, attribute: str, what: str, ticks: Ticks) -> None:

@@ -87,5 +87,7 @@ _PARTS = st.sampled_from(
         *(text for n, form in enumerate(IN_TEXTS) for text in form(canary(n)).values()),
     ]
 )
-TEXTS = st.lists(st.one_of(_PARTS, st.text(max_size=20)), min_size=1, max_size=4).map(" ".join)
+# Hypothesis draws from the literals of the code under test too, and "CANARY" is one of these.
+_WORDS = st.text(max_size=20).filter(lambda text: "CANARY" not in text)
+TEXTS = st.lists(st.one_of(_PARTS, _WORDS), min_size=1, max_size=4).map(" ".join)
 KEYED = st.tuples(st.sampled_from(KEYS), st.just(canary(7)))

@@ -79,7 +79,7 @@ BACKUPS = [
     (["name: b", "source: prod", "cron: '@daily'", "options:", "  adopt: true"], 9, "A backup does not take `adopt`: it never replaces anything."),
     (["name: b", "source: prod", "cron: '@daily'", "options: {mode: branch}"], 8, "A policy does not take `mode`: it always copies."),
     (["name: b", "source: prod", "cron: '@daily'", "options: {verify: sample}"], 8, "`options.verify` is not usable: input should be 'full' (got \"sample\")."),
-    (["name: b", "source: prod", "cron: '@daily'", "options: {lane: fast}"], 8, "`options.lane` is not usable: input should be 'auto', 'stream' or 'native' (got \"fast\")."),
+    (["name: b", "source: prod", "cron: '@daily'", "options: {lane: fast}"], 8, "`options.lane` is not usable: input should be 'auto', 'stream', 'native' or 'delta' (got \"fast\")."),
     (["name: b", "source: prod", "cron: '@daily'", "options: {speed: 3}"], 8, f"Unknown key `options.speed`; accepted are: {OPTIONS}."),
     (["name: b", "source: prod", "cron: '@daily'", "options: {concurrent_slices: 65}"], 8, "`options.concurrent_slices` is not usable: input should be less than or equal to 64 (got 65)."),
     (["name: b", "source: prod", "cron: '@daily'", "lane: native"], 8, "`lane` belongs under `options`."),
@@ -376,7 +376,7 @@ def test_no_policy_can_be_called_what_we_call_something(
             read(tmp_path, "notify:\n  - {name: a, slack: b, token: {env: C}}\n"), load_settings()
         ),
     ]
-    assert len(ours) == 9
+    assert len(ours) == 10
     for name in [one.name for one in ours] + ["daily_checks", "check_clones"]:
         content = f"backups:\n  - {{name: {name}, source: p, cron: '@daily'}}\n"
         (problem,) = read(tmp_path, content).problems

@@ -8,12 +8,9 @@ from datetime import datetime, timezone
 from random import Random
 from typing import Any
 
-import mixpeek
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mixpeek import ApiClient, Configuration
-from mixpeek.models import CloneNamespaceResponse, ListNamespacesRequest, NamespaceModel
 
 from clone_pipeline.api.app import create_app
 from clone_pipeline.api.runs import Runs
@@ -27,11 +24,14 @@ from clone_pipeline.core.stores import Stores
 
 from .. import harness
 from ..api.serving import served
+from ..sdk import mixpeek
 from .loaded import LONG_EXAMPLES, loaded
 from .namespaces import KINDS, Source, everything, namespaces
 from .world import NAMESPACE_NAME, ORGANIZATION
 
 pytestmark = pytest.mark.outside
+
+models = mixpeek.models
 
 NOWHERE = "http://127.0.0.1:9"
 ADMIN = Principal(ORGANIZATION, "admin", None)
@@ -90,22 +90,24 @@ def without(document: dict[str, Any], keys: tuple[str, ...], chance: Random) -> 
 
 
 @contextmanager
-def asked(stores: Stores) -> Iterator[Callable[[str | None], ApiClient]]:
+def asked(stores: Stores) -> Iterator[Callable[[str | None], mixpeek.ApiClient]]:
     """Clients of the app over the stores, each for a namespace."""
     key = create_key(stores.catalog, ORGANIZATION, "admin", datetime.now(timezone.utc), None)[0]
     with served(create_app(Service(stores, Runs(NOWHERE)), 100_000)) as url:
 
-        def client(namespace: str | None = None) -> ApiClient:
+        def client(namespace: str | None = None) -> Any:
             keys = {"NamespaceHeader": namespace} if namespace else None
-            return ApiClient(Configuration(host=url, access_token=key, api_key=keys))
+            return mixpeek.ApiClient(
+                mixpeek.Configuration(host=url, access_token=key, api_key=keys)
+            )
 
         yield client
 
 
-def read_everything(client: Callable[[str | None], ApiClient], names: set[str]) -> None:
+def read_everything(client: Callable[[str | None], mixpeek.ApiClient], names: set[str]) -> None:
     """Every answer that the client knows of. It raises ValidationError for what it cannot read."""
     spaces = mixpeek.NamespacesApi(client(None))
-    listed = spaces.list_namespaces(list_namespaces_request=ListNamespacesRequest())
+    listed = spaces.list_namespaces(list_namespaces_request=models.ListNamespacesRequest())
     assert {one.namespace_name for one in listed.results} == names
     assert spaces.list_namespaces_get().total_count == len(names)
     for name in names:
@@ -119,7 +121,7 @@ def read_everything(client: Callable[[str | None], ApiClient], names: set[str]) 
         assert tasks.get_task(task.task_id).task_id == task.task_id
 
 
-def read_resources(inside: ApiClient) -> None:
+def read_resources(inside: mixpeek.ApiClient) -> None:
     buckets = mixpeek.BucketsApi(inside)
     for bucket in (*buckets.list_buckets().results, *buckets.list_buckets_get().results):
         assert buckets.get_bucket(bucket.bucket_id).bucket_name == bucket.bucket_name
@@ -146,11 +148,11 @@ def reserve(stores: Stores, name: str) -> None:
     }
     clone = reserve_for_run(stores, parse_request(asked_for), ADMIN)
     answer = submitted(stores, clone, f"run-of-{name}")
-    read = CloneNamespaceResponse.from_dict(answer)
+    read = models.CloneNamespaceResponse.from_dict(answer)
     assert read is not None
     assert read.namespace.namespace_id == clone.plan["target"]["namespace_id"]
     # What is being made has counts, too.
-    assert {*NamespaceModel.model_fields} - NOISE <= {*answer["namespace"]}
+    assert {*models.NamespaceModel.model_fields} - NOISE <= {*answer["namespace"]}
     assert answer["namespace"]["document_count"] == 0
 
 

@@ -13,7 +13,7 @@ from clone_pipeline.api.models import CloneNamespaceRequest, CloneNamespaceRespo
 from clone_pipeline.api.service import Caller, Service, Services
 from clone_pipeline.core.generations.discard import withdraw
 from clone_pipeline.core.plan.dry_run import plan_for
-from clone_pipeline.core.plan.reservation import reserve_for_run, submitted
+from clone_pipeline.core.plan.reservation import count_others, reserve_for_run, submitted
 from clone_pipeline.core.principal import Principal
 from clone_pipeline.core.request import CloneRequest, parse_request
 
@@ -77,7 +77,7 @@ def start(service: Service, caller: Principal, request: CloneRequest, note: Note
     clone = reserve_for_run(service.stores, request, caller)
     try:
         note(clone.clone_id)
-        run_id = service.runs.submit(clone)
+        run_id = service.runs.submit(clone, count_others(service.stores, clone))
     except BaseException:
         withdraw(service.stores, clone, "Dagster could not be asked for a run; ask again.")
         raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,7 +20,7 @@ from ..catalog.namespace import Namespace
 from ..errors import BundleError, NotFound, VerificationFailed
 from ..generations.retention import counting
 from ..principal import Principal
-from ..restore_test import TOLERANCE, RestoreTest, queries
+from ..restore_test import TOLERANCE, RestoreTest, choose_backup, queries
 from ..source import read_config
 from ..stores import Stores
 from . import records, scratch
@@ -27,6 +28,21 @@ from .records import Archive
 
 # The score of a point for its own vector, by distance; with Dot another one's may be higher.
 _OWN_SCORE = {"Cosine": 1.0, "Euclid": 0.0, "Manhattan": 0.0}
+
+
+def choose_tested(
+    connection: Connection,
+    organization_id: str | None,
+    identifier: str,
+    now: datetime,
+    *,
+    archives: bool,
+) -> Archive | Namespace:
+    """What a restore test of that name is of: an archive where there are some and the policy of
+    that name may make them, else a backup beside its source. Raises NotFound, and Conflict for a
+    namespace that is no backup."""
+    archive = choose_archive(connection, organization_id, identifier) if archives else None
+    return archive or choose_backup(connection, organization_id, identifier, now)
 
 
 def choose_archive(

@@ -50,10 +50,13 @@ class Wrong(ValueError):
 
 @dataclass(frozen=True)
 class Line:
+    """`written` is the document as it stands in the file, where that is not `document`."""
+
     file: str
     number: int
     size: int
     document: Document
+    written: Document | None = None
 
     def error(self, wrong: Wrong) -> BundleError:
         return BundleError(str(wrong), self.file, self.number)

@@ -26,7 +26,17 @@ from ..vectors.slices import within
 from ..words import Option
 from .check import Bundle, check
 from .claim import Reservation, discard_dead_loads, refuse_taken, reserve, resume
-from .files import CONFIG, POINTS, RECORD_FILES, BundleFiles, Files, Wrong, batches, identified
+from .files import (
+    CONFIG,
+    POINTS,
+    RECORD_FILES,
+    BundleFiles,
+    Files,
+    Line,
+    Wrong,
+    batches,
+    identified,
+)
 from .kept import Kept
 from .owner import Owner
 from .points import parse_point
@@ -66,6 +76,8 @@ class Proof(Protocol):
     def find_stored(self, bundle: Bundle, reservation: Reservation, meter: Meter) -> int: ...
 
     def forget_stored(self) -> None: ...
+
+    def wrote(self, line: Line, point: Point) -> None: ...
 
     def points(self, bundle: Bundle, reservation: Reservation, meter: Meter) -> None: ...
 
@@ -115,7 +127,7 @@ def load(
     progress = on_progress or _silent
     try:
         kept, owner = Kept(bundle.shapes), Owner.of(bundle.namespace)
-        points = _fill(bundle, reservation, kept, owner, meter, proof)
+        points = _Filling(bundle, reservation, kept, owner, meter, proof).fill()
         warnings = owner.warnings + ([] if vectors.embedded else kept.warnings)
         if proof is not None:
             proof.points(bundle, reservation, meter)
@@ -159,67 +171,70 @@ def _reserve(
     return reserve(catalog, vectors, bundle)
 
 
-def _fill(
-    bundle: Bundle,
-    reservation: Reservation,
-    kept: Kept,
-    owner: Owner,
-    meter: Meter,
-    proof: Proof | None,
-) -> int:
-    """Makes the collection with its points, or goes on with the one that a killed load made."""
-    begin = ("Loaded", bundle.points, bundle.files.measure(POINTS)[1])
-    meter.begin(*begin)
-    if proof is not None and _is_resumed(bundle, reservation, proof, meter):
-        points = _write_points(bundle, reservation, kept, owner, meter)
-        if reservation.vectors.count(bundle.qdrant_collection) == bundle.points:
-            return points
-        # Something else was loaded there before: it has points that this bundle has not.
-        proof.forget_stored()
-        meter.begin(*begin)
-    _create(reservation.vectors, bundle)
-    return _write_points(bundle, reservation, kept, owner, meter)
+@dataclass(frozen=True)
+class _Filling:
+    """The Qdrant collection of one load."""
 
+    bundle: Bundle
+    reservation: Reservation
+    kept: Kept
+    owner: Owner
+    meter: Meter
+    proof: Proof | None
 
-def _is_resumed(bundle: Bundle, reservation: Reservation, proof: Proof, meter: Meter) -> bool:
-    """Whether the collection of a killed load can be gone on with."""
-    vectors, name = reservation.vectors, bundle.qdrant_collection
-    if not reservation.resumed or not vectors.exists(name):
-        return False
-    asked, there = vectors.kept_config(bundle.config), vectors.read_config(name)
-    # A server tells of settings that nobody asked for.
-    if any(not field.endswith(" is extra") for field in differing_fields(asked, there)):
-        return False
-    return proof.find_stored(bundle, reservation, meter) > 0
+    def fill(self) -> int:
+        """Makes the collection with its points, or goes on with the one that a killed load made."""
+        bundle, vectors, proof = self.bundle, self.reservation.vectors, self.proof
+        begin = ("Loaded", bundle.points, bundle.files.measure(POINTS)[1])
+        self.meter.begin(*begin)
+        if proof is not None and self._is_resumed(proof):
+            points = self._write()
+            if vectors.count(bundle.qdrant_collection) == bundle.points:
+                return points
+            # Something else was loaded there before: it has points that this bundle has not.
+            proof.forget_stored()
+            self.meter.begin(*begin)
+        try:
+            vectors.create(bundle.qdrant_collection, bundle.config)
+        except InvalidRequest as error:
+            raise BundleError(error.message, CONFIG) from error
+        return self._write()
 
+    def _is_resumed(self, proof: Proof) -> bool:
+        """Whether the collection of a killed load can be gone on with."""
+        bundle, vectors = self.bundle, self.reservation.vectors
+        if not self.reservation.resumed or not vectors.exists(bundle.qdrant_collection):
+            return False
+        asked = vectors.kept_config(bundle.config)
+        there = vectors.read_config(bundle.qdrant_collection)
+        # A server tells of settings that nobody asked for.
+        if any(not field.endswith(" is extra") for field in differing_fields(asked, there)):
+            return False
+        return proof.find_stored(bundle, self.reservation, self.meter) > 0
 
-def _create(vectors: VectorStore, bundle: Bundle) -> None:
-    try:
-        vectors.create(bundle.qdrant_collection, bundle.config)
-    except InvalidRequest as error:
-        raise BundleError(error.message, CONFIG) from error
+    def _write(self) -> int:
+        for batch in batches(self.bundle.files, POINTS):
+            self.reservation.heartbeat()
+            page: dict[ShardKey | None, list[Point]] = {}
+            for line in batch:
+                page.setdefault(line.document.get("shard_key"), []).append(self._point(line))
+            for shard_key, points in page.items():
+                store = within(self.reservation.vectors, shard_key)
+                store.upsert(self.bundle.qdrant_collection, points)
+                for point in points:
+                    self.kept.look(point)
+            self.meter.add(len(batch))
+        return self.meter.done
 
-
-def _write_points(
-    bundle: Bundle, reservation: Reservation, kept: Kept, owner: Owner, meter: Meter
-) -> int:
-    for batch in batches(bundle.files, POINTS):
-        reservation.heartbeat()
-        page: dict[ShardKey | None, list[Point]] = {}
-        for line in batch:
-            try:
-                point = parse_point(line.document, bundle.shapes)
-            except Wrong as wrong:  # the file changed under us
-                raise line.error(wrong) from None
-            some = page.setdefault(line.document.get("shard_key"), [])
-            some.append(point._replace(payload=owner.own(point.payload)))
-        for shard_key, points in page.items():
-            store = within(reservation.vectors, shard_key)
-            store.upsert(bundle.qdrant_collection, points)
-            for point in points:
-                kept.look(point)
-        meter.add(len(batch))
-    return meter.done
+    def _point(self, line: Line) -> Point:
+        try:
+            point = parse_point(line.document, self.bundle.shapes)
+        except Wrong as wrong:  # the file changed under us
+            raise line.error(wrong) from None
+        point = point._replace(payload=self.owner.own(point.payload))
+        if self.proof is not None:
+            self.proof.wrote(line, point)
+        return point
 
 
 def _write_catalog(

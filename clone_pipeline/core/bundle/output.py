@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import tempfile
-from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any, BinaryIO
 
 from ..errors import Conflict, InvalidRequest, StorageFailed
 from ..vectors.models import refuse_no_numbers
-from ..vectors.point import Point, ShardKey, Vector
+from ..vectors.point import Point, ShardKey
+from ..vectors.text import encoded_vector
 
 
 class Output:
@@ -157,7 +157,7 @@ def encode_point(point: Point, shard_key: ShardKey | None = None) -> bytes:
     """A line of points.jsonl. Raises InvalidRequest for what no JSON can hold."""
     refuse_no_numbers(point)
     vectors = b",".join(
-        encode(name) + b":" + _encode_vector(vector) for name, vector in point.vectors.items()
+        encode(name) + b":" + encoded_vector(vector) for name, vector in point.vectors.items()
     )
     try:
         payload = encode(point.payload)
@@ -168,28 +168,3 @@ def encode_point(point: Point, shard_key: ShardKey | None = None) -> bytes:
         ) from error
     key = b"" if shard_key is None else b'"shard_key":%b,' % encode(shard_key)
     return b'{"id":%b,%b"vector":{%b},"payload":%b}' % (encode(point.id), key, vectors, payload)
-
-
-def _encode_vector(vector: Vector) -> bytes:
-    if isinstance(vector, dict):
-        values = _encode_floats(vector["values"])
-        return b'{"indices":%b,"values":%b}' % (encode(vector["indices"]), values)
-    if vector and isinstance(vector[0], list):
-        rows: list[Any] = vector
-        return b"[" + b",".join(map(_encode_floats, rows)) + b"]"
-    return _encode_floats(vector)
-
-
-# JSON's -0 is an integer, which has no sign; and with nine digits the largest 32-bit float is
-# beyond itself.
-_SPELLINGS = (("-0,", "-0.0,"), ("-0]", "-0.0]"), ("3.40282347e+38", "3.4028234663852886e+38"))
-
-
-def _encode_floats(values: Iterable[Any]) -> bytes:
-    """Nine digits name every 32-bit float, in half the room that a double takes."""
-    packed = array("f", values)
-    # One format for all of them takes half the time of one for each.
-    text = "[" + ("%.9g," * len(packed) % tuple(packed))[:-1] + "]"
-    for spelled, meant in _SPELLINGS:
-        text = text.replace(spelled, meant)
-    return text.encode()

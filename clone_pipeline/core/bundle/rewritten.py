@@ -55,7 +55,8 @@ class RewrittenFiles:
 
     def lines(self, file: str, *, checked: bool = False) -> Iterator[Line]:
         for line in self._files.lines(file, checked=checked):
-            yield replace(line, document=self._rewrite(file, line.document))
+            document = self._rewrite(file, line.document)
+            yield replace(line, document=document, written=line.document)
 
     def measure(self, file: str) -> tuple[int, int]:
         return self._files.measure(file)

@@ -20,7 +20,7 @@ from .address import parse
 
 # Our own name: the platform may keep an Alembic history of its own in the same database.
 VERSION_TABLE = "clone_pipeline_version"
-HEAD = "0014"
+HEAD = "0018"
 
 # Said in words only: SQLite's result codes do not survive the driver.
 _STORAGE_WORDS = (

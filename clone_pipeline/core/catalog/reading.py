@@ -9,11 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
-
-from psycopg import DataError
-from psycopg.types.datetime import TimestamptzLoader
 
 
 @dataclass(frozen=True)
@@ -58,16 +55,3 @@ def reading_time(read: Callable[[Any], datetime | None] | None) -> Callable[[Any
             return Unreadable("is not a time")
 
     return process
-
-
-class TimeLoader(TimestamptzLoader):
-    """PostgreSQL's calendar is longer than Python's: what lies outside is read as its end."""
-
-    def load(self, data: bytes | bytearray | memoryview) -> datetime:
-        try:
-            return super().load(data)
-        except DataError:
-            text = bytes(data)
-            early = text.startswith(b"-") or text.endswith(b"BC")
-            end = datetime.min if early else datetime.max
-            return end.replace(tzinfo=timezone.utc)

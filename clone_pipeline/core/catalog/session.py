@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
-from .reading import TimeLoader
-
 BUSY_SECONDS = 60.0
+
+# Who is silent for so long in a transaction that writes is stopped, or cut off: nobody waits any
+# longer for the rows that it holds. PostgreSQL ends its session.
+SILENT_SECONDS = 60.0
 
 # How values are written and read: a database or a role may set each of these otherwise.
 _PINNED = (
@@ -44,13 +46,19 @@ def prepare(engine: Engine, *, read_only: bool = False) -> None:
 
 
 def _on_postgres_connect(connection: Any, _record: object) -> None:
+    from .postgres_times import TimeLoader
+
     connection.adapters.register_loader("timestamptz", TimeLoader)
 
 
 def _on_postgres_begin(connection: Connection) -> None:
     # In the transaction, not for the connection: behind a pooler in transaction mode what is set
     # for a connection may be another client's by the next statement, or is lost.
-    connection.exec_driver_sql(_PINNED)
+    pinned = _PINNED
+    if connection.get_execution_options().get("clone_pipeline_write", False):
+        longest = int(SILENT_SECONDS * 1000)
+        pinned += f"; SET LOCAL idle_in_transaction_session_timeout = {longest}"
+    connection.exec_driver_sql(pinned)
 
 
 def _on_postgres_begin_to_read(connection: Connection) -> None:

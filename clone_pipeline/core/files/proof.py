@@ -10,7 +10,8 @@ from hashlib import md5, sha256
 
 from ..ledger.files import FileRow, Proof
 from ..objects.location import bucket_and_key
-from .store import Changed, Files, Missing, Refused
+from .refusals import Changed, Missing, Refused
+from .store import Files
 from .transfer import MD5
 
 _CHUNK = 2**20

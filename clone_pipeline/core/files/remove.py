@@ -19,7 +19,8 @@ from ..ledger.files import read_files
 from ..objects.location import FileMap
 from ..report import size
 from ..stores import Stores
-from .store import Files, Refused
+from .refusals import Refused
+from .store import Files
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,18 @@ def usable_files(stores: Stores, clone_ids: Iterable[str | None]) -> Iterator[Re
 
 
 def _refuse_elsewhere(stores: Stores, planned: dict[str, object] | None, files: FileMap) -> None:
-    there = (planned or {}).get("endpoint")
-    if there != stores.files.endpoint_url:
+    """A database may have been restored beside the one it comes from. Then the copies that its rows
+    tell of are the other's, and only the settings know it."""
+    there, ours = (planned or {}).get("endpoint"), stores.files
+    if there != ours.endpoint_url:
         raise Conflict(
             f"Its files are at {files.root}, in the S3 at {there or 'AWS'}, and this deployment's "
-            f"is at {stores.files.endpoint_url or 'AWS'}; set S3_ENDPOINT_URL as it was."
+            f"is at {ours.endpoint_url or 'AWS'}; set S3_ENDPOINT_URL as it was."
+        )
+    if ours.bucket is None or not files.root.startswith(ours.root):
+        copies = f"writes copies below {ours.root}" if ours.bucket else "has no bucket for copies"
+        raise Conflict(
+            f"Its files are at {files.root}, and this deployment {copies}, so that they may be "
+            "another one's; if they are not, set CLONE_FILES_BUCKET and CLONE_FILES_PREFIX as they "
+            "were."
         )

@@ -21,13 +21,14 @@ from ..ledger.files import (
     read_totals,
 )
 from ..ledger.work import Work
-from ..objects.heads import Answer
 from ..objects.location import FileMap
+from ..objects.s3 import Answer
 from ..points.retry import Retry
 from ..report import LISTED, StepReport, size
 from .crew import several
 from .proof import Prover
-from .store import Files, Refused
+from .refusals import Refused
+from .store import Files
 from .transfer import Transfer
 
 # So many files are marked in one transaction.

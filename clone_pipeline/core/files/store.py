@@ -1,63 +1,27 @@
-"""One S3, for copying: every request that is made of it, and what its refusals mean.
+"""One S3, for copying: every request that is made of it.
 
-A 200 may carry an error in its body, of a copy above all: the client reads it, takes it for a 500,
-and asks again (botocore.handlers._handle_200_error).
+Small files are copied and written by the bucket's route (`ObjectStore.send`), because the client
+would take as long over them as the store does; all else goes through the client.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from html import unescape
 from typing import Any
-
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
+from urllib.parse import quote
 
 from ..errors import InvalidRequest, NotFound, StorageFailed, StoreUnavailable
 from ..objects.address import FilesAddress
-from ..objects.heads import Answer
-from ..objects.s3 import ATTEMPTS, BUSY, ObjectStore, open_client, sentence, unusable
+from ..objects.location import ARN
+from ..objects.s3 import ATTEMPTS, Answer, ObjectStore, open_client
+from .refusals import Missing, Refused, translated
+from .served import Described, as_headers, served_as, unquoted, whole_checksums
 
-_CONDITION_FAILED = (409, 412)
 _DELETED_AT_ONCE = 1000
-# What a file is served with, beside its bytes: whoever writes a copy has to say it again.
-_SERVED = (
-    *("ContentType", "ContentEncoding", "ContentDisposition", "ContentLanguage"),
-    *("CacheControl", "Metadata", "WebsiteRedirectLocation"),
-)
-
-
-class Missing(Exception):
-    """There is no such file, or no such bucket."""
-
-
-class Refused(Exception):
-    """The store does not give the file out, or does not take it; says what it said."""
-
-
-class Changed(Exception):
-    """A condition does not hold: the source is another one by now, or the target is there."""
-
-
-@dataclass(frozen=True)
-class Described:
-    """A file with all that is known of it. `checksums` are those that the store keeps of the whole
-    file, by the name of the algorithm as its answers spell it (`ChecksumSHA256`)."""
-
-    size: int
-    etag: str
-    served: Mapping[str, Any]
-    checksums: Mapping[str, str]
+_COPIED = re.compile(r"<(ETag|Checksum[A-Z0-9]+)>([^<]*)</\1>")
 
 
 class Files:
@@ -69,7 +33,7 @@ class Files:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._heads = ObjectStore(client)
+        self._store = ObjectStore(client)
         self._where: str = client.meta.endpoint_url
 
     @classmethod
@@ -78,13 +42,13 @@ class Files:
         return cls(open_client(where))
 
     def close(self) -> None:
-        self._heads.close()
+        self._store.close()
 
     # Looking
 
     def look(self, bucket: str, key: str) -> Answer:
         """Size and ETag of a file."""
-        answer = self._heads.ask(bucket, key)
+        answer = self._store.ask(bucket, key)
         if answer.status in (404, 410):
             raise Missing
         if answer.status != 200:
@@ -92,43 +56,42 @@ class Files:
         return answer
 
     def describe(self, bucket: str, key: str) -> Described:
-        with self._translated(bucket):
+        with translated(self._where):
             found = self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         size = int(found["ContentLength"])
         return Described(
-            size, _unquoted(found["ETag"]), self._served(bucket, key, found), _whole(found)
+            size, unquoted(found["ETag"]), self._served(bucket, key, found), whole_checksums(found)
         )
 
     def _served(self, bucket: str, key: str, found: Mapping[str, Any]) -> dict[str, Any]:
-        served = {name: found[name] for name in _SERVED if found.get(name)}
+        tags: list[dict[str, str]] = []
         if found.get("TagCount"):
-            with self._translated(bucket):
+            with translated(self._where):
                 tags = self._client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
-            served["Tagging"] = _as_query(tags)
-        return served
+        return served_as(found, tags)
 
     def read_first(self, bucket: str, key: str, most: int) -> tuple[Described, bytes]:
         """A file as it is now, by one request: what is known of it, and its first `most` bytes."""
         whole = {"Bucket": bucket, "Key": key}
         try:
-            with self._translated(bucket):
+            with translated(self._where):
                 found = self._client.get_object(**whole, Range=f"bytes=0-{most - 1}")
         except Refused as error:
             if str(error) not in ("InvalidRange", "416"):
                 raise
-            with self._translated(bucket):
+            with translated(self._where):
                 found = self._client.get_object(**whole)  # an empty one has no first byte
-        with self._translated(bucket), found["Body"] as body:
+        with translated(self._where), found["Body"] as body:
             content: bytes = body.read(most)
         size = int(found.get("ContentRange", f"/{found['ContentLength']}").rpartition("/")[2])
         served = self._served(bucket, key, found)
-        return Described(size, _unquoted(found["ETag"]), served, {}), content
+        return Described(size, unquoted(found["ETag"]), served, {}), content
 
     def read_part(self, bucket: str, key: str, etag: str, first: int, last: int) -> bytes:
         """These bytes of a file that still has the ETag; tried again where they break off."""
         for attempt in range(ATTEMPTS):
             try:
-                with self._translated(bucket):
+                with translated(self._where):
                     found = self._client.get_object(
                         Bucket=bucket,
                         Key=key,
@@ -146,7 +109,7 @@ class Files:
     @contextmanager
     def reading(self, bucket: str, key: str, etag: str) -> Iterator[Any]:
         """The file's content, to be read in parts: that of this ETag, or Changed is raised."""
-        with self._translated(bucket):
+        with translated(self._where):
             found = self._client.get_object(Bucket=bucket, Key=key, IfMatch=f'"{etag}"')
             with found["Body"] as body:
                 yield body
@@ -154,7 +117,7 @@ class Files:
     def region(self, bucket: str) -> str | None:
         """Where a bucket is, if the store says it. Raises NotFound for one that is not there."""
         try:
-            with self._translated(bucket):
+            with translated(self._where):
                 found = self._client.head_bucket(Bucket=bucket)
         except Missing:
             raise NotFound(
@@ -179,7 +142,20 @@ class Files:
     def copy(self, bucket: str, key: str, source: tuple[str, str], etag: str) -> Mapping[str, Any]:
         """Copies a file of at most 5 GB inside the store, if it still has that ETag, and if there
         is nothing in its place. Returns the store's word of what it wrote."""
-        with self._translated(bucket):
+        # What else it answers, a 200 with an error in its body too, is for the client to hear.
+        if not source[0].startswith(ARN):
+            headers = {
+                "if-none-match": "*",
+                "x-amz-checksum-algorithm": "SHA256",
+                "x-amz-copy-source": quote("/".join(source), safe="/~"),
+                "x-amz-copy-source-if-match": f'"{etag}"',
+            }
+            response = self._store.send("PUT", bucket, key, headers)
+            if response is not None and response.status == 200:
+                said = dict(_COPIED.findall(response.body.decode(errors="replace")))
+                if b"<CopyObjectResult" in response.body and "ETag" in said:
+                    return {name: unescape(value) for name, value in said.items()}
+        with translated(self._where):
             answer = self._client.copy_object(
                 Bucket=bucket,
                 Key=key,
@@ -194,25 +170,29 @@ class Files:
 
     def put(self, bucket: str, key: str, body: bytes, served: Mapping[str, Any]) -> str:
         """Writes a file where there is none. Returns its ETag."""
-        with self._translated(bucket):
+        headers = {"if-none-match": "*", **as_headers(served)}
+        response = self._store.send("PUT", bucket, key, headers, body)
+        if response is not None and response.status == 200 and response.etag:
+            return response.etag
+        with translated(self._where):
             answer = self._client.put_object(
                 Bucket=bucket, Key=key, Body=body, IfNoneMatch="*", **served
             )
-        return _unquoted(answer["ETag"])
+        return unquoted(answer["ETag"])
 
     def begin_parts(self, bucket: str, key: str, how: Mapping[str, Any]) -> str:
         """Begins a file that is written in parts. Returns the id of the upload."""
-        with self._translated(bucket):
+        with translated(self._where):
             answer = self._client.create_multipart_upload(Bucket=bucket, Key=key, **how)
         upload_id: str = answer["UploadId"]
         return upload_id
 
     def put_part(self, bucket: str, key: str, upload_id: str, number: int, body: bytes) -> str:
-        with self._translated(bucket):
+        with translated(self._where):
             answer = self._client.upload_part(
                 Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body
             )
-        return _unquoted(answer["ETag"])
+        return unquoted(answer["ETag"])
 
     def copy_part(
         self,
@@ -225,7 +205,7 @@ class Files:
         part: tuple[int, int],
     ) -> Mapping[str, Any]:
         """Copies the bytes `part`, first and last, inside the store."""
-        with self._translated(bucket):
+        with translated(self._where):
             answer = self._client.upload_part_copy(
                 Bucket=bucket,
                 Key=key,
@@ -242,7 +222,7 @@ class Files:
         self, bucket: str, key: str, upload_id: str, parts: list[dict[str, Any]]
     ) -> Mapping[str, Any]:
         """Makes one file of the parts, if there is nothing in its place."""
-        with self._translated(bucket):
+        with translated(self._where):
             answer: Mapping[str, Any] = self._client.complete_multipart_upload(
                 Bucket=bucket,
                 Key=key,
@@ -256,7 +236,7 @@ class Files:
 
     def abort_parts(self, bucket: str, key: str, upload_id: str) -> None:
         try:
-            with self._translated(bucket):
+            with translated(self._where):
                 self._client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
         except Missing:
             return
@@ -265,7 +245,7 @@ class Files:
         """Key and id of every upload below a prefix that is neither finished nor aborted."""
         more: dict[str, str] = {}
         while True:
-            with self._translated(bucket):
+            with translated(self._where):
                 page = self._client.list_multipart_uploads(Bucket=bucket, Prefix=prefix, **more)
             for upload in page.get("Uploads", []):
                 if upload["Key"].startswith(prefix):
@@ -289,7 +269,7 @@ class Files:
 
     def _remove(self, bucket: str, keys: list[str]) -> int:
         try:
-            with self._translated(bucket):
+            with translated(self._where):
                 answer = self._client.delete_objects(
                     Bucket=bucket,
                     Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
@@ -304,63 +284,3 @@ class Files:
                 f"({refused.get('Code') or 'no reason given'})."
             )
         return len(keys)
-
-    @contextmanager
-    def _translated(self, bucket: str) -> Iterator[None]:
-        try:
-            yield
-        except ClientError as error:
-            raise self._meaning(error, bucket) from error
-        except ParamValidationError as error:
-            raise Missing from error  # nothing can be there under such a name
-        except (NoCredentialsError, PartialCredentialsError) as error:
-            raise InvalidRequest(
-                "To copy S3 files needs credentials: set AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY."
-            ) from error
-        except (
-            ConnectionError,
-            HTTPClientError,
-            IncompleteReadError,
-            CredentialRetrievalError,
-        ) as error:
-            raise StoreUnavailable(
-                f"The object store {self._where} cannot be reached: {sentence(error)}."
-            ) from error
-        except BotoCoreError as error:
-            raise unusable(error) from error
-
-    def _meaning(self, error: ClientError, bucket: str) -> Exception:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code in ("NoSuchKey", "NoSuchBucket", "NoSuchUpload") or status in (404, 410):
-            return Missing()
-        if status in _CONDITION_FAILED:
-            return Changed()
-        if status in BUSY or status < 300:
-            # A 200 whose body says that it failed stays one, however often it is tried.
-            return StoreUnavailable(
-                f"The object store {self._where} answered {code or status} to {ATTEMPTS} attempts."
-            )
-        return Refused(code or str(status))
-
-
-def _unquoted(etag: str) -> str:
-    return etag.removeprefix("W/").strip('"')
-
-
-def _whole(found: Mapping[str, Any]) -> dict[str, str]:
-    """The checksums of a whole file; of several parts there is one of their checksums, too."""
-    if found.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
-        return {}
-    return {
-        name: value
-        for name, value in found.items()
-        if name.startswith("Checksum") and name != "ChecksumType" and "-" not in value
-    }
-
-
-def _as_query(tags: list[dict[str, str]]) -> str:
-    from urllib.parse import urlencode
-
-    return urlencode([(tag["Key"], tag["Value"]) for tag in tags])

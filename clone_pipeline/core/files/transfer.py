@@ -16,11 +16,13 @@ from contextlib import contextmanager, suppress
 from hashlib import md5
 from typing import Any
 
-from ..errors import CloneError
+from ..errors import CloneError, StoreUnavailable
 from ..ledger.files import FileRow, Proof
-from ..objects.heads import Answer
 from ..objects.location import bucket_and_key
-from .store import Changed, Described, Files, Missing, Refused
+from ..objects.s3 import Answer
+from .refusals import Changed, Missing, Refused
+from .served import Described
+from .store import Files
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 LARGEST_COPY = 5 * 10**9  # a little less than the 5 GiB that one request copies at most
@@ -79,6 +81,10 @@ class Transfer:
                 # Where the store would not copy it itself, it will not the others of the bucket.
                 self._through_us.add(place[0])
                 return copied
+            except StoreUnavailable as error:
+                raise StoreUnavailable(
+                    f"{row.source} is not copied: {error.message}", error.retry_after
+                ) from error
             except (Missing, Refused) as error:
                 if self._is_missing(place):
                     return {"state": "missing", "error": None}

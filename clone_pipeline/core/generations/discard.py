@@ -11,7 +11,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, update
 
-from ..catalog.schema import clone_files, clone_resources, clone_slices, clones, namespaces
+from ..catalog.schema import (
+    clone_digests,
+    clone_files,
+    clone_resources,
+    clone_slices,
+    clones,
+    namespaces,
+)
 from ..errors import InProgress
 from ..files.remove import Remover, usable_files
 from ..ledger import clones as ledger
@@ -117,7 +124,7 @@ def _remove_rows(connection: Connection, stores: Stores, clone: Clone) -> None:
 
 
 def _remove_collection(vectors: VectorStore, clone: Clone) -> None:
-    if clone.plan["lane"] == "native" and vectors.native is not None:
+    if clone.plan["lane"] != "stream" and vectors.native is not None:
         # The server may still be filling it, and lets that end first.
         vectors.native.remove(clone.qdrant_collection)
     else:
@@ -164,7 +171,7 @@ def _take(stores: Stores, clone: Clone, check: Check | None) -> Lease | None:
 
 def mark_discarded(connection: Connection, stores: Stores, clone_id: str) -> None:
     now = stores.clock()
-    for table in (clone_resources, clone_slices, clone_files):
+    for table in (clone_resources, clone_slices, clone_files, clone_digests):
         connection.execute(delete(table).where(table.c.clone_id == clone_id))
     connection.execute(
         update(clones)

@@ -129,7 +129,7 @@ class Holdings:
         return cls(
             now=now,
             by_name=[list(group) for _, group in groupby(mine, _name)],
-            in_use=_in_use(connection, now),
+            in_use=_in_use(connection, everything, now),
             qdrant_collections=Counter(
                 one.namespace.qdrant_collection
                 for one in everything
@@ -233,9 +233,10 @@ def _name(one: Generation) -> tuple[str, str]:
     return one.namespace.organization_id, one.namespace.name
 
 
-def _in_use(connection: Connection, now: datetime) -> dict[int, str]:
+def _in_use(connection: Connection, generations: list[Generation], now: datetime) -> dict[int, str]:
     query = select(clones).where(clones.c.status.in_(UNFINISHED)).order_by(clones.c.created_at)
     unfinished = [Clone.of(row) for row in connection.execute(query).mappings()]
+    keys = {one.namespace.clone_id: one.namespace.key for one in generations}
     found = {}
     for clone in unfinished:
         heard_of_at = max(clone.updated_at, clone.heartbeat_at or clone.updated_at)
@@ -247,6 +248,9 @@ def _in_use(connection: Connection, now: datetime) -> dict[int, str]:
     for clone in unfinished:
         if clone.is_held(now):
             own = () if clone.source_environment else (clone.source_namespace_key,)
-            for key in (*own, clone.namespace_key):
+            # What the lane `delta` begins with; without it all points would be streamed.
+            base = clone.plan["base"]
+            begun_with = None if base is None else keys.get(base["clone_id"])
+            for key in filter(None, (*own, begun_with, clone.namespace_key)):
                 found[key] = f"the run {clone.run_id} uses it"
     return found

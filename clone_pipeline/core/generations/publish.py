@@ -12,17 +12,21 @@ from ..catalog.namespace import Namespace
 from ..catalog.schema import clone_runs, clones, namespaces
 from ..errors import Conflict, VerificationFailed
 from ..ledger import clones as ledger
+from ..ledger.backups import other_backups
 from ..ledger.clones import NO_HOLDER
+from ..ledger.digests import forget_digests
 from ..ledger.response import response_of
 from ..ledger.work import Work
 from ..outputs import CopiedPoints, Planned, Proof, Published
 from ..report import STEPS, SUMMARY, StepReport, size
 from ..words import Hint, Option
 from .delete import lock
+from .unchanged import find_live, keep, remove_copy
 
 
 def publish(work: Work) -> StepReport:
-    """Makes the clone ready. Its report holds the `CloneNamespaceResponse`.
+    """Makes the clone ready; where it has found nothing new, what is live stays. Its report holds
+    the `CloneNamespaceResponse`.
 
     Raises VerificationFailed when the sums of the steps are not what was counted in the target.
     """
@@ -31,7 +35,15 @@ def publish(work: Work) -> StepReport:
         reports = ledger.read_reports(connection, work.clone.clone_id)
         proof = Proof.among(reports)
         summary = _summary(reports, proof)
-        _swap_in(connection, work, now)
+        clone, seal = work.clone, proof.seal
+        live = _unchanged(connection, work, proof)
+        if live is None:
+            _swap_in(connection, work, now)
+        else:
+            clone, seal = keep(connection, work, live, now)
+        if before := other_backups(connection, work.clone):
+            # The next backup begins with this one.
+            forget_digests(connection, before)
         connection.execute(
             update(clones)
             .where(clones.c.clone_id == work.clone.clone_id)
@@ -39,7 +51,7 @@ def publish(work: Work) -> StepReport:
                 status="ready",
                 phase="published",
                 error=None,
-                seal=proof.seal,
+                seal=seal,
                 points=summary["points"],
                 objects=summary["objects"],
                 updated_at=now,
@@ -47,12 +59,23 @@ def publish(work: Work) -> StepReport:
                 **NO_HOLDER,
             )
         )
-        response = response_of(connection, work.clone, "ready", summary)
+        response = response_of(connection, clone, "ready", summary)
         connection.execute(
-            update(clones).where(clones.c.clone_id == work.clone.clone_id).values(response=response)
+            update(clones).where(clones.c.clone_id == clone.clone_id).values(response=response)
         )
-        report = _report(connection, work, reports, response, now)
-        return work.store(connection, report)
+        report = _report(connection, work, reports, response, now, unchanged=live is not None)
+        report = work.store(connection, report)
+    if live is not None:
+        remove_copy(work.stores, str(live.clone_id), work.clone.namespace_key)
+    return report
+
+
+def _unchanged(connection: Connection, work: Work, proof: Proof) -> Namespace | None:
+    """What is live, where the clone is not needed."""
+    if not proof.unchanged:
+        return None
+    lock(connection, rows_named(work.clone.organization_id, work.clone.namespace_name))
+    return find_live(connection, work)
 
 
 def _summary(reports: dict[str, StepReport], proof: Proof) -> dict[str, int]:
@@ -81,6 +104,8 @@ def _swap_in(connection: Connection, work: Work, now: datetime) -> None:
         if alias is None and replaced is not None:
             alias = replaced.qdrant_alias
         make_previous(connection, and_(named, namespaces.c.role == "live"), named, now)
+        if replaced is not None and replaced.clone_id is not None:
+            forget_digests(connection, [replaced.clone_id])
     connection.execute(
         update(namespaces)
         .where(mine)
@@ -135,6 +160,8 @@ def _report(
     reports: dict[str, StepReport],
     response: dict[str, Any],
     now: datetime,
+    *,
+    unchanged: bool,
 ) -> StepReport:
     copied = reports["copy_points"].output
     if not isinstance(copied, CopiedPoints):
@@ -154,6 +181,8 @@ def _report(
             points_per_second=copied.points_per_second,
             proven=Proof.among(reports).proven,
             environment=work.stores.environment,
+            changes=copied.changes,
+            unchanged=unchanged,
             steps=[
                 {
                     "step": step,

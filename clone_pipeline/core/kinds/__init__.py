@@ -2,7 +2,7 @@
 
 Here is what the types *are*; what is done with them follows from that. A new one is a module here
 with its line in `KINDS`, its rows in the reference table (`references/table.py`), and its table in
-the catalog (`catalog/schema.py` and a migration). Its op, its step, its place in plans, proofs,
+the catalog (`catalog/schema/` and a migration). Its op, its step, its place in plans, proofs,
 bundles and reports come by themselves.
 
 Only what Mixpeek's own contract spells out is spelled out elsewhere too: the switches of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, case, delete, or_, select, update
 
 from ..catalog.model import points_copied as points_copied
 from ..catalog.namespace import Namespace, iso
@@ -77,15 +77,19 @@ class Clone:
     points_proven: int | None
     files: dict[str, int] | None
     files_of: str | None
+    offered: str | None
+    paced_until: datetime | None
 
     @classmethod
     def of(cls, row: RowMapping) -> Clone:
         stored = {"plan": read_plan(row["plan"]), "seal": read_seal(row["seal"])}
         return cls(**{**row, **stored})
 
-    def is_held(self, now: datetime) -> bool:
+    def is_held(self, now: datetime, ended: frozenset[str] = frozenset()) -> bool:
         """Whether a run is at work on it: its process lives, or was heard of a moment ago; or it
-        waits for a run that was asked for."""
+        waits for a run that was asked for. `ended` are runs that are known to be over."""
+        if self.run_id in ended:
+            return False
         if self.reserved_at is not None and self.heartbeat_at is not None:
             return self.silence(now) < timedelta(seconds=RESERVED_SECONDS)
         if self.holder_host is None or self.heartbeat_at is None:
@@ -310,7 +314,21 @@ def bind(connection: Connection, clone: Clone, run_id: str, now: datetime) -> No
 
 
 def fail(stores: Stores, clone_id: str, run_id: str, error: str) -> None:
-    """Records that a run ended without publishing; the clone can be resumed or discarded."""
+    """The word of a run itself, which ends without publishing; the clone can be resumed or
+    discarded."""
+    _record_failure(stores, clone_id, run_id, error, {})
+
+
+def end_run(stores: Stores, clone_id: str, run_id: str, error: str) -> None:
+    """The word of somebody else about a run that is over. Whatever of it is still at work, on
+    whichever machine, loses its lease."""
+    begun = case((clones.c.token > 0, clones.c.token + 1), else_=0)
+    _record_failure(stores, clone_id, run_id, error, {"token": begun, "offered": None})
+
+
+def _record_failure(
+    stores: Stores, clone_id: str, run_id: str, error: str, more: Mapping[str, Any]
+) -> None:
     now = stores.clock()
     with stores.catalog.write() as connection:
         clone = get(connection, clone_id)
@@ -319,7 +337,8 @@ def fail(stores: Stores, clone_id: str, run_id: str, error: str) -> None:
             .where(clones.c.clone_id == clone_id, clones.c.run_id == run_id)
             .where(clones.c.status.in_(UNFINISHED))
             .values(
-                status="failed", error=keepable(error), updated_at=now, finished_at=now, **NO_HOLDER
+                {"status": "failed", "error": keepable(error), "updated_at": now}
+                | {"finished_at": now, **NO_HOLDER, **more}
             )
         )
         if failed.rowcount:
@@ -349,7 +368,7 @@ def mark_namespace(connection: Connection, clone: Clone, status: str, now: datet
 
 def refuse_in_use(connection: Connection, namespace: Namespace, now: datetime) -> None:
     """Raises InProgress while a run reads or writes this generation."""
-    held = list_unfinished_held(connection, namespace.key, now)
+    held = list_unfinished_held(connection, namespace.key, now, namespace.clone_id)
     if held:
         raise InProgress(
             f"{namespace.name!r} is in use by the run {held[0].run_id}, which makes "
@@ -357,8 +376,11 @@ def refuse_in_use(connection: Connection, namespace: Namespace, now: datetime) -
         )
 
 
-def list_unfinished_held(connection: Connection, namespace_key: int, now: datetime) -> list[Clone]:
-    """The clones at work that read or write this generation of a namespace."""
+def list_unfinished_held(
+    connection: Connection, namespace_key: int, now: datetime, clone_id: str | None = None
+) -> list[Clone]:
+    """The clones at work that read or write this generation of a namespace, which `clone_id` has
+    made."""
     query = select(clones).where(
         clones.c.status.in_(UNFINISHED),
         or_(
@@ -367,6 +389,7 @@ def list_unfinished_held(connection: Connection, namespace_key: int, now: dateti
                 clones.c.source_environment.is_(None),
             ),
             clones.c.namespace_key == namespace_key,
+            clones.c.plan["base"]["clone_id"].as_string() == (clone_id or ""),
         ),
     )
     found = [Clone.of(row) for row in connection.execute(query).mappings()]

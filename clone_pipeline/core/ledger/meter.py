@@ -55,6 +55,11 @@ class Meter:
             self.done += points
             self.moved += bytes
 
+    def reach(self, done: int) -> None:
+        """So much is done by all that are at work on it, which may be more than this one knows."""
+        with self._counting:
+            self.done = max(self.done, done)
+
     @property
     def sentence(self) -> str:
         """`Copied 1,200 of 2,000 points (60 %): 300 points/s, 1.2 MB/s, 3 s left.`; empty before

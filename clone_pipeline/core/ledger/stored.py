@@ -53,13 +53,23 @@ class StoredSecrets(TypedDict):
     cleared: int
 
 
+class StoredBase(TypedDict):
+    """The clone whose points the lane `delta` begins with, what it is called in a sentence, and the
+    last write to them by then."""
+
+    clone_id: str
+    called: str
+    qdrant_collection: str
+    last_write: str
+
+
 class StoredPlan(TypedDict):
     """The plan of a clone, without the rewritten documents, which are rows of their own.
 
     `counts` and `bytes` are of the source; `transport` is empty as long as its points have not been
     looked at. `ids` is what `id_map_from_json` reads, `slices` how many there are; the marks are
     those of `core/refresh/marks.py`, taken before anything was read. `files` is None where they are
-    shared.
+    shared, and `base` in every lane but `delta`.
     """
 
     source: StoredSource
@@ -85,12 +95,13 @@ class StoredPlan(TypedDict):
     catalog_mark: str
     source_mark: str
     files: dict[str, Any] | None
+    base: StoredBase | None
     warnings: list[str]
 
 
 def read_plan(stored: Mapping[str, Any]) -> StoredPlan:
     """A plan as it stands in the ledger, of this version or an earlier one."""
-    since = {party: {**_SINCE_IN[party], **stored[party]} for party in _SINCE_IN if party in stored}
+    since = {part: {**_SINCE_IN[part], **stored[part]} for part in _SINCE_IN if stored.get(part)}
     return cast(StoredPlan, {**_SINCE, **stored, **since})
 
 
@@ -105,6 +116,7 @@ def read_seal(stored: Mapping[str, Any] | None) -> Seal | None:
 _SINCE_IN: dict[str, dict[str, Any]] = {
     "source": {"environment": None, "catalog": None},
     "target": {"environment": None},
+    "base": {"called": "the live generation"},
 }
 # What plans have had since some version, as it was for those before.
 _SINCE: dict[str, Any] = {
@@ -118,4 +130,5 @@ _SINCE: dict[str, Any] = {
     "catalog_mark": "",
     "source_mark": "",
     "files": None,
+    "base": None,
 }

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, select
@@ -137,6 +138,22 @@ def _tested(row: Mapping[str, Any] | None) -> dict[str, Any]:
         "restorable": good,
         "restore_error": test.get("sentence") if test and not good else None,
     }
+
+
+def last_restore_test(
+    connection: Connection, organization_id: str, policy: str
+) -> dict[str, Any] | None:
+    """What the last restore test of a policy's backups said, also of one that is gone since; None
+    where there was none."""
+    found: list[tuple[datetime, dict[str, Any]]] = []
+    for table in (clones, archives):
+        mine = (*_within(table, organization_id), table.c.policy == policy)
+        query = select(table.c.tested_at, table.c.restore_test).where(
+            *mine, table.c.tested_at.is_not(None)
+        )
+        newest = query.order_by(table.c.tested_at.desc()).limit(1)
+        found += [(row[0], row[1]) for row in connection.execute(newest)]
+    return max(found, key=itemgetter(0))[1] if found else None
 
 
 # ---- archives --------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from ..outputs import CopiedPoints
 from ..references import Rewriter
 from ..report import StepReport, pace
 from ..request import CloneRequest, parse_request
-from ..source import Snapshots, open_source, reading, refuse_gone
+from ..source import Snapshots, is_on_same_server, open_source, reading, refuse_gone
 from ..stores import Stores
 from ..vectors.port import VectorStore
 from . import clones as ledger
@@ -82,6 +82,11 @@ class Work:
     def source_vectors(self, target: VectorStore) -> AbstractContextManager[VectorStore]:
         """The store to read the source's points from: `target` itself where it is the same."""
         return open_source(self.stores, target, self.source, self.clone.source_environment)
+
+    @property
+    def is_on_same_server(self) -> bool:
+        """Whether the source's points are on the clone's Qdrant server."""
+        return is_on_same_server(self.stores, self.source, self.clone.source_environment)
 
     def reading(self) -> AbstractContextManager[Snapshots]:
         """One snapshot of the clone's catalog and one of the source's."""

@@ -15,7 +15,7 @@ LONGEST_PREFIX = 256
 @dataclass(frozen=True)
 class FilesAddress:
     """An S3, with the usual AWS variables for what is not said here: no `endpoint_url` is AWS.
-    Copied files are written below `prefix` in `bucket`, and nowhere else."""
+    Copied files are written and removed below `prefix` in `bucket`, and nowhere else."""
 
     endpoint_url: str | None = None
     region: str | None = None
@@ -23,10 +23,14 @@ class FilesAddress:
     bucket: str | None = None
     prefix: str = ""
 
+    @property
+    def root(self) -> str:
+        """Where copied files are written: `s3://bucket/prefix/`."""
+        return f"s3://{'/'.join(filter(None, (self.bucket, self.prefix)))}/"
+
     def folder(self, namespace_id: str) -> str:
         """Where the copied files of a namespace go: `s3://bucket/prefix/namespace_id/`."""
-        parts = (self.bucket or "", self.prefix, quote(namespace_id, safe=""))
-        return f"s3://{'/'.join(filter(None, parts))}/"
+        return f"{self.root}{quote(namespace_id, safe='')}/"
 
 
 AWS = FilesAddress()

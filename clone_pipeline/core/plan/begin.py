@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from ..catalog.documents import in_collection
 from ..catalog.namespace import Namespace
 from ..catalog.schema import clone_resources, clone_slices, clones, namespaces
-from ..errors import Conflict, NameTaken, WorkError
+from ..errors import Conflict, NameTaken, StorageFailed, StoreUnavailable
 from ..generations.discard import discard
 from ..ledger import clones as ledger
 from ..ledger.clones import Clone
@@ -47,7 +47,8 @@ def begin(
 ) -> Clone:
     """The clone that this run is to make, held by it: a new one, or an unfinished one to resume.
 
-    `ancestors` are the runs that this one repeats, `policy` is the one that asks for it. Raises
+    `ancestors` are the runs that this one repeats, which are over: it need not wait for their
+    lease. `policy` is the one that asks for it. Raises
     InProgress while another run holds the clone, what is wrong with the request, and
     StoreUnavailable or StorageFailed where the points cannot be looked at: the clone is this run's
     all the same then, to be planned anew.
@@ -61,7 +62,13 @@ def begin(
         parties = resolve_parties(snapshots, request, principal)
         found = ledger.unfinished(snapshots.own, parties.organization_id, request.namespace_name)
     decision = decide_for(
-        request, parties, found, stores.clock(), run_id=run_id, by_policy=policy is not None
+        request,
+        parties,
+        found,
+        stores.clock(),
+        run_id=run_id,
+        ended=ancestors,
+        by_policy=policy is not None,
     )
     if decision == "held":
         # A policy's run may have been asked for before the rollback.
@@ -79,7 +86,7 @@ def begin(
     with stores.catalog.write() as connection:
         current = ledger.get(connection, found.clone_id, lock=True)
         hold(stores, connection, request, parties.source)
-        clone = take_over(connection, current, run_id, Holder.current(), stores.clock())
+        clone = take_over(connection, current, run_id, Holder.current(), stores.clock(), ancestors)
         clone = adopt_request(connection, clone, request, policy)
     if clone.phase == "queued":
         return _plan_anew(stores, clone, request, parties)
@@ -198,8 +205,8 @@ def _plan_first(
 ) -> Clone:
     draft = draft_plan(stores, request, parties)
     try:
-        made = measure_points(stores, draft)
-    except WorkError:
+        made = measure_points(stores, draft, policy)
+    except (StoreUnavailable, StorageFailed):
         # The name is kept, so that the clone can be resumed once the store can be used again.
         insert_clone(stores, draft, principal, run_id, policy)
         raise
@@ -314,9 +321,8 @@ def _plan_anew(stores: Stores, clone: Clone, request: CloneRequest, parties: Par
     if parties.unfinished is not None and parties.unfinished.role == "next":
         replaces = parties.replaces
     namespace_id = clone.plan["target"]["namespace_id"]
-    made = make_plan(
-        stores, request, replace(parties, namespace_id=namespace_id, replaces=replaces)
-    )
+    parties = replace(parties, namespace_id=namespace_id, replaces=replaces)
+    made = make_plan(stores, request, parties, clone.policy)
     if changes := _changes(clone.plan, made):
         made = replace(made, warnings=[f"Planned anew: {changes}.", *made.warnings])
     made = with_own_files(made, clone.clone_id)

@@ -81,13 +81,15 @@ def decide_for(
     now: datetime,
     *,
     run_id: str | None = None,
+    ended: frozenset[str] = frozenset(),
     by_policy: bool = False,
 ) -> Decision:
-    """The decision for a request, whose own run, if it has begun, is no other one."""
+    """The decision for a request, whose own run, if it has begun, is no other one; nor are runs
+    that are known to have `ended`."""
     live, same, at_work = parties.replaces, False, False
     if unfinished is not None:
         mine = run_id is not None and unfinished.run_id == run_id
-        at_work = unfinished.is_held(now) and not mine
+        at_work = unfinished.is_held(now, ended) and not mine
         same = is_same(unfinished, request, parties)
     it = UnderName(
         live=live is not None,

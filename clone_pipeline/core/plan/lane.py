@@ -1,7 +1,9 @@
 """Which lane the points of a clone take: one table, the first row that fits decides.
 
-`stream` goes through us and rewrites payloads on the way; `native` copies inside the Qdrant server
-and keeps the index, but can change nothing. docs/lanes.md shows the table.
+`stream` goes through us and rewrites payloads on the way; `native` copies inside the Qdrant server,
+or from one to the other, and keeps the index, but can change nothing. Where points would be
+streamed for a refresh or another backup, `delta` (see `delta.py`) writes only those that have
+changed. docs/lanes.md shows the tables.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from ..errors import InvalidRequest, WorkError
 from ..references import IdMap
 from ..references.rewriter import payload_rows
 from ..words import Option, Part
+from .delta import obstacle
+from .situation import Situation
 
 if TYPE_CHECKING:
     from ..vectors.native import NativeLane
 
-Name = Literal["stream", "native"]
-Asked = Literal["auto", "stream", "native"]
+Name = Literal["stream", "native", "delta"]
+Asked = Literal["auto", "stream", "native", "delta"]
 
 # What the native lane writes while it runs, in sizes of the source's Qdrant collection on disk.
 DISK = {"pulled": 1, "relayed": 2}
@@ -27,35 +31,6 @@ DISK = {"pulled": 1, "relayed": 2}
 # A file's name may have 255 bytes. Qdrant 1.18 adds shard, time and more to the collection's name:
 # with shard 0 it fails from 207 on.
 _LONGEST_NAME = 200
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What decides on the lane.
-
-    `keeps_shard_keys`: whether the clone's Qdrant does. `payloads_to_change`: how many points name
-    the source's namespace (or organization) in their payload; None: could not be counted. `lossy`:
-    the vectors that cannot be proven equal after a copy through us. `located`: of a clone that
-    `copies_files`, in how many payloads something stands where locations of files stand; None:
-    could not be counted.
-    """
-
-    collections: bool = True
-    embedded: bool = False
-    same_server: bool = True
-    outdated: bool = False
-    long_name: bool = False
-    several_nodes: bool = False
-    custom_sharding: bool = False
-    keeps_shard_keys: bool = True
-    unsettled: bool = False
-    one_organization: bool = True
-    preserves_ids: bool = True
-    read_only_source_key: bool = False
-    payloads_to_change: int | None = 0
-    lossy: tuple[str, ...] = ()
-    copies_files: bool = False
-    located: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -98,8 +73,14 @@ TABLE = (
         "stream", False, "it needs a Qdrant server: the embedded Qdrant has no snapshots",
     ),
     Row(
-        "the source is on another Qdrant server", lambda it: not it.same_server,
-        "stream", False, "the source and the clone are on different Qdrant servers",
+        "the source is on another Qdrant server, and is read with a key that only reads",
+        lambda it: it.key_only_reads,
+        "stream", False, "a Qdrant server gives out snapshots only to a key that may write",
+    ),
+    Row(
+        "the source is on another Qdrant server, of another version",
+        lambda it: not it.same_version,
+        "stream", False, "the source and the clone are on Qdrant servers of different versions",
     ),
     Row(
         "the server is older than 1.13", lambda it: it.outdated,
@@ -134,6 +115,12 @@ TABLE = (
         "stream", False, "the locations of files in payloads change when files are copied",
     ),
     Row(
+        "the source is on another Qdrant server, which asks for a key",
+        lambda it: it.hands_over_key,
+        "stream", True,
+        "the clone's Qdrant server would be given the source's key, to read the shards with",
+    ),
+    Row(
         "`QDRANT_SOURCE_API_KEY` is set", lambda it: it.read_only_source_key,
         "stream", True,
         "QDRANT_SOURCE_API_KEY says that sources are only read, and a snapshot needs more",
@@ -164,7 +151,7 @@ def choose_lane(asked: Asked, it: Situation) -> Lane:
                 Option("lane", "native"),
                 f" is not possible here, because {row.reason}; use `auto` or `stream`.",
             )
-        return Lane("native", "asked for", _kept(it))
+        return Lane("native", "asked for", _told(it))
     if row.auto == "refused":
         raise InvalidRequest(
             f"The points cannot be copied, because {row.reason}; leave collections out with ",
@@ -175,7 +162,35 @@ def choose_lane(asked: Asked, it: Situation) -> Lane:
         return Lane("native", row.reason)
     if it.lossy and it.collections:
         raise InvalidRequest(*_lossy(it.lossy, row))
-    return Lane("stream", "asked for" if asked == "stream" else row.reason)
+    if asked == "stream":
+        return Lane("stream", "asked for")
+    return _delta_or_stream(asked, it, row)
+
+
+def _delta_or_stream(asked: Asked, it: Situation, row: Row) -> Lane:
+    if it.base is None:
+        return Lane("delta", "asked for") if asked == "delta" else Lane("stream", row.reason)
+    hindered = obstacle(it, it.base)
+    if hindered is None:
+        return Lane("delta", f"{it.base.called} was proven, and nobody has written to it since")
+    reason = hindered.told(it.base.called)
+    if asked == "delta":
+        raise InvalidRequest(
+            Option("lane", "delta"),
+            f" is not possible here, because {reason}; use `auto` or `stream`.",
+        )
+    if not it.base.there:
+        return Lane("stream", row.reason)
+    return Lane("stream", f"{row.reason}; and not delta, because {reason}")
+
+
+def _told(it: Situation) -> tuple[str, ...]:
+    """What whoever asks for the native lane has to know of it."""
+    handed = (
+        "The clone's Qdrant server is given the key of the source's Qdrant, to read the shards "
+        "with.",
+    )
+    return (*_kept(it), *(handed if it.hands_over_key else ()))
 
 
 def _kept(it: Situation) -> tuple[str, ...]:
@@ -216,22 +231,27 @@ def observe(
     native: NativeLane | None,
     collection: str,
     ids: IdMap,
+    source: NativeLane | None = None,
 ) -> Situation:
     """`known` with what only the server can tell: its nodes, the shards and the payloads.
 
     Asks for no more than the choice needs: counting payloads reads all of them. `native` is that of
-    the store with the key that would copy. Raises NotFound, StoreUnavailable, WorkError.
+    the store with the key that would copy, `source` that of the server with the collection where it
+    is another one. Raises NotFound, StoreUnavailable, WorkError.
     """
-    if native is None or asked == "stream":
+    if native is None or asked in ("stream", "delta"):
         return known
     if not _open(asked, replace(known, payloads_to_change=0, located=0)):
         return known
-    layout = native.layout(collection)
+    there = source or native
+    layout = there.layout(collection)
+    node = layout.node if there == native else native.node()
     seen = replace(
         known,
+        same_version=layout.node.version == node.version,
         outdated=layout.outdated,
         long_name=len(collection.encode()) > _LONGEST_NAME,
-        several_nodes=layout.several_nodes,
+        several_nodes=layout.several_nodes or node.several,
         custom_sharding=layout.custom_sharding,
         unsettled=layout.unsettled,
         payloads_to_change=0,
@@ -240,10 +260,10 @@ def observe(
     if not _open(asked, seen):
         return seen
     if known.copies_files:
-        seen = replace(seen, located=_count(native, collection, _locations(ids)))
+        seen = replace(seen, located=_count(there, collection, _locations(ids)))
         if not _open(asked, seen):
             return seen
-    return replace(seen, payloads_to_change=count_payloads(native, collection, ids))
+    return replace(seen, payloads_to_change=count_payloads(there, collection, ids))
 
 
 def _open(asked: Asked, it: Situation) -> bool:
@@ -266,7 +286,7 @@ def _count(native: NativeLane, collection: str, conditions: list[dict[str, Any]]
     if not conditions:
         return 0
     try:
-        return native.count_where(collection, {"should": conditions})
+        return native.server.count(collection, {"should": conditions})
     except WorkError:
         return None
 

@@ -22,11 +22,18 @@ from ..kinds import KINDS
 from ..references import IdMap, Reference, Rewriter
 from ..refresh.marks import catalog_mark, mark
 from ..request import CloneRequest
-from ..source import open_source, read_config, reading_for, source_environment
+from ..source import (
+    is_on_same_server,
+    open_source,
+    read_config,
+    reading_for,
+    source_environment,
+)
 from ..stores import Stores
 from ..vectors.equality import rule
 from ..vectors.port import VectorStore
 from ..vectors.slices import cut, shard_keys
+from .base import choose_with_base, sealed_base
 from .files import (
     FilesPlan,
     file_map,
@@ -35,23 +42,26 @@ from .files import (
     refuse_out_of_reach,
 )
 from .id_map import allocate
-from .lane import DISK, Asked, Situation, choose_lane, observe
+from .lane import DISK, Asked, choose_lane, observe
 from .parties import Parties
 from .plan import Plan
 from .planned import PlannedResource
 from .restore import Reinstated, check_whole, cleared_before, read_parked, sentences
+from .situation import Situation
 from .warnings import refuse_dangling, warnings
 
 # Small on purpose: a first page tells the size of a point well enough for an estimate.
 _SAMPLED_POINTS = 100
 
 
-def make_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
-    """The plan for a request whose parties are known. Writes nothing.
+def make_plan(
+    stores: Stores, request: CloneRequest, parties: Parties, policy: str | None = None
+) -> Plan:
+    """The plan for a request whose parties are known, and that `policy` makes. Writes nothing.
 
     Raises DanglingReferences under `on_dangling: fail`, InvalidRequest for a lane that cannot be.
     """
-    return measure_points(stores, draft_plan(stores, request, parties))
+    return measure_points(stores, draft_plan(stores, request, parties), policy)
 
 
 def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
@@ -104,7 +114,7 @@ def draft_plan(stores: Stores, request: CloneRequest, parties: Parties) -> Plan:
     )
 
 
-def measure_points(stores: Stores, draft: Plan) -> Plan:
+def measure_points(stores: Stores, draft: Plan, policy: str | None = None) -> Plan:
     """The whole plan: with the points, their configuration and how they will be proven.
 
     Raises StoreUnavailable, StorageFailed, and what is wrong with the points.
@@ -115,6 +125,8 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
         open_source(stores, target, source, source_environment(request)) as store,
     ):
         _refuse_same_server(stores, request, target, store)
+        # A key that the target does not know is told before anything is written.
+        target.exists(source.qdrant_collection)
         # An alias may be switched to another collection while this one is copied.
         collection = store.resolve(source.qdrant_collection)
         stored = read_config(store, source, collection)
@@ -142,12 +154,18 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
             keeps_shard_keys=keys is None or target.keeps_shard_keys(),
         )
         asked = _lane(request, source)
-        lane = choose_lane(asked, observe(asked, known, target.native, collection, draft.id_map))
-        transport = "inside Qdrant" if lane.name == "native" else store.transport
+        same_server = is_on_same_server(stores, source, source_environment(request))
+        theirs = target.native if same_server else store.native
+        seen = observe(asked, known, target.native, collection, draft.id_map, theirs)
+        with stores.catalog.read() as connection:
+            sealed = sealed_base(connection, draft, policy, config)
+        lane, base = choose_with_base(asked, seen, sealed, target, draft.id_map)
+        inside = "inside Qdrant" if same_server else "from Qdrant to Qdrant"
+        transport = inside if lane.name == "native" else store.transport
         notes = [*lane.warnings, *_alias_warnings(store.aliases(collection))]
     files = _measure_files(stores, draft)
-    # At its peak; which way the native lane will take is not known before.
-    times = DISK["relayed"] if lane.name == "native" else 1
+    # At its peak; which way a copy inside Qdrant will take is not known before.
+    times = 1 if lane.name == "stream" else DISK["relayed"]
     needed = draft.bytes["disk_needed"] + point_bytes * times
     counts = {**draft.counts, "points": points}
     return replace(
@@ -159,6 +177,7 @@ def measure_points(stores: Stores, draft: Plan) -> Plan:
         equality=equality.sentence,
         lane=lane.name,
         lane_reason=lane.reason,
+        base=base,
         transport=transport,
         slices=slices,
         source_mark=source_mark,
@@ -205,16 +224,21 @@ def _lane(request: CloneRequest, source: Namespace) -> Asked:
 
 
 def _situation(stores: Stores, request: CloneRequest, source: Namespace, ids: IdMap) -> Situation:
-    """What the request and the deployment alone tell of the lane."""
-    address, where = stores.vector_address, stores.source(source_environment(request))
+    """What the request and the deployments alone tell of the lane."""
+    where = stores.source(source_environment(request))
+    there = where.vector_address
+    apart = not is_on_same_server(stores, source, source_environment(request))
+    only_reads = there.source_api_key is not None
+    key = where.key_to_read(source.qdrant_url, source.qdrant_api_key)
     return Situation(
         collections=request.include_resources.collections,
-        embedded=address.url is None,
-        same_server=where is stores and source.qdrant_url in (None, address.url),
+        embedded=None in (stores.vector_address.url, source.qdrant_url or there.url),
+        key_only_reads=apart and only_reads,
+        hands_over_key=apart and key is not None,
         one_organization=ids.organization[0] == ids.organization[1],
         # Of an adopted collection there is no id in the points to preserve.
         preserves_ids=request.preserve_resource_ids or source.has_foreign_payloads,
-        read_only_source_key=address.source_api_key is not None,
+        read_only_source_key=not apart and only_reads,
         copies_files=ids.files is not None,
     )
 

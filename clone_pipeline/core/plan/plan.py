@@ -9,7 +9,7 @@ from typing import Any
 from .. import secrets
 from ..catalog.namespace import Namespace
 from ..ids import id_map_to_json
-from ..ledger.stored import StoredId, StoredPlan
+from ..ledger.stored import StoredBase, StoredId, StoredPlan
 from ..references import COPIED, LEFT_BEHIND, IdMap, Places, Reference, folded
 from ..request import CloneRequest
 from ..vectors.point import CollectionConfig
@@ -38,7 +38,7 @@ class Plan:
     `source_catalog` is the identity of the source's catalog where they are two.
     `cleared_before`: what had been cleared already when the source was made, itself a clone.
     `files`: of the files that are copied, once they were looked for; `files_of`: the clone whose
-    copies of files are shared.
+    copies of files are shared. `base`: whose points the lane `delta` begins with.
 
     Before the points were looked at (`draft_plan`) their count is 0, and `qdrant_config`,
     `equality`, `transport`, `source_mark` and `warnings` are empty.
@@ -72,6 +72,7 @@ class Plan:
     source_catalog: str | None = None
     files: FilesPlan | None = None
     files_of: str | None = None
+    base: StoredBase | None = None
 
     @property
     def parked(self) -> list[dict[str, Any]]:
@@ -163,5 +164,6 @@ class Plan:
             "catalog_mark": self.catalog_mark,
             "source_mark": self.source_mark,
             "files": None if self.files is None else self.files.to_json(),
+            "base": self.base,
             "warnings": self.warnings,
         }

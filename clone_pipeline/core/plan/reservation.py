@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from ..catalog.keys import refuse_invalid
 from ..catalog.schema import clones
@@ -21,7 +21,7 @@ from ..generations.discard import discard, withdraw
 from ..ledger import clones as ledger
 from ..ledger.clones import Clone
 from ..ledger.lease import in_progress
-from ..ledger.lease_timing import SUBMISSION_SECONDS
+from ..ledger.lease_timing import RESERVED_SECONDS, SUBMISSION_SECONDS
 from ..ledger.response import response_of
 from ..principal import Principal, require_writer
 from ..request import CloneRequest
@@ -148,6 +148,17 @@ def list_waiting(connection: Connection) -> list[Waiting]:
     return [Waiting(row.clone_id, row.run_id) for row in connection.execute(query)]
 
 
+def count_others(stores: Stores, clone: Clone) -> int:
+    """How many clones of the same organization are being made, or wait for it, besides this one."""
+    query = select(func.count()).where(
+        clones.c.status == "cloning",
+        clones.c.organization_id == clone.organization_id,
+        clones.c.clone_id != clone.clone_id,
+    )
+    with stores.catalog.read() as connection:
+        return connection.execute(query).scalar_one()
+
+
 def settle(stores: Stores, waiting: Waiting, state: RunState) -> str | None:
     """Brings the ledger in line with what became of a clone's run: a reservation whose run waits is
     renewed, one that has none is withdrawn, and a clone whose run is over and that nobody holds has
@@ -163,12 +174,20 @@ def settle(stores: Stores, waiting: Waiting, state: RunState) -> str | None:
         return None
     if clone.reserved_at is not None:
         return _settle_reservation(stores, clone, state, now)
-    gone = clone.holder_lives() is False or (state != "under way" and not clone.is_held(now))
-    if not gone or clone.run_id is None:
+    if clone.run_id is None or not _is_gone(clone, state, now):
         return None
     sentence = "The run ended without a word, as when its process is killed; resume the clone."
-    ledger.fail(stores, clone_id, clone.run_id, sentence)
+    ledger.end_run(stores, clone_id, clone.run_id, sentence)
     return sentence
+
+
+def _is_gone(clone: Clone, state: RunState, now: datetime) -> bool:
+    """Whether nothing is to be expected any more of the run that has a clone, whatever Dagster
+    believes: it cannot see a worker on another machine."""
+    if state == "under way" and clone.holder_pid is None:
+        # Between two steps. The next one may have to wait for its process.
+        return clone.silence(now) > timedelta(seconds=RESERVED_SECONDS)
+    return not clone.is_held(now)
 
 
 def _settle_reservation(stores: Stores, clone: Clone, state: RunState, now: datetime) -> str | None:

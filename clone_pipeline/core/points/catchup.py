@@ -84,9 +84,11 @@ def _slice(work: Work, sides: Sides, row: RowMapping) -> tuple[int, int]:
             )
         note_found(work, mine)
         sides.meter.add(page.count)
-    if now.digest == Progress.from_json(row["progress"]).digest:
+    before = Progress.from_json(row["progress"])
+    if now.digest == before.digest:
         return 0, now.digest.count
     # What no repair puts right is for the proof to say.
     result = compare(mine, part, Differences(), Differences(), work, sampled=sampled)
+    result.progress.changes += before.changes
     store_slice(work, sides.retry, part, result.progress, None, mine.rewriter)
     return result.repaired, result.progress.digest.count

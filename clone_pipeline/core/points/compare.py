@@ -72,6 +72,7 @@ def compare(
         if after is not None:
             actual = after.digest(settled=settled)
         if expected != actual and _differs(sides, before, after, found):
+            result.progress.changes[_change(before, after)] += 1
             batch.append((before, after))
             if work is not None:
                 note_found(work, sides, at_least=_BATCH)
@@ -85,6 +86,11 @@ def compare(
     if work is not None:
         _repair_all(work, sides, batch, left, result)
     return result
+
+
+def _change(before: EncodedPoint | None, after: EncodedPoint | None) -> str:
+    """What has happened to a point of the source, as far as the target can tell."""
+    return "deleted" if before is None else "inserted" if after is None else "changed"
 
 
 def _differs(
@@ -152,13 +158,14 @@ def repair(
     work.lease.check()
     note_found(work, sides)
     name, target = sides.target_name, sides.target
+    # Also what is written again: else the server may keep vectors that are gone (see delta.py).
+    gone = [after.id for _, after in batch if after is not None]
+    if gone:
+        sides.retry(lambda: target.delete_points(name, gone))
     wanted = [before for before, _ in batch if before is not None]
     if wanted:
         target.write(name, wanted, sides.retry)
-    gone = [after.id for before, after in batch if before is None and after is not None]
-    if gone:
-        sides.retry(lambda: target.delete_points(name, gone))
-    written = retrieve(sides, [point.id for point in wanted] + gone)
+    written = retrieve(sides, list({point.id: None for pair in batch for point in pair if point}))
     for before, after in batch:
         point = before or after
         now = None if point is None else written.get(point.id)

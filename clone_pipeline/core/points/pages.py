@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import takewhile
 
 from ..errors import NoShardKey
+from ..ledger.work import Work
 from ..vectors.encoded import EncodedPage
 from ..vectors.ids import id_number
 from ..vectors.point import PointId
@@ -104,6 +105,11 @@ def for_each(items: Iterable[T], function: Callable[[T], None], workers: int, re
             for future in pending:
                 future.cancel()
             raise
+
+
+def workers(work: Work, store: VectorStore) -> int:
+    """How many slices a process works on at once."""
+    return 1 if store.embedded else work.request.concurrent_slices or CONCURRENT
 
 
 def _raise_first(done: set[Future[None]]) -> None:

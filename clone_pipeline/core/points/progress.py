@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, RowMapping, select
 
 from ..catalog.schema import clone_slices
-from ..references import Found
+from ..references import TABLE, Found
 from ..vectors.digest import Digest
 from ..vectors.point import PointId, ShardKey
 
@@ -34,23 +34,33 @@ class Sampled(NamedTuple):
 
 _digest = itemgetter(0)
 
+# Where payloads name their namespace.
+_NAMESPACE = [row.path for row in TABLE if (row.resource, row.target) == ("payload", "namespace")]
+
 
 @dataclass
 class Progress:
     """Points as they must stand in the target: how many, their digest, of which collections, and
-    what was found in how many of their payloads."""
+    what was found in how many of their payloads. `changes` counts those that the target had
+    otherwise: `inserted`, `changed`, `deleted`."""
 
     digest: Digest = field(default_factory=Digest)
     collections: Counter[str] = field(default_factory=Counter)
     found: Counter[Found] = field(default_factory=Counter)
     _references: Counter[tuple[str, str]] = field(default_factory=Counter)
     sample: dict[str, list[Sampled]] = field(default_factory=dict)
+    changes: Counter[str] = field(default_factory=Counter)
 
     @property
     def references(self) -> Counter[tuple[str, str]]:
         """The references in all payloads, by (path, outcome)."""
         self._fold()
         return self._references
+
+    @property
+    def names_namespace(self) -> bool:
+        """Whether a payload names the clone's namespace."""
+        return any(self.references[path, "rewritten"] for path in _NAMESPACE)
 
     @property
     def sampled(self) -> int:
@@ -83,6 +93,7 @@ class Progress:
             "sample": {
                 name: [one.to_json() for one in lowest] for name, lowest in self.sample.items()
             },
+            "changes": dict(self.changes),
         }
 
     @classmethod
@@ -97,12 +108,14 @@ class Progress:
                 name: [Sampled(int(digest), *point) for digest, *point in lowest]
                 for name, lowest in values["sample"].items()
             },
+            changes=Counter(values.get("changes", {})),  # since the lane `delta`
         )
 
     def merge(self, other: Progress) -> None:
         self.digest.merge(other.digest)
         self.collections += other.collections
         self._references = self.references + other.references
+        self.changes += other.changes
         for name, lowest in other.sample.items():
             both = self.sample.get(name, []) + lowest
             self.sample[name] = sorted(both, key=_digest)[:SAMPLED]

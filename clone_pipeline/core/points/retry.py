@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
 from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 from ..errors import StoreUnavailable
+from ..ledger.claims import Claim
 from ..ledger.lease import Lease
 from ..stores import Stores
+from .pace import Pace
 
 T = TypeVar("T")
 
@@ -31,26 +35,44 @@ class Stopped(Exception):
     """Another worker has failed: this one has nothing to say."""
 
 
+@dataclass
+class _Waited:
+    times: int = 0
+    seconds: float = 0.0
+
+
 class Retry:
     """Runs operations that may be repeated, again and again while the store is unavailable.
 
-    Safe for threads, which together read no more than `points_per_second`. `stop` ends all waits.
-    Raises StoreUnavailable after two minutes of waits in a row that the store has not asked for,
-    LeaseLost, Stopped.
+    Safe for threads, which together read no faster than the `pace` lets them. `stop` ends all
+    waits. Raises StoreUnavailable after two minutes of waits in a row that the store has not asked
+    for, LeaseLost, Stopped, and ClaimLost where it is for a slice.
     """
 
     def __init__(
-        self, stores: Stores, lease: Lease | None = None, points_per_second: int | None = None
+        self, stores: Stores, lease: Lease | None = None, pace: Pace | None = None
     ) -> None:
         self._stores = stores
         self._lease = lease
-        self._limit = points_per_second
-        self._started = stores.clock()
-        self._points = 0
-        self._counting = threading.Lock()
+        self._pace = pace
+        self._claim: Claim | None = None
+        self._waited = _Waited()
         self.stop = threading.Event()
-        self.waits = 0
-        self.seconds_waited = 0.0
+
+    def within(self, claim: Claim) -> Retry:
+        """The same for who works on one slice: nothing is asked any more when that may be another
+        one's."""
+        one = copy(self)
+        one._claim = claim
+        return one
+
+    @property
+    def waits(self) -> int:
+        return self._waited.times
+
+    @property
+    def seconds_waited(self) -> float:
+        return self._waited.seconds
 
     def __call__(self, operation: Callable[[], T]) -> T:
         retrying = Retrying(
@@ -64,22 +86,20 @@ class Retry:
         return retrying(operation)
 
     def go_on(self) -> None:
-        """Raises Stopped where the work has been given up."""
+        """Raises Stopped where the work has been given up, ClaimLost."""
         if self.stop.is_set():
             raise Stopped
+        if self._claim is not None:
+            self._claim.check_age()
 
     def pace(self, points: int) -> None:
-        """So many points were read: waits until more are due. Raises Stopped, LeaseLost."""
-        if self._limit is None:
-            return
-        with self._counting:
-            self._points += points
-            since = (self._stores.clock() - self._started).total_seconds()
-            ahead = self._points / self._limit - since
-        self.nap(ahead)
+        """So many points were read: waits until more are due. Raises as a call does."""
+        if self._pace is not None:
+            pace = self._pace
+            self.nap(self(lambda: pace.wait(points)))
 
     def nap(self, seconds: float) -> None:
-        """Sleeps in short parts. Raises Stopped, LeaseLost."""
+        """Sleeps in short parts. Raises Stopped, LeaseLost, ClaimLost."""
         while seconds > 0:
             self.go_on()
             self._stores.sleep(min(seconds, _NAP_SECONDS))
@@ -89,8 +109,8 @@ class Retry:
         self.go_on()
 
     def _sleep(self, seconds: float) -> None:
-        self.waits += 1
-        self.seconds_waited += seconds
+        self._waited.times += 1
+        self._waited.seconds += seconds
         self.nap(seconds)
 
 

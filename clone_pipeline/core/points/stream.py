@@ -6,24 +6,27 @@ page is written once more, over itself: points keep their ids.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping, select, update
 
 from ..catalog.schema import clone_slices
 from ..errors import NoShardKey
+from ..ledger.claims import NOBODY, Taken
 from ..ledger.files import note_files
 from ..ledger.work import Work
+from ..ledger.worked import Hand
 from ..references import Rewriter
 from ..vectors.encoded import EncodedPage, EncodedPoint
 from ..vectors.point import PointId, ShardKey
 from ..vectors.port import VectorStore
 from ..vectors.slices import Slice
-from .pages import CONCURRENT, for_each, read_slice
+from .pages import for_each, read_slice, workers
 from .progress import Progress, Sampled
 from .retry import Retry
+from .together import work_through
 
 if TYPE_CHECKING:
     from .sides import Sides
@@ -34,35 +37,34 @@ class Copier:
     compare with."""
 
     def __init__(self, work: Work, sides: Sides, *, only_read: bool = False) -> None:
-        self._work = work
+        self._work, self._sides = work, sides
         self._source = sides.source
         self._target = None if only_read else sides.target
         self._retry = sides.retry
         self._settled = sides.rule.settled
         self._sampled = work.request.verify == "sample"
-        self._counting = threading.Lock()
-        self.points = 0  # that were copied in this run
 
     def copy_all(self) -> None:
-        """Every slice that is not done. Raises LeaseLost, StoreUnavailable, StorageFailed."""
-        left = [row for row in read_slices(self._work) if not row["done"]]
-        for_each(left, self._copy, workers(self._work, self._source), self._retry)
+        """Every slice that is not done, beside others who do the same; to the end of all, unless
+        this process only helps. Raises LeaseLost, StoreUnavailable, StorageFailed."""
+        work_through(self._work, self._sides, "copy", self._copy)
 
-    def _copy(self, row: RowMapping) -> None:
-        part = slice_of(row)
-        progress = Progress.from_json(row["progress"])
+    def _copy(self, taken: Taken) -> None:
+        work, row = replace(self._work, lease=taken.claim), taken.row
+        retry = self._retry.within(taken.claim)
+        part, progress = slice_of(row), Progress.from_json(row["progress"])
+        hand = Hand(taken.holder, work.stores.clock(), row["worked"])
         rewriter = self._work.new_rewriter()
-        for page in self._pages(part, row["cursor"]):
-            points = self._copy_page(part, page, progress, rewriter)
-            store_slice(self._work, self._retry, part, progress, page.next, rewriter)
-            with self._counting:
-                self.points += points
-            self._work.meter.add(points)
+        for page in self._pages(part, row["cursor"], retry):
+            points = self._copy_page(work, part, page, progress, rewriter, retry)
+            hand.points += points
+            store_slice(work, retry, part, progress, page.next, rewriter, hand)
+            work.meter.add(points)
 
-    def _pages(self, part: Slice, cursor: PointId | None) -> Iterator[EncodedPage]:
+    def _pages(self, part: Slice, cursor: PointId | None, retry: Retry) -> Iterator[EncodedPage]:
         name = self._work.source_collection
         try:
-            yield from read_slice(self._source, name, part, self._retry, cursor)
+            yield from read_slice(self._source, name, part, retry, cursor)
         except NoShardKey as error:
             raise NoShardKey(
                 f"The shard key {part.shard_key!r} of {name} was taken away while its points were "
@@ -70,7 +72,13 @@ class Copier:
             ) from error
 
     def _copy_page(
-        self, part: Slice, page: EncodedPage, progress: Progress, rewriter: Rewriter | None
+        self,
+        work: Work,
+        part: Slice,
+        page: EncodedPage,
+        progress: Progress,
+        rewriter: Rewriter | None,
+        retry: Retry,
     ) -> int:
         """Returns how many points it has that belong to the slice."""
         points = []
@@ -88,9 +96,9 @@ class Copier:
             if self._target is not None:
                 points.append(point)
         if self._target is not None and points:
-            self._work.lease.check()
+            work.lease.check()
             target = part.within(self._target)
-            target.write(self._work.clone.qdrant_collection, points, self._retry)
+            target.write(work.clone.qdrant_collection, points, retry)
         return count
 
 
@@ -127,26 +135,29 @@ def store_slice(
     progress: Progress,
     cursor: PointId | None,
     rewriter: Rewriter | None,
+    hand: Hand | None = None,
 ) -> None:
     """The checkpoint: what is durable in the target, and where to go on (None: it is done); with
-    the files that `rewriter` has found there."""
+    the files that `rewriter` has found there. The `hand` that copies it has it until it is done."""
     files = rewriter.take_files() if rewriter is not None else {}
+    done = cursor is None
+    values: dict[str, Any] = {"cursor": cursor, "points": progress.digest.count, "done": done}
+    values["progress"] = progress.to_json()
+    if hand is not None:
+        values["worked"] = hand.worked(work.stores.clock())
+        values |= NOBODY if done else {}
 
     def store() -> None:
         with work.lease.write() as connection:
-            note_files(connection, work.clone.clone_id, work.rewriter.ids, files)
+            if rewriter is not None:
+                note_files(connection, work.clone.clone_id, rewriter.ids, files)
             connection.execute(
                 update(clone_slices)
                 .where(
                     clone_slices.c.clone_id == work.clone.clone_id,
                     clone_slices.c.slice == part.index,
                 )
-                .values(
-                    cursor=cursor,
-                    points=progress.digest.count,
-                    progress=progress.to_json(),
-                    done=cursor is None,
-                )
+                .values(values)
             )
 
     retry(store)
@@ -173,11 +184,6 @@ def read_progress(work: Work) -> Progress:
     for row in read_slices(work):
         total.merge(Progress.from_json(row["progress"]))
     return total
-
-
-def workers(work: Work, store: VectorStore) -> int:
-    """How many slices are worked on at once."""
-    return 1 if store.embedded else work.request.concurrent_slices or CONCURRENT
 
 
 def per_slice(

@@ -8,7 +8,6 @@ Whatever is read comes from one snapshot, and whatever is written is one transac
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -21,14 +20,12 @@ from sqlalchemy import (
     Connection,
     Select,
     Text,
-    and_,
     cast,
     false,
     func,
     insert,
     literal,
     not_,
-    or_,
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -41,26 +38,16 @@ from ..kinds import ResourceKind
 from ..ledger.files import note_files
 from ..ledger.work import Work
 from ..outputs import CopiedObjects
-from ..references import OBJECT_KEYS, Rewriter, SourceIds
+from ..references import Rewriter, SourceIds
 from ..report import StepReport
 from ..vectors.digest import Digest
+from .may_hold import document_text, may_hold, sql_may_hold, sql_may_hold_or_name
 from .small import insert_planned, small_report
 
 References = Counter[tuple[str, str]]
 
 _SAMPLE = 1000
 _COLUMNS = ("object_id", "bucket_id", "document", "created_at", "updated_at")
-_KEYS = tuple(f'"{key}"' for key in sorted(OBJECT_KEYS))
-# Most objects have an empty `source_details`.
-_NOTHING = (":[]", ": []", ":null", ": null")
-# A letter of a key, or its underscore, may be escaped; nobody does, so that is no reason to look.
-_ESCAPES = (r"\u005", r"\u006", r"\u007")
-_HOLDS = re.compile(
-    f"(?:{'|'.join(_KEYS)})(?!{'|'.join(map(re.escape, _NOTHING))})"
-    f"|{'|'.join(map(re.escape, _ESCAPES))}"
-)
-
-
 # An object as the database has it, everything as text, so that nothing is spelled anew: object id,
 # bucket id, document, both times.
 ObjectRow = tuple[str, str, str, str, str]
@@ -139,7 +126,7 @@ def digest_target(connection: Connection, namespace_key: int) -> Digest:
     if not _is_sqlite(connection):
         return _digest_inside(connection, select(*_hashed(objects.c.bucket_id)).where(mine))[0]
     digest = Digest()
-    query = select(objects.c.object_id, objects.c.bucket_id, _text()).where(mine)
+    query = select(objects.c.object_id, objects.c.bucket_id, document_text()).where(mine)
     for batch in read_batches(connection, query.order_by(objects.c.object_id)):
         digest.merge(digest_of(batch))
     return digest
@@ -161,8 +148,8 @@ def _hashed(bucket_id: ColumnElement[str]) -> list[ColumnElement[Any]]:
     """What `_digest_inside` sums up of each object."""
     identity = objects.c.object_id
     lengths = _length(identity) + ":" + _length(bucket_id) + ":"
-    text = lengths + identity + bucket_id + _text()
-    return [hash_of(text).label("hash"), func.octet_length(_text()).label("size")]
+    text = lengths + identity + bucket_id + document_text()
+    return [hash_of(text).label("hash"), func.octet_length(document_text()).label("size")]
 
 
 def _length(column: ColumnElement[str]) -> ColumnElement[str]:
@@ -229,7 +216,7 @@ def _is_mostly_unchanged(connection: Connection, work: Work) -> bool:
     if _is_sqlite(connection) or work.rewriter.ids.files is not None:
         return False
     mine = objects.c.namespace_key == work.clone.source_namespace_key
-    first = select(_touched().label("touched")).where(mine).limit(_SAMPLE).subquery().c
+    first = select(sql_may_hold().label("touched")).where(mine).limit(_SAMPLE).subquery().c
     unchanged = func.count().filter(not_(first.touched))
     touched = func.count().filter(first.touched)
     return bool(connection.execute(select(unchanged >= touched)).scalar_one())
@@ -245,7 +232,7 @@ def _add_unchanged(connection: Connection, work: Work, copied: _Copied) -> Selec
     count = select(func.count()).where(objects.c.namespace_key == source_key)
     if connection.execute(count).scalar_one() == digest.count:
         return _read_source(connection, copying(work)).where(false())
-    return _read_source(connection, copying(work)).where(_touched())
+    return _read_source(connection, copying(work)).where(sql_may_hold())
 
 
 def _insert_unchanged(work: Work) -> Any:
@@ -264,7 +251,7 @@ def _insert_unchanged(work: Work) -> Any:
 def _unchanged(work: Work, *values: ColumnElement[Any]) -> Select[Any]:
     """The source's objects of planned buckets in which there is nothing to rewrite."""
     mine = objects.c.namespace_key == work.clone.source_namespace_key
-    return select(*values).where(mine, _new_bucket(work).is_not(None), not_(_touched()))
+    return select(*values).where(mine, _new_bucket(work).is_not(None), not_(sql_may_hold()))
 
 
 def _new_bucket(work: Work) -> ColumnElement[str]:
@@ -275,31 +262,7 @@ def _new_bucket(work: Work) -> ColumnElement[str]:
     return bucket_id
 
 
-def _touched() -> ColumnElement[bool]:
-    """`may_hold` in PostgreSQL's words; a key that stands there twice may hold something, too.
-
-    Text, not JSON functions: those fail on an escaped NUL, which is valid in a document.
-    """
-    escaped = (func.strpos(_text(), escape) > 0 for escape in _ESCAPES)
-    return or_(*(_holds(_text(), key) for key in _KEYS), *escaped)
-
-
-def _holds(text: ColumnElement[str], key: str) -> ColumnElement[bool]:
-    # A document does not end with a key, so without one there is nothing after it.
-    after = func.split_part(text, key, 2)
-    nothing = or_(*(after.startswith(one) for one in _NOTHING))
-    only_once = func.split_part(text, key, 3) == ""
-    return and_(after != "", not_(and_(nothing, only_once)))
-
-
 # ---- reading ---------------------------------------------------------------------------------
-
-
-def may_hold(text: str) -> bool:
-    """Whether a document may hold something to rewrite: one of the keys stands in its text, with a
-    value, or an escape that may spell one. A key in user data only costs that object the slower
-    way."""
-    return _HOLDS.search(text) is not None
 
 
 def read_rewritten(
@@ -315,7 +278,7 @@ def read_rewritten(
 
 def read_target(connection: Connection, namespace_key: int) -> Iterator[tuple[str, str, str]]:
     """(object id, bucket id, document text) of every object of a namespace, as `in_order`."""
-    query = select(objects.c.object_id, objects.c.bucket_id, _text()).where(
+    query = select(objects.c.object_id, objects.c.bucket_id, document_text()).where(
         objects.c.namespace_key == namespace_key
     )
     for batch in read_batches(connection, query.order_by(in_order(connection))):
@@ -327,25 +290,21 @@ def read_touched(
 ) -> Iterator[tuple[str, str, str]]:
     """As `read_target`, but only those that may hold a reference or one of the ids as a whole, in
     any order."""
-    query = select(objects.c.object_id, objects.c.bucket_id, _text()).where(
+    query = select(objects.c.object_id, objects.c.bucket_id, document_text()).where(
         objects.c.namespace_key == namespace_key
     )
     sqlite = _is_sqlite(connection)
-    query = query.order_by(objects.c.object_id) if sqlite else query.where(_may_hold(looked_for))
+    query = (
+        query.order_by(objects.c.object_id)
+        if sqlite
+        else query.where(sql_may_hold_or_name(looked_for))
+    )
     for batch in read_batches(connection, query):
         yield from (
             tuple(row)
             for row in batch
             if may_hold(row[2]) or (looked_for is not None and looked_for.in_text(row[2]))
         )
-
-
-def _may_hold(looked_for: SourceIds | None) -> ColumnElement[bool]:
-    if looked_for is None:
-        return _touched()
-    # As `SourceIds.in_text`, coarser: what is read is looked at again.
-    beginnings = [*(f'"{one}' for one in looked_for.beginnings), "\\u00"]
-    return or_(_touched(), *(func.strpos(_text(), one) > 0 for one in beginnings))
 
 
 def in_order(connection: Connection) -> ColumnElement[str]:
@@ -384,7 +343,7 @@ def _read_source(connection: Connection, copying: Copying) -> Select[Any]:
     query = select(
         columns.object_id,
         columns.bucket_id,
-        _text(),
+        document_text(),
         _time(connection, columns.created_at, copying.into),
         _time(connection, columns.updated_at, copying.into),
     ).where(objects.c.namespace_key == copying.source_key)
@@ -405,7 +364,3 @@ def _is_sqlite(connection: Connection) -> bool:
 
 def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-
-
-def _text() -> ColumnElement[str]:
-    return cast(objects.c.document, Text)

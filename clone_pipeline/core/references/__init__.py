@@ -12,7 +12,8 @@ from .model import (
     Reference,
     Row,
 )
-from .records import Found, RecordArray, RecordObject
+from .record_types import RecordArray, RecordObject
+from .records import Found
 from .resolver import PRESERVED, is_word
 from .rewriter import Rewriter
 from .table import PLACED, TABLE

@@ -5,9 +5,8 @@ A reference counts by its row's path and what became of it. To what is not clone
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,56 +14,11 @@ from typing import Any, NamedTuple
 from ..objects.location import is_elsewhere, is_s3
 from .engine import Node, tree
 from .model import Row
+from .record_types import ARRAYS, OBJECTS, Json, RecordObject, pick_at, renamed, with_value, without
 from .resolver import Resolver
 from .table_records import SIGNED
 
 Count = tuple[str, str]
-
-
-# Abstract, but no ABCs: whether something is one of these is asked for every value of every record,
-# and of an ABC the answer takes ten times as long.
-class RecordObject:
-    """A JSON object that is not a dictionary, and is rewritten where it stands.
-
-    Objects and lists in it are RecordObjects and RecordArrays.
-    """
-
-    __slots__ = ()
-    __hash__ = None  # type: ignore[assignment]
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[str]: ...
-
-    @abstractmethod
-    def pick(self, keys: frozenset[str]) -> dict[str, Any]:
-        """What stands at these keys, as far as they are there."""
-
-    @abstractmethod
-    def set(self, key: str, value: str) -> None: ...
-
-    def may_have(self, name: str) -> bool:
-        """False only if no object in it has a key of that name."""
-        return True
-
-    @abstractmethod
-    def remove(self, key: str) -> None: ...
-
-    @abstractmethod
-    def rename(self, names: Mapping[str, str]) -> None:
-        """Gives keys other names, all at once."""
-
-
-class RecordArray:
-    """A list in a RecordObject."""
-
-    __slots__ = ()
-    __hash__ = None  # type: ignore[assignment]
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[Any]: ...
-
-    @abstractmethod
-    def set(self, index: int, value: str) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +28,6 @@ class Found:
 
     counts: Counter[Count]
 
-
-Json = Any  # dict[str, Any] or RecordObject, and list[Any] or RecordArray
-_OBJECTS = (dict, RecordObject)
-_ARRAYS = (list, RecordArray)
 
 _NODE_VALUES = ("_id", "_assignments")
 _NODE_KEYS = frozenset({"id", "node_id", "collection_id"})
@@ -199,9 +149,9 @@ class RecordRewriter:
         place = _Place()
         for key, below in node.keys.items():
             if below.items is not None:
-                place.inner.append(_Inner(key, self._place(below.items), self._array, _ARRAYS))
+                place.inner.append(_Inner(key, self._place(below.items), self._array, ARRAYS))
             elif below.keys or below.row is None:
-                place.inner.append(_Inner(key, self._place(below), self._object, _OBJECTS))
+                place.inner.append(_Inner(key, self._place(below), self._object, OBJECTS))
             if below.row is not None:
                 self._attach(place, key, below.row)
         if node.row is not None:
@@ -242,17 +192,17 @@ class RecordRewriter:
 
     def _object(self, place: _Place, old: Json, found: list[int]) -> Json:
         new = old
-        values = _at(old, place.keys)
+        values = pick_at(old, place.keys)
         if place.decided_by:
             changes, counts = self._verdict(place, values)
             found += counts
             for key, value in changes:
-                new = _set(old, new, key, value)
+                new = with_value(old, new, key, value)
         for key, below, inside, kinds in place.inner:
             if key in values and isinstance(value := values[key], kinds):
                 inner = inside(below, value, found)
                 if inner is not value:
-                    new = _set(old, new, key, inner)
+                    new = with_value(old, new, key, inner)
         if place.locations or place.signed:
             new = self._of_files(place, values, old, new, found)
         return self._taxonomy_fields(place, old, new, found) if place.fields else new
@@ -265,10 +215,10 @@ class RecordRewriter:
             if type(location := values.get(leaf.key)) is str and location:
                 located = self._locate(leaf, location, found)
                 if located is not location:
-                    new = _set(old, new, leaf.key, located)
+                    new = with_value(old, new, leaf.key, located)
         for leaf in place.signed:
             if values.get(leaf.key) is not None:
-                new = _without(old, new, leaf.key)
+                new = without(old, new, leaf.key)
                 found.append(leaf.rewritten)
         return new
 
@@ -322,13 +272,13 @@ class RecordRewriter:
         new = old
         for index, value in enumerate(old):
             swapped = value
-            if isinstance(value, _OBJECTS):
+            if isinstance(value, OBJECTS):
                 swapped = self._object(place, value, found)
             elif type(value) is str and place.item is not None:
                 swapped = place.item.ids.get(value, value)
                 found.append(place.item.kept if swapped is value else place.item.rewritten)
             if swapped is not value:
-                new = _set(old, new, index, swapped)
+                new = with_value(old, new, index, swapped)
         return new
 
     def _taxonomy_fields(self, place: _Place, old: Json, new: Json, found: list[int]) -> Json:
@@ -342,12 +292,12 @@ class RecordRewriter:
             _remember(place.renamings, spelling, renaming)
         found += renaming.found
         if place.nodes is not None and renaming.nodes:
-            for key, value in _at(old, renaming.nodes).items():
+            for key, value in pick_at(old, renaming.nodes).items():
                 if key in renaming.nodes:
                     inner = self._node(place.nodes, value, found)
                     if inner is not value:
-                        new = _set(old, new, key, inner)
-        return _renamed(new, renaming.names) if renaming.names else new
+                        new = with_value(old, new, key, inner)
+        return renamed(new, renaming.names) if renaming.names else new
 
     def _renaming(self, place: _Place, spelling: tuple[str, ...]) -> _Renaming:
         names = {key: self.field_name(key) for key in spelling}
@@ -372,16 +322,16 @@ class RecordRewriter:
             found.append(leaf.kept if swapped is value else leaf.rewritten)
             return swapped
         new = value
-        if isinstance(value, _ARRAYS):
+        if isinstance(value, ARRAYS):
             for index, item in enumerate(value):
                 if (swapped := self._node(leaf, item, found)) is not item:
-                    new = _set(value, new, index, swapped)
-        elif isinstance(value, _OBJECTS):
-            values = _at(value, _NODE_KEYS)
+                    new = with_value(value, new, index, swapped)
+        elif isinstance(value, OBJECTS):
+            values = pick_at(value, _NODE_KEYS)
             for key in _NODE_KEYS & values.keys():
                 inner = values[key]
                 if type(inner) is str and (swapped := self._node(leaf, inner, found)) is not inner:
-                    new = _set(value, new, key, swapped)
+                    new = with_value(value, new, key, swapped)
         return new
 
 
@@ -401,37 +351,6 @@ def _note(
     else:
         verdict.found.append(leaf.rewritten)
         verdict.changes.append((leaf.key, new))
-
-
-def _at(record: Json, keys: frozenset[str]) -> dict[str, Any]:
-    """A dictionary that has what stands at these keys, and maybe more."""
-    return record if isinstance(record, dict) else record.pick(keys)
-
-
-def _set(old: Json, new: Json, key: str | int, value: Any) -> Json:
-    """`new` with the value, a copy first where it is still the old object or list."""
-    if isinstance(old, (RecordObject, RecordArray)):
-        old.set(key, value)  # type: ignore[arg-type]
-        return old
-    if new is old:
-        new = old.copy()
-    new[key] = value
-    return new
-
-
-def _without(old: Json, new: Json, key: str) -> Json:
-    """`new` without the key, a copy first where it is still the old object."""
-    if isinstance(old, RecordObject):
-        old.remove(key)
-        return old
-    return {name: value for name, value in new.items() if name != key}
-
-
-def _renamed(record: Json, names: Mapping[str, str]) -> Json:
-    if isinstance(record, RecordObject):
-        record.rename(names)
-        return record
-    return {names.get(key, key): value for key, value in record.items()}
 
 
 def _remember(memo: dict[Any, Any], key: Any, value: Any) -> None:

@@ -23,7 +23,8 @@ from .model import (
     Reference,
     Row,
 )
-from .records import Found, RecordObject, RecordRewriter
+from .record_types import RecordObject
+from .records import Found, RecordRewriter
 from .resolver import Resolver
 from .table import CONFIGURATION, RECORDS
 from .unlisted import SourceIds, folded

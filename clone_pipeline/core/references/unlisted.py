@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from .model import KINDS, IdMap
@@ -203,6 +203,17 @@ class Places:
 
     def clear(self) -> None:
         self._counts.clear()
+
+    def to_rows(self) -> list[list[Any]]:
+        """All of it, for `from_rows`: resource type, path, how often."""
+        return [[*place, count] for place, count in self._counts.items()]
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Sequence[Any]]) -> Places:
+        found = cls()
+        for resource, path, count in rows:
+            found.add(resource, path, count)
+        return found
 
     def of(self, *resources: str) -> int:
         """How often in these types."""

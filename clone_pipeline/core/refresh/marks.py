@@ -38,10 +38,11 @@ def catalog_mark(connection: Connection, source: Namespace) -> str:
 @dataclass(frozen=True)
 class SourceMark:
     """What a source is known by: `points` is the number of the last write to them, None where
-    that is not known."""
+    that is not known; `silent` where a server has never told it."""
 
     catalog: str
     points: str | None
+    silent: bool = False
 
     @property
     def text(self) -> str:
@@ -62,7 +63,8 @@ def source_mark(stores: Stores, source: Namespace, known: str | None) -> SourceM
         if server is None:
             return SourceMark(catalog_part, None)
         told = server.last_write(server.resolve(source.qdrant_collection))
-    return SourceMark(catalog_part, told or known)
+    points = told or known
+    return SourceMark(catalog_part, points, silent=points is None)
 
 
 _POINTS = " points"

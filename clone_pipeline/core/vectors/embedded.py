@@ -28,13 +28,20 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from ..errors import CloneError, NotFound, StoreUnavailable, WorkError
 from ..private import make_folder
+from .embedded_models import point_of, point_struct, sparse_models, text_indexes, vectors_models
 from .encoded import EncodedPage, EncodedPoint
 from .faults import one_line, translated
 from .ids import canonical_id
 from .lock import FolderLock
-from .models import checked, plain_point, point_struct, sparse_models, text_indexes, vectors_models
+from .models import checked
 from .point import CollectionConfig, Page, Point, PointId, ShardKey
 from .port import Attempt, once
+
+
+def identity_of(folder: Path) -> str:
+    """The same whatever the folder is called, without the store being opened. Raises OSError."""
+    status = folder.stat()
+    return f"embedded {status.st_dev} {status.st_ino}"
 
 
 class EmbeddedStore:
@@ -89,8 +96,7 @@ class EmbeddedStore:
                 self._lock.release()
 
     def identity(self) -> str:
-        status = self._folder.stat()
-        return f"embedded {status.st_dev} {status.st_ino}"
+        return identity_of(self._folder)
 
     def exists(self, collection: str) -> bool:
         with self._operation():
@@ -190,7 +196,7 @@ class EmbeddedStore:
             records, following = self._client.scroll(
                 collection, limit=limit, offset=offset, with_payload=True, with_vectors=True
             )
-        points = [plain_point(record.id, record.vector, record.payload) for record in records]
+        points = [point_of(record) for record in records]
         return Page(points, None if following is None else canonical_id(following))
 
     def retrieve(self, collection: str, ids: Sequence[PointId]) -> list[Point]:
@@ -198,7 +204,7 @@ class EmbeddedStore:
             records = self._client.retrieve(
                 collection, [canonical_id(one) for one in ids], with_payload=True, with_vectors=True
             )
-        return [plain_point(record.id, record.vector, record.payload) for record in records]
+        return [point_of(record) for record in records]
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         structs = [point_struct(checked(point)) for point in points]
@@ -236,7 +242,7 @@ class EmbeddedStore:
                 limit=limit,
                 with_payload=True,
             )
-        return [(plain_point(one.id, None, one.payload), one.score) for one in found.points]
+        return [(point_of(one), one.score) for one in found.points]
 
     @contextmanager
     def _operation(self, collection: str | None = None) -> Iterator[None]:

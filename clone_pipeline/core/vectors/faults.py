@@ -31,6 +31,12 @@ _RPC_TRY_AGAIN = (
 )
 # A server that dies in the middle of an answer.
 _LOST_WORDS = ("rst_stream", "stream removed", "socket closed", "connection reset", "goaway")
+# A node of a cluster that another one cannot reach, which calls it an internal error (Qdrant 1.18:
+# lib/collection/src/shards/replica_set, and tonic's own words).
+_NODE_AWAY = re.compile(
+    r"transport error|tcp connect error|error trying to connect|active replica|"
+    r"temporarily unavailable|service is currently unavailable"
+)
 # A rate limit that no wait makes large enough for the request.
 _TOO_MUCH_WORDS = "larger than rate limiter capacity"
 # It is a bad request to a server that has the collection, but not the key (Qdrant 1.18:
@@ -75,7 +81,8 @@ def _translate(error: Exception, where: str) -> CloneError:
 
 
 def _refusal(error: UnexpectedResponse, where: str) -> CloneError:
-    reason = _server_words(error)
+    # What tells the kind may stand behind what is shown.
+    reason, words = _server_words(error), error.content.decode(errors="replace").lower()
     if error.status_code in _TRY_AGAIN and _TOO_MUCH_WORDS not in reason:
         wait = error.headers.get("retry-after", "")
         return StoreUnavailable(
@@ -87,8 +94,10 @@ def _refusal(error: UnexpectedResponse, where: str) -> CloneError:
         return NoShardKey(f"{where}: {reason}.")
     if error.status_code in (401, 403):
         return WorkError(f"{where} does not let this API key do that: {reason}.")
-    if any(word in reason.lower() for word in _DISK_WORDS):
+    if any(word in words for word in _DISK_WORDS):
         return StorageFailed(f"{where} cannot store: {reason}.")
+    if error.status_code == 500 and _NODE_AWAY.search(words):
+        return StoreUnavailable(f"{where} cannot reach a node of its cluster: {reason}.")
     return WorkError(f"{where} refused the operation: {reason}.")
 
 
@@ -110,8 +119,8 @@ def _transport(source: object, where: str) -> CloneError:
 
 
 def _rpc(error: Any, where: str) -> CloneError:
-    code, reason = error.code(), one_line(error.details() or error.code())
-    words = reason.lower()
+    code, said = error.code(), str(error.details() or error.code())
+    reason, words = one_line(said), said.lower()
     if any(word in words for word in _DISK_WORDS):
         return StorageFailed(f"{where} cannot store: {reason}.")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -125,6 +134,8 @@ def _rpc(error: Any, where: str) -> CloneError:
         )
     if code in _RPC_TRY_AGAIN or any(word in words for word in _LOST_WORDS):
         return StoreUnavailable(f"{where} cannot be reached: {reason}.")
+    if code is grpc.StatusCode.INTERNAL and _NODE_AWAY.search(words):
+        return StoreUnavailable(f"{where} cannot reach a node of its cluster: {reason}.")
     if code is grpc.StatusCode.NOT_FOUND:
         return NotFound(f"{where}: {reason}.")
     if _NO_SHARD_KEY.search(reason):

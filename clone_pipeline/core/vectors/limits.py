@@ -9,6 +9,12 @@ from typing import Any
 # smaller one.
 _REQUESTS_A_MINUTE = 4
 
+# So many ids in one request or answer.
+MAX_IDS = 10_000
+# A server that counts exactly holds a sorted set of all ids meanwhile (1.18, `read_filtered` of a
+# shard), of which one with a hundred million points may die. More than these are read in pages.
+MOST_COUNTED_AT_ONCE = 10_000_000
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -1,13 +1,13 @@
-"""Between plain JSON and what Qdrant takes and gives: shared by the embedded store and a server."""
+"""Between plain JSON and what Qdrant takes and gives: shared by the embedded store and a server.
+
+Without Qdrant's client, which takes a second to import: bundles are read with this.
+"""
 
 from __future__ import annotations
 
 import math
 from array import array
 from typing import Any
-
-from pydantic import ValidationError
-from qdrant_client import models
 
 from ..errors import InvalidRequest
 from .ids import canonical_id
@@ -65,37 +65,10 @@ def _float32(values: Any) -> list[float]:
     return packed.tolist()
 
 
-def point_struct(point: Point) -> models.PointStruct:
-    """For the embedded client. Not validated again: `checked` did, and the client will."""
-    vectors: Any = {
-        name: models.SparseVector.model_construct(None, **vector)
-        if isinstance(vector, dict)
-        else vector
-        for name, vector in point.vectors.items()
-    }
-    return models.PointStruct.model_construct(id=point.id, vector=vectors, payload=point.payload)
-
-
-def point_json(point: Point) -> dict[str, Any]:
-    """For a server's REST interface, where a lone unnamed vector stands without a name."""
-    vectors: Any = point.vectors
-    if vectors.keys() == {""}:
-        vectors = vectors[""]
-    return {"id": point.id, "vector": vectors, "payload": point.payload}
-
-
 def plain_point(point_id: Any, vector: Any, payload: Any) -> Point:
-    """A point as either store gives it back."""
+    """A point as a store gives it back, in plain JSON."""
     named = vector if isinstance(vector, dict) else {"": vector} if vector else {}
-    vectors = {name: _plain_vector(value) for name, value in named.items()}
-    return Point(canonical_id(point_id), vectors, payload or {})
-
-
-def _plain_vector(value: Any) -> Vector:
-    if isinstance(value, models.SparseVector):
-        return {"indices": value.indices, "values": value.values}
-    plain: Vector = value
-    return plain
+    return Point(canonical_id(point_id), dict(named), payload or {})
 
 
 def refuse_no_numbers(point: Point) -> None:
@@ -144,42 +117,6 @@ def reported_index(schema: Any) -> dict[str, Any]:
     """A payload index in the form that Qdrant reports, without the count of points."""
     params = index_params(schema)
     return {"data_type": params["type"], "params": params}
-
-
-def vectors_models(config: CollectionConfig) -> dict[str, models.VectorParams]:
-    """Raises InvalidRequest, naming the vector, where the client does not know the parameters."""
-    return {
-        name: _model(models.VectorParams, params, f"vectors.{name}")
-        for name, params in (config.get("vectors") or {}).items()
-    }
-
-
-def sparse_models(config: CollectionConfig) -> dict[str, models.SparseVectorParams]:
-    return {
-        name: _model(models.SparseVectorParams, params or {}, f"sparse_vectors.{name}")
-        for name, params in (config.get("sparse_vectors") or {}).items()
-    }
-
-
-def text_indexes(config: CollectionConfig) -> dict[str, models.TextIndexParams]:
-    """The payload indexes that the embedded store makes use of: text indexes with scoring."""
-    schema = {
-        name: index_params(entry) for name, entry in (config.get("payload_schema") or {}).items()
-    }
-    return {
-        name: _model(models.TextIndexParams, params, f"payload_schema.{name}")
-        for name, params in schema.items()
-        if params.get("type") == "text" and params.get("scoring")
-    }
-
-
-def _model(kind: Any, values: Any, where: str) -> Any:
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = ".".join([where, *(str(part) for part in first["loc"])])
-        raise InvalidRequest(f"Collection configuration, {path}: {first['msg']}.") from None
 
 
 def create_body(config: CollectionConfig) -> dict[str, Any]:

@@ -1,9 +1,15 @@
-"""Copies a Qdrant collection inside its server, shard by shard, with its index.
+"""Copies a Qdrant collection inside its server, or out of another one, shard by shard, with its
+index.
 
 A shard is streamed out of the source (`GET .../shards/N/snapshot`) and recovered into a collection
 that was just made with the same configuration. No snapshot file is ever made, so that none can be
-left behind, and the source is only read. The server pulls the stream from itself; where it may not
-(`enable_snapshot_url_recovery: false`) or cannot reach itself at our URL, it goes through us.
+left behind, and the source is only read; a key that may only read is not enough for it, all the
+same (Qdrant 1.18: `src/common/snapshots.rs`). The target's server pulls the stream from the
+source's URL, with the source's key; where it may not (`enable_snapshot_url_recovery: false`) or
+cannot reach that URL, the stream goes through us.
+
+What our URL leads to from there may be another server (`localhost`). So what was pulled out of
+another server is compared with what that one has told us of its segments.
 
 A pull goes on in the server when we die or lose the connection, and fills the target when it ends.
 So an attempt needs a name of its own: a pull that outlives the deletion of its target would else
@@ -12,13 +18,11 @@ fill what was made anew under that name.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
-from urllib.parse import quote
+from typing import Any, Literal
 
 import httpx
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
@@ -26,9 +30,9 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from ..errors import Conflict, NotFound, StorageFailed, StoreUnavailable, WorkError
 from ..words import Option
 from .faults import translated
+from .link import AnswerLost, Link, Node, Server, path_of
 from .point import CollectionConfig
 
-_QUICK_SECONDS = 60.0
 # The server gives a reader that does not read five minutes, so we give it as long (Qdrant 1.18:
 # SNAPSHOT_STREAM_WRITE_IDLE_TIMEOUT).
 _STREAM_SECONDS = 300.0
@@ -39,12 +43,6 @@ _POLL_SECONDS = 2.0
 # How long a shard may go on filling after its answer got lost, e.g. in a proxy: an hour.
 _POLLS = 1800
 _CHUNK_BYTES = 1024 * 1024
-# A sign of life every minute; where a system names the option otherwise, its own pace is kept.
-_KEEP_ALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
-    (socket.IPPROTO_TCP, getattr(socket, option), 60)
-    for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL")
-    if hasattr(socket, option)
-]
 _STREAMED_SINCE = (1, 13)
 
 How = Literal["pulled", "relayed"]
@@ -52,8 +50,8 @@ How = Literal["pulled", "relayed"]
 
 @dataclass(frozen=True)
 class Copied:
-    """What a native copy did. `how`: the server pulled from itself, or the bytes went through us,
-    for `reason`."""
+    """What a native copy did. `how`: the server pulled, or the bytes went through us, for
+    `reason`."""
 
     shards: int
     how: How
@@ -64,29 +62,20 @@ class Copied:
 class Layout:
     """How a collection lies on its server; `shards`: the points of each shard of this node."""
 
+    node: Node
     shards: dict[int, int]
     several_nodes: bool
     custom_sharding: bool
     unsettled: bool
-    outdated: bool
+
+    @property
+    def outdated(self) -> bool:
+        return self.node.version < _STREAMED_SINCE
 
     @property
     def plain(self) -> bool:
         """Whether one node holds all shards, numbered by the server, and none is on the move."""
         return not (self.several_nodes or self.custom_sharding or self.unsettled)
-
-
-class Server(Protocol):
-    """What is needed of a server's store."""
-
-    @property
-    def where(self) -> str: ...
-
-    def address(self) -> tuple[str, str | None]: ...
-
-    def exists(self, collection: str) -> bool: ...
-
-    def create(self, collection: str, config: CollectionConfig) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -95,29 +84,27 @@ class NativeLane:
 
     server: Server
 
+    def node(self) -> Node:
+        """Raises StoreUnavailable, WorkError where the key may not see it."""
+        with Link.open(self.server) as link:
+            return link.node()
+
     def layout(self, collection: str) -> Layout:
         """Raises NotFound, StoreUnavailable, WorkError where the key may not see it."""
-        with _Link.open(self.server) as link:
-            peers = link.get("/cluster").get("peers") or {}
-            info = link.get(f"{_path(collection)}/cluster")
-            params = link.get(_path(collection))["config"]["params"]
-            version = str(link.get("/", whole=True)["version"])
+        with Link.open(self.server) as link:
+            node = link.node()
+            info = link.get(f"{path_of(collection)}/cluster")
+            params = link.get(path_of(collection))["config"]["params"]
         local, remote = info["local_shards"], info["remote_shards"]
         return Layout(
+            node=node,
             shards={shard["shard_id"]: shard["points_count"] for shard in local},
-            several_nodes=len(peers) > 1 or bool(remote),
+            several_nodes=node.several or bool(remote),
             custom_sharding=params.get("sharding_method") == "custom"
             or any("shard_key" in shard for shard in local),
             unsettled=bool(info.get("shard_transfers") or info.get("resharding_operations"))
             or any(shard["state"] != "Active" for shard in local),
-            outdated=_numbers(version) < _STREAMED_SINCE,
         )
-
-    def count_where(self, collection: str, condition: dict[str, Any]) -> int:
-        """How many points a filter fits, exactly. Raises WorkError where strict mode forbids it."""
-        with _Link.open(self.server) as link:
-            body = {"filter": condition, "exact": True}
-            return int(link.ask("POST", f"{_path(collection)}/points/count", json=body)["count"])
 
     def copy(
         self,
@@ -127,10 +114,13 @@ class NativeLane:
         *,
         sleep: Callable[[float], None],
         check: Callable[[], None] = lambda: None,
+        out_of: NativeLane | None = None,
     ) -> Copied:
         """Makes `target` with `config`, which has to be the source's, and fills it with its points.
 
-        `target` is a name that no attempt has used. `check` is called before every write, also in
+        `out_of` is the server that has `source`, if that is another one: of the same version, and
+        spoken to with a key that may write, which this server is given to pull with. `target` is a
+        name that no attempt has used. `check` is called before every write, also in
         other threads; what it raises ends the copy. After a failure the target is incomplete:
         `remove` it.
 
@@ -143,26 +133,32 @@ class NativeLane:
                 f"{self.server.where} has a collection {target} already; a native copy needs a new "
                 "name."
             )
-        layout = self.layout(source)
+        theirs = self if out_of is None else out_of
+        layout = theirs.layout(source)
         check()
         self.server.create(target, config)
         made = self.layout(target)
         shards = layout.shards
-        if not layout.plain or shards.keys() != made.shards.keys():
+        if not layout.plain or made.several_nodes or shards.keys() != made.shards.keys():
             raise Conflict(
-                f"{self.server.where} has other shards for {target} than for {source}, or is "
-                "moving shards; use ",
+                f"{self.server.where} has other shards for {target} than for {source}, or shards "
+                "are being moved; use ",
                 Option("lane", "stream"),
                 ".",
             )
-        with _Link.open(self.server, patient=True) as link:
-            copy = _Copy(link, source, target, sleep, check)
+        with (
+            Link.open(self.server, patient=True) as link,
+            Link.open(theirs.server, patient=True) as reading,
+        ):
+            copy = _Copy(link, reading, source, target, sleep, check, apart=out_of is not None)
             first, *rest = sorted(shards)
             # The first one tells whether the server can pull. It streams a shard with one core.
             copy.shard(first, shards[first])
             with ThreadPoolExecutor(_SHARDS_AT_ONCE) as pool:
                 for done in [pool.submit(copy.shard, shard, shards[shard]) for shard in rest]:
                     done.result()
+            check()
+            _write_nothing(link, target)
         return Copied(len(shards), copy.how, copy.reason)
 
     def remove(self, collection: str) -> None:
@@ -170,91 +166,37 @@ class NativeLane:
 
         A server that still fills it lets that end first, for up to ten minutes.
         """
-        with _Link.open(self.server, patient=True) as link:
+        with Link.open(self.server, patient=True) as link:
             try:
-                link.ask("DELETE", _path(collection), timeout=_DELETE_SECONDS)
+                link.ask("DELETE", path_of(collection), timeout=_DELETE_SECONDS)
             except NotFound:
                 return
 
 
-class _AnswerLost(Exception):
-    """The request may have been done, or still be under way."""
-
-    def __init__(self, error: StoreUnavailable) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
-@dataclass(frozen=True)
-class _Link:
-    """A connection of its own: answers take long, and snapshots do not fit into one."""
-
-    http: httpx.Client
-    url: str
-    key: str | None
-    where: str
-
-    @classmethod
-    @contextmanager
-    def open(cls, server: Server, *, patient: bool = False) -> Iterator[_Link]:
-        """`patient`: for answers that take longer than a router remembers a silent connection."""
-        url, key = server.address()
-        tls = url.startswith("https:")  # else no certificates are loaded, which takes its time
-        transport = httpx.HTTPTransport(tls, socket_options=_KEEP_ALIVE) if patient else None
-        headers = {} if key is None else {"api-key": key}
-        with httpx.Client(transport=transport, headers=headers, verify=tls) as http:
-            yield cls(http, url.rstrip("/"), key, server.where)
-
-    def get(self, path: str, *, whole: bool = False) -> Any:
-        return self.ask("GET", path, whole=whole)
-
-    def ask(self, method: str, path: str, **options: Any) -> Any:
-        """`call` for what does no harm when it is done twice: a lost answer is no answer."""
-        try:
-            return self.call(method, path, **options)
-        except _AnswerLost as lost:
-            raise lost.error from lost
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        timeout: float | None = _QUICK_SECONDS,
-        whole: bool = False,
-        **options: Any,
-    ) -> Any:
-        """The result; `timeout` None waits for it as long as it takes. Raises _AnswerLost too."""
-        patience = httpx.Timeout(_QUICK_SECONDS, read=timeout)
-        try:
-            answer = self.http.request(method, self.url + path, timeout=patience, **options)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            with translated(self.where):
-                raise ResponseHandlingException(error) from error
-        except httpx.TransportError as error:
-            raise _AnswerLost(_unknown(self.where)) from error
-        if answer.status_code in (502, 504):
-            raise _AnswerLost(_unknown(self.where))
-        with translated(self.where):
-            if answer.status_code >= 300:
-                raise UnexpectedResponse.for_response(answer)
-            return answer.json() if whole else answer.json()["result"]
-
-    def started(self) -> str:
-        """When the server was started: another answer means that what was under way is lost."""
-        return str(self.get("/telemetry")["app"]["startup"])
+def _write_nothing(link: Link, collection: str) -> None:
+    """Deletes no point. Of a shard that was recovered the server tells the number of its next write
+    as that of its last (1.18.3, measured), so that nobody would see the first real one by it."""
+    nothing: dict[str, Any] = {"filter": {"must": [{"has_id": []}]}}
+    link.ask("POST", f"{path_of(collection)}/points/delete", params={"wait": "true"}, json=nothing)
 
 
 class _Copy:
+    """`reading` is the source's side; `apart`: it is another server."""
+
     def __init__(
         self,
-        link: _Link,
+        link: Link,
+        reading: Link,
         source: str,
         target: str,
         sleep: Callable[[float], None],
         check: Callable[[], None],
+        *,
+        apart: bool,
     ) -> None:
         self.link = link
+        self.reading = reading
+        self.apart = apart
         self.source = source
         self.target = target
         self.sleep = sleep
@@ -263,40 +205,55 @@ class _Copy:
         self.reason: str | None = None
 
     def shard(self, shard: int, points: int) -> None:
+        """Every refusal may be one of pulling only: the source's own is told by the relay too."""
         self.check()
+        if self.how == "pulled":
+            try:
+                theirs = self.reading.segments(self.source, shard) if self.apart else None
+                self._fill(self._pull, shard, points)
+                if theirs is not None:
+                    self._refuse_others(shard, theirs)
+                return
+            except (StoreUnavailable, StorageFailed, NotFound):
+                raise
+            except WorkError as error:
+                self.how, self.reason = "relayed", error.message
+            self.check()
+        self._fill(self._relay, shard, points)
+
+    def _fill(self, fill: Callable[[int], None], shard: int, points: int) -> None:
         started = self.link.started()
-        fill = self._pull if self.how == "pulled" else self._relay
         try:
             fill(shard)
-        except _AnswerLost as lost:
+        except AnswerLost as lost:
             self._wait_until_filled(shard, points, started, lost.error)
-        except (StoreUnavailable, StorageFailed, NotFound):
-            raise
-        except WorkError as error:
-            if self.how == "relayed":
-                raise
-            self.how, self.reason = "relayed", error.message
-            self.shard(shard, points)
+
+    def _refuse_others(self, shard: int, segments: set[str]) -> None:
+        """Raises WorkError where the server has not pulled the shard that has these segments."""
+        if not segments & self.link.segments(self.target, shard):
+            raise WorkError(
+                f"What {self.link.where} has read at {self.reading.url} is not the shard that is "
+                "there for us: from there, another server may have that address."
+            )
 
     def _pull(self, shard: int) -> None:
-        """Every refusal may be one of pulling only: the source's own is told by the relay too."""
         body = {
-            "location": f"{self.link.url}{_path(self.source)}/shards/{shard}/snapshot",
+            "location": f"{self.reading.url}{path_of(self.source)}/shards/{shard}/snapshot",
             "priority": "snapshot",
-            "api_key": self.link.key,
+            "api_key": self.reading.key,
         }
-        path = f"{_path(self.target)}/shards/{shard}/snapshots/recover"
+        path = f"{path_of(self.target)}/shards/{shard}/snapshots/recover"
         self.link.call("PUT", path, json=body, params={"wait": "true"}, timeout=None)
 
     def _relay(self, shard: int) -> None:
-        upload = f"{_path(self.target)}/shards/{shard}/snapshots/upload"
+        upload = f"{path_of(self.target)}/shards/{shard}/snapshots/upload"
         params = {"wait": "true", "priority": "snapshot"}
         with self._snapshot(shard) as answer:
-            body = _Body(answer, self.link.where)
+            body = _Body(answer, self.reading.where)
             files = {"snapshot": ("shard.snapshot", body, "application/octet-stream")}
             try:
                 self.link.call("POST", upload, files=files, params=params, timeout=None)
-            except _AnswerLost as lost:
+            except AnswerLost as lost:
                 if body.ended:
                     raise
                 raise lost.error from lost
@@ -305,12 +262,12 @@ class _Copy:
     def _snapshot(self, shard: int) -> Iterator[httpx.Response]:
         # It would be packed for us, at the cost of the server's processors (measured, 1.18).
         plain = {"Accept-Encoding": "identity"}
-        path = f"{self.link.url}{_path(self.source)}/shards/{shard}/snapshot"
-        patience = httpx.Timeout(_STREAM_SECONDS)
-        with translated(self.link.where):
+        path = f"{self.reading.url}{path_of(self.source)}/shards/{shard}/snapshot"
+        patience, http = httpx.Timeout(_STREAM_SECONDS), self.reading.http
+        with translated(self.reading.where):
             try:
-                request = self.link.http.build_request("GET", path, headers=plain, timeout=patience)
-                answer = self.link.http.send(request, stream=True)
+                request = http.build_request("GET", path, headers=plain, timeout=patience)
+                answer = http.send(request, stream=True)
                 if answer.status_code >= 300:
                     answer.read()
             except httpx.TransportError as error:
@@ -331,7 +288,7 @@ class _Copy:
             try:
                 if self.link.started() != started:
                     raise lost
-                shards = self.link.get(f"{_path(self.target)}/cluster")["local_shards"]
+                shards = self.link.get(f"{path_of(self.target)}/cluster")["local_shards"]
             except StoreUnavailable as error:
                 if error is lost:
                     raise
@@ -358,18 +315,3 @@ class _Body:
             ) from error
         self.ended = not chunk
         return chunk
-
-
-def _unknown(where: str) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"{where} did not answer to the end; whether the operation was done is not known."
-    )
-
-
-def _path(collection: str) -> str:
-    return f"/collections/{quote(collection, safe='')}"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """`1.18.3-dev` as (1, 18)."""
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

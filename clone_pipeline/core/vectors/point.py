@@ -18,6 +18,9 @@ Vector = list[float] | list[list[float]] | dict[str, list[Any]]
 CollectionConfig = dict[str, Any]
 
 
+Filter = dict[str, Any]  # as Qdrant's REST interface has it
+
+
 class Point(NamedTuple):
     id: PointId
     vectors: dict[str, Vector]

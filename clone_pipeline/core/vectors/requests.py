@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from .models import checked, point_json
-from .point import Point, ShardKey
+from .models import checked
+from .point import Point, ShardKey, Vector
 from .port import T
+from .text import encoded_vector
 
 _MOST_OVERHEAD = 512  # of a request, of a point in it
 
@@ -43,7 +44,7 @@ def upsert_bodies(
     held: list[bytes] = []
     size = len(start) + len(end)
     for point in points:
-        encoded = encoded_json(point_json(checked(point)))
+        encoded = _encoded_point(checked(point))
         if held and (size + len(encoded) + 1 > max_bytes or len(held) == max_points):
             yield start + b",".join(held) + end
             held, size = [], len(start) + len(end)
@@ -51,6 +52,28 @@ def upsert_bodies(
         size += len(encoded) + 1
     if held:
         yield start + b",".join(held) + end
+
+
+def _encoded_point(point: Point) -> bytes:
+    """A lone unnamed vector stands without a name."""
+    if point.vectors.keys() == {""}:
+        vectors = _encoded_vector(point.vectors[""])
+    else:
+        named = (
+            encoded_json(name) + b":" + _encoded_vector(vector)
+            for name, vector in point.vectors.items()
+        )
+        vectors = b"{%b}" % b",".join(named)
+    id, payload = encoded_json(point.id), encoded_json(point.payload)
+    return b'{"id":%b,"vector":%b,"payload":%b}' % (id, vectors, payload)
+
+
+def _encoded_vector(vector: Vector) -> bytes:
+    # Two rows of which the first has whole numbers without a point, a server takes for a sparse
+    # vector's indices and values (measured, 1.18).
+    if isinstance(vector, list) and vector and isinstance(vector[0], list):
+        return encoded_json(vector)
+    return encoded_vector(vector)
 
 
 def encoded_json(value: Any) -> bytes:

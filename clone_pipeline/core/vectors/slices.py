@@ -58,12 +58,22 @@ class Slice:
             self.until is None or place < id_order(self.until)
         )
 
+    def overlaps(self, other: Slice) -> bool:
+        """Whether there may be an id in both; of slices of one shard key, or of none."""
+        return not (_is_before(self, other) or _is_before(other, self))
+
     def __str__(self) -> str:
         of = in_key(self.shard_key)
         if self.first is None and self.until is None:
             return f"all points{of}"
         first = "the first point" if self.first is None else f"point {self.first}"
         return f"from {first} " + ("on" if self.until is None else f"to before {self.until}") + of
+
+
+def _is_before(one: Slice, other: Slice) -> bool:
+    if one.until is None or other.first is None:
+        return False
+    return id_order(one.until) <= id_order(other.first)
 
 
 def within(store: VectorStore, shard_key: ShardKey | None) -> VectorStore:

@@ -2,6 +2,6 @@
 
 from ..difference import Difference
 from .again import Verdict, verify_pair, verify_sealed
-from .step import verify_clone
+from .step import help_proving, verify_clone
 
-__all__ = ["Difference", "Verdict", "verify_clone", "verify_pair", "verify_sealed"]
+__all__ = ["Difference", "Verdict", "help_proving", "verify_clone", "verify_pair", "verify_sealed"]

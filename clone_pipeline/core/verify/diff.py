@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -58,10 +58,13 @@ class Contrast:
 
 @dataclass
 class Contrasts:
-    """Counts all places by kind, keeps the first of each."""
+    """Counts all places by kind, keeps the first of each. `points` are whole points: `inserted` are
+    those that only the second has, `deleted` those that only the first has; None where they were
+    not compared."""
 
     counts: Counter[str] = field(default_factory=Counter)
     listed: list[Contrast] = field(default_factory=list)
+    points: dict[str, int] | None = None
 
     def add(self, kind: str, name: object, path: str, first: Any, second: Any) -> None:
         self.counts[kind] += 1
@@ -77,6 +80,7 @@ class Contrasts:
         return {
             "equal": not self.counts,
             "counts": dict(self.counts),
+            "points": self.points,
             "differences": [asdict(one) for one in self.listed],
         }
 
@@ -88,9 +92,28 @@ class _Resource:
 
 
 @dataclass(frozen=True)
+class Looked:
+    """A namespace that is to be compared: where it is looked for, and among whose; None is all."""
+
+    stores: Stores
+    organization_id: str | None
+    identifier: str
+
+
+class _Found(NamedTuple):
+    """A namespace in a snapshot of its catalog."""
+
+    stores: Stores
+    connection: Connection
+    namespace: Namespace
+
+
+@dataclass(frozen=True)
 class _Side:
     """A namespace as it is compared: `rewriter` makes of a source what its clone has."""
 
+    stores: Stores
+    connection: Connection
     namespace: Namespace
     rewriter: Rewriter | None
     names: _Names
@@ -100,11 +123,11 @@ class _Side:
         kept = {key: value for key, value in raw.items() if key not in own}
         return self.names.put_into(secrets.without(kept))
 
-    def resources(self, connection: Connection, kind: str) -> dict[str, _Resource]:
+    def resources(self, kind: str) -> dict[str, _Resource]:
         """Those of a kind by their ids, as the other side would have them."""
         record = RECORDS[kind]
         found = {}
-        for raw in catalog.read_documents(connection, self.namespace.key, kind):
+        for raw in catalog.read_documents(self.connection, self.namespace.key, kind):
             if self.rewriter is not None:
                 raw, _ = self.rewriter.rewrite(kind, raw)
             identity, name = raw[record.id_field], str(raw[str(record.name_field)])
@@ -114,12 +137,12 @@ class _Side:
             found[identity] = _Resource(name, self.shown(raw, own))
         return found
 
-    def objects(self, connection: Connection) -> Iterator[ObjectRow]:
+    def objects(self) -> Iterator[ObjectRow]:
         key = self.namespace.key
         if self.rewriter is not None:
-            return read_rewritten(connection, Copying(key, self.rewriter), Counter())
+            return read_rewritten(self.connection, Copying(key, self.rewriter), Counter())
         # The times of a row are in its text too.
-        return ((*row, "", "") for row in read_target(connection, key))
+        return ((*row, "", "") for row in read_target(self.connection, key))
 
     def point(self, point: EncodedPoint) -> EncodedPoint:
         if self.rewriter is not None:
@@ -155,47 +178,56 @@ class _Names:
         return self._inside.sub(lambda found: self._of[found.group()], text)
 
 
-def contrast(
-    stores: Stores, organization_id: str | None, first: str, second: str, *, points: bool = True
-) -> Contrasts:
+def contrast(first: Looked, second: Looked, *, points: bool = True) -> Contrasts:
     """The second namespace against the first, both as they are now; `points` reads all of both.
 
     Raises NotFound, and what the stores raise.
     """
     found, names = Contrasts(), _Names()
-    with stores.catalog.read() as connection:
-        one = catalog.resolve(connection, organization_id, first)
-        other = catalog.resolve(connection, organization_id, second)
+    with ExitStack() as reading:
+        snapshots: dict[Stores, Connection] = {}
+        for stores in dict.fromkeys((first.stores, second.stores)):
+            snapshots[stores] = reading.enter_context(stores.catalog.read())
+        one, other = (_find(asked, snapshots[asked.stores]) for asked in (first, second))
         sides = (
-            _Side(one, _made_by(connection, one, other), names),
-            _Side(other, _made_by(connection, other, one), names),
+            _Side(*one, _made_by(one, other), names),
+            _Side(*other, _made_by(other, one), names),
         )
         for side in sides:
-            _learn_names(connection, side.namespace, names)
+            _learn_names(side)
         _compare_namespaces(sides, found)
         for kind in KINDS:
-            _compare_small(connection, kind.name, sides, found)
-        _compare_objects(connection, sides, found)
+            _compare_small(kind.name, sides, found)
+        _compare_objects(sides, found)
     if points:
-        _compare_points(stores, sides, found)
+        found.points = _compare_points(sides, found)
     return found
 
 
-def _made_by(connection: Connection, source: Namespace, target: Namespace) -> Rewriter | None:
+def _find(asked: Looked, connection: Connection) -> _Found:
+    namespace = catalog.resolve(connection, asked.organization_id, asked.identifier)
+    return _Found(asked.stores, connection, namespace)
+
+
+def _made_by(source: _Found, target: _Found) -> Rewriter | None:
     """What makes of `source` what was cloned as `target`; None where it is no clone of it."""
-    if target.clone_id is None:
+    if target.namespace.clone_id is None:
         return None
-    clone = ledger.get(connection, target.clone_id)
-    if clone.source_namespace_id != source.namespace_id:
+    clone = ledger.get(target.connection, target.namespace.clone_id)
+    _, made_from = clone.source_in
+    is_source = clone.source_namespace_id == source.namespace.namespace_id
+    apart = source.stores is not target.stores
+    if not is_source or made_from != (source.stores.catalog.identity() if apart else None):
         return None
     return Rewriter(id_map_from_json(clone.plan["ids"]))
 
 
-def _learn_names(connection: Connection, namespace: Namespace, names: _Names) -> None:
+def _learn_names(side: _Side) -> None:
+    namespace, names = side.namespace, side.names
     names.learn(namespace.namespace_id, "(the namespace)")
     names.learn(namespace.qdrant_collection, "(its Qdrant collection)")
     for kind in KINDS:
-        for row in catalog.read_records(connection, namespace.key, kind.name):
+        for row in catalog.read_records(side.connection, namespace.key, kind.name):
             names.learn(row[kind.id_field], row[kind.name_field])
 
 
@@ -210,12 +242,10 @@ def _compare_namespaces(sides: tuple[_Side, _Side], found: Contrasts) -> None:
     found.compare("namespace", sides[1].namespace.name, shown[0], shown[1])
 
 
-def _compare_small(
-    connection: Connection, kind: str, sides: tuple[_Side, _Side], found: Contrasts
-) -> None:
+def _compare_small(kind: str, sides: tuple[_Side, _Side], found: Contrasts) -> None:
     """Resources are matched by their ids, as those of a source and its clone are known; else by
     their names."""
-    first, second = (side.resources(connection, kind) for side in sides)
+    first, second = (side.resources(kind) for side in sides)
     by_name = {resource.name: identity for identity, resource in first.items()}
     for identity, resource in second.items():
         if identity not in first and by_name.get(resource.name) not in second:
@@ -227,8 +257,8 @@ def _compare_small(
         found.compare(kind, resource.name, resource.document, NOTHING)
 
 
-def _compare_objects(connection: Connection, sides: tuple[_Side, _Side], found: Contrasts) -> None:
-    first, second = (side.objects(connection) for side in sides)
+def _compare_objects(sides: tuple[_Side, _Side], found: Contrasts) -> None:
+    first, second = (side.objects() for side in sides)
     for before, after in merge_objects(first, (row[:3] for row in second)):
         one, other = (
             NOTHING if row is None else _object(side, row[1], row[2])
@@ -241,10 +271,16 @@ def _object(side: _Side, bucket_id: str, text: str) -> Any:
     return side.shown({"bucket_id": bucket_id, **json.loads(text)}, _OWN)
 
 
-def _compare_points(stores: Stores, sides: tuple[_Side, _Side], found: Contrasts) -> None:
+def _compare_points(sides: tuple[_Side, _Side], found: Contrasts) -> dict[str, int]:
+    changes = dict.fromkeys(("inserted", "changed", "deleted", "unchanged"), 0)
     with ExitStack() as opened:
-        own = opened.enter_context(stores.vectors())
-        readers = [opened.enter_context(open_source(stores, own, side.namespace)) for side in sides]
+        own: dict[Stores, VectorStore] = {}
+        for stores in dict.fromkeys(side.stores for side in sides):
+            own[stores] = opened.enter_context(stores.vectors())
+        readers = [
+            opened.enter_context(open_source(side.stores, own[side.stores], side.namespace))
+            for side in sides
+        ]
         configs = [
             secrets.shown_config(read_config(store, side.namespace))
             for store, side in zip(readers, sides, strict=True)
@@ -253,7 +289,7 @@ def _compare_points(stores: Stores, sides: tuple[_Side, _Side], found: Contrasts
         put = sides[0].names.put_into
         found.compare("qdrant config", sides[1].namespace.name, put(config), put(other))
         equality = rule(any(store.embedded for store in readers), config)
-        retry = Retry(stores)
+        retry = Retry(sides[1].stores)
         both = [_keys(one) for one in configs]
         for key in dict.fromkeys(both[0] + both[1]):
             first, second = (
@@ -261,7 +297,9 @@ def _compare_points(stores: Stores, sides: tuple[_Side, _Side], found: Contrasts
                 for store, side, keys in zip(readers, sides, both, strict=True)
             )
             for before, after in pairs(first, second):
-                _compare_point(before, after, sides, equality, found, in_key(key))
+                change = _compare_point(before, after, sides, equality, found, in_key(key))
+                changes[change] += 1
+    return changes
 
 
 def _keys(config: CollectionConfig) -> list[ShardKey | None]:
@@ -286,21 +324,23 @@ def _compare_point(
     equality: EqualityRule,
     found: Contrasts,
     where: str,
-) -> None:
+) -> str:
+    """Returns what has happened to the point."""
     if before is not None and after is not None:
         if before.digest() == after.digest():
-            return
-        one, other = before.plain(), after.plain()
+            return "unchanged"
+        one, other, places = before.plain(), after.plain(), found.counts["point"]
         put = sides[0].names.put_into
         name = f"{one.id}{where}"
         found.compare("point", name, put(one.payload), put(other.payload), "payload")
         for place in differences(one._replace(payload={}), other._replace(payload={}), equality):
             found.add("point", name, place, "(a vector)", "(another)")
-        return
+        return "changed" if found.counts["point"] > places else "unchanged"
     there = before or after
     if there is not None:
         values = [NOTHING if point is None else "there" for point in (before, after)]
         found.add("point", f"{there.id}{where}", "", values[0], values[1])
+    return "inserted" if before is None else "deleted"
 
 
 def _shown(value: Any) -> str | None:

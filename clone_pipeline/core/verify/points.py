@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from threading import Lock
+from typing import Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy import RowMapping, update
 
+from ..catalog.schema import clone_slices
 from ..difference import Differences
+from ..ledger.claims import NOBODY, Taken
+from ..ledger.digests import keep_digests
 from ..ledger.work import Work
+from ..ledger.worked import Hand, Worked, together
 from ..points.compare import Pair, compare, look_for_source_ids, note, repair, retrieve, rewritten
+from ..points.known import entry
 from ..points.pages import CONCURRENT, for_each, read_if_there, read_slice
 from ..points.progress import SAMPLED, Progress
 from ..points.retry import Retry
 from ..points.sides import Sides
-from ..points.stream import per_slice, slice_of, store_slice
+from ..points.stream import read_slices, slice_of, store_slice
+from ..points.together import work_through
 from ..references import Places
 from ..vectors.digest import Digest
 from ..vectors.point import PointId, ShardKey
@@ -28,16 +34,39 @@ from ..vectors.slices import Slice
 class PointsFound:
     """`seal` has the digests of the target's slices as they read after a fresh open, vectors
     included; None where not every point was read. `source_count` is how many points the source
-    holds now."""
+    holds now; `last_write` is that of the target if every point was read, and nobody wrote
+    meanwhile; `worked` says who has compared them."""
 
     compared: int = 0
     count: int = 0
     repaired: int = 0
     seal: list[Digest] | None = None
     source_count: int = 0
+    last_write: str | None = None
     unlisted: Places = field(default_factory=Places)
     found: Differences = field(default_factory=Differences)
     left: Differences = field(default_factory=Differences)
+    worked: Worked = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a slice's proof has found, for the ledger."""
+        return {
+            "compared": self.compared,
+            "repaired": self.repaired,
+            "unlisted": self.unlisted.to_rows(),
+            "found": [self.found.count, self.found.to_json()],
+            "left": [self.left.count, self.left.to_json()],
+            "worked": self.worked,
+        }
+
+    def add_stored(self, proof: Mapping[str, Any]) -> None:
+        """What `to_json` has made of another slice's."""
+        self.compared += proof["compared"]
+        self.repaired += proof["repaired"]
+        self.unlisted.merge(Places.from_rows(proof["unlisted"]))
+        self.found.add_stored(*proof["found"])
+        self.left.add_stored(*proof["left"])
+        self.worked = together([self.worked, proof["worked"]])
 
 
 def check_full(work: Work, sides: Sides) -> PointsFound:
@@ -46,34 +75,53 @@ def check_full(work: Work, sides: Sides) -> PointsFound:
 
     What differs is written again once, as the source has it now; `left` is what differs still.
     """
-    result, sealed = PointsFound(), dict[int, Digest]()
-    lock = Lock()
-
-    def one(row: RowMapping) -> None:
-        found, digest = _check_slice(work, sides, row)
-        with lock:
-            sealed[row["slice"]] = digest
-            result.compared += found.compared
-            result.repaired += found.repaired
-            result.unlisted.merge(found.unlisted)
-            result.found.extend(found.found)
-            result.left.extend(found.left)
-
+    before = sides.target.last_write(sides.target_name)
     work.begin_points("Proved")
-    per_slice(work, sides.target, sides.retry, one)
-    result.seal = [sealed[index] for index in sorted(sealed)]
-    result.count = sum(digest.count for digest in result.seal)
+    prove_slices(work, sides)
+    result, seal = PointsFound(), list[Digest]()
+    for row in read_slices(work):
+        result.add_stored(row["proof"])
+        seal.append(Digest.from_json(row["proof"]["sealed"]))
+    result.seal = seal
+    result.count = sum(digest.count for digest in seal)
     result.source_count = _count(sides, sides.source, sides.source_name)
+    after = sides.target.last_write(sides.target_name)
+    result.last_write = after if after == before and not result.repaired else None
     return result
 
 
-def _check_slice(work: Work, sides: Sides, row: RowMapping) -> tuple[PointsFound, Digest]:
+def prove_slices(work: Work, sides: Sides) -> None:
+    """Compares slice after slice, beside others who do the same, and stores with each what was
+    found. Raises LeaseLost, StoreUnavailable, StorageFailed."""
+
+    def one(taken: Taken) -> None:
+        here, hand = replace(work, lease=taken.claim), Hand(taken.holder, work.stores.clock())
+        mine = replace(sides.for_thread(work.new_rewriter()), retry=sides.retry.within(taken.claim))
+        found, digest = _check_slice(here, mine, taken.row)
+        hand.points = digest.count
+        found.worked = hand.worked(work.stores.clock())
+        values = {"proof": found.to_json() | {"sealed": digest.to_json()}, **NOBODY}
+
+        def store() -> None:
+            with taken.claim.write() as connection:
+                this = update(clone_slices).where(*taken.claim.is_mine)
+                connection.execute(this.values(values))
+
+        mine.retry(store)
+
+    work_through(work, sides, "prove", one)
+
+
+def _check_slice(work: Work, mine: Sides, row: RowMapping) -> tuple[PointsFound, Digest]:
     part, copied = slice_of(row), Progress.from_json(row["progress"])
-    mine = sides.for_thread(work.new_rewriter())
     result = PointsFound(unlisted=mine.unlisted)
-    digest = digest_slice(mine, part, result.left)
+    kept = bytearray() if _is_base_of_next(work, mine, copied) else None
+    digest = digest_slice(mine, part, result.left, kept)
     if digest == copied.digest:
         result.compared = digest.count
+        if kept is not None:
+            with work.lease.write() as connection:
+                keep_digests(connection, work.clone.clone_id, part.index, bytes(kept))
         return result, digest
     result.left = Differences()
     mine.unlisted.clear()
@@ -81,6 +129,7 @@ def _check_slice(work: Work, sides: Sides, row: RowMapping) -> tuple[PointsFound
     compared = compare(mine, part, result.found, result.left, work, sampled=sampled)
     result.compared, result.repaired = compared.compared, compared.repaired
     digest = compared.sealed
+    compared.progress.changes = copied.changes  # those of the copy
     if compared.repaired or compared.progress.digest != copied.digest:
         store_slice(work, mine.retry, part, compared.progress, None, mine.rewriter)
     if compared.repaired:
@@ -89,6 +138,17 @@ def _check_slice(work: Work, sides: Sides, row: RowMapping) -> tuple[PointsFound
         if digest != compared.sealed and not result.left:
             result.left.add("point", part, "another writer is at work in the clone")
     return result, digest
+
+
+def _is_base_of_next(work: Work, sides: Sides, copied: Progress) -> bool:
+    """Whether the next refresh, or the next backup, may ask what each point was."""
+    by_key = work.clone.plan["qdrant_config"].get("sharding_method") == "custom"
+    if sides.target.embedded or by_key:
+        return False
+    if work.clone.backup_policy is not None:
+        # The next one will be copied inside Qdrant too, or have a namespace of its own to name.
+        return not work.is_native and not copied.names_namespace
+    return work.request.if_exists == "replace"
 
 
 def check_sample(work: Work, sides: Sides, copied: Progress) -> PointsFound:
@@ -142,14 +202,19 @@ def _count(sides: Sides, store: VectorStore, name: str) -> int:
     return sides.retry(lambda: store.count(name))
 
 
-def digest_slice(sides: Sides, part: Slice, left: Differences | None) -> Digest:
+def digest_slice(
+    sides: Sides, part: Slice, left: Differences | None, kept: bytearray | None = None
+) -> Digest:
     """The target's points as they are, vectors included; with `left`, ids of the source are looked
-    for."""
+    for, and `kept` gets the entry of each (see points/known.py)."""
     digest = Digest()
     sides = sides.within(part.shard_key)
     for page in read_slice(sides.target, sides.target_name, part, sides.retry):
         for point in page.points:
-            digest.add(point.digest(settled=sides.rule.settled))
+            one = point.digest(settled=sides.rule.settled)
+            digest.add(one)
+            if kept is not None:
+                kept += entry(point.id, one)
             if left is not None:
                 look_for_source_ids(sides, point, left)
         sides.meter.add(page.count)

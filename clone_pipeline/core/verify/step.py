@@ -19,12 +19,13 @@ from ..files.step import prove_files
 from ..kinds import KINDS
 from ..ledger import clones as ledger
 from ..ledger.work import Work
+from ..ledger.worked import told
 from ..objects.location import locations
 from ..objects.s3 import ObjectCheck
 from ..outputs import Consistency, CopiedObjects, CopiedPoints, Proof, Seal
 from ..points.progress import Progress
 from ..points.sides import Sides
-from ..points.step import read_natively_copied, retry_of, sides
+from ..points.step import opened_to_help, read_natively_copied, retry_of, sides
 from ..points.stream import read_progress, read_slices, slice_of
 from ..records.objects import read_target
 from ..references import Places
@@ -39,6 +40,7 @@ from ..vectors.slices import shard_keys
 from . import points as check_points
 from . import records
 from .drift import SourceNow, WasRead, find_drift
+from .unchanged import is_unchanged
 
 # `verify_objects: sample` asks for the files of this many objects.
 SAMPLED_OBJECTS = 1000
@@ -89,6 +91,7 @@ def verify_clone(work: Work) -> StepReport:
         read = WasRead(expected_objects, work.clone.plan["qdrant_config"])
         drift = find_drift(snapshots, work, read, source_now)
     work.refuse_gone()
+    unchanged = is_unchanged(work, sealed) if not findings.found else False
     report = StepReport(
         clone_id=work.clone.clone_id,
         step="verify_clone",
@@ -96,6 +99,8 @@ def verify_clone(work: Work) -> StepReport:
             proven=work.request.verify,
             counted=sealed.counts | {"points": points.count},
             seal=_seal(sealed, points, work.clone.plan["qdrant_config"]),
+            last_write=points.last_write,
+            unchanged=unchanged,
         ),
         details={
             "equality": equality.sentence,
@@ -103,6 +108,7 @@ def verify_clone(work: Work) -> StepReport:
             "differences": findings.found.count,
             "differences_first": findings.found.to_json(),
             "repaired": findings.repaired,
+            "workers": told(points.worked),
             "source_ids_left": 0,
             "unlisted": unlisted.to_json(),
             "drift": drift,
@@ -117,6 +123,15 @@ def verify_clone(work: Work) -> StepReport:
             recounted = replace(reports[step], counts=counts)
             ledger.store_report(connection, recounted, work.stores.clock())
         return work.store(connection, report)
+
+
+def help_proving(work: Work) -> None:
+    """What a process beside the run's does of it: slice after slice, until there is none for it.
+
+    Raises what `verify_clone` does, but for VerificationFailed.
+    """
+    with opened_to_help(work) as both:
+        check_points.prove_slices(work, both)
 
 
 def _reports(work: Work) -> dict[str, StepReport]:

@@ -6,6 +6,7 @@ import pytest
 
 from clone_pipeline.core.archives import records
 from clone_pipeline.core.bundle.archive.folder import FolderPlace
+from clone_pipeline.core.bundle.archive.pieces import Pieces
 from clone_pipeline.core.errors import BundleError, StoreUnavailable
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.cli.prod import prod
@@ -121,7 +122,7 @@ def test_what_was_cut_off_goes_after_a_week_with_its_notes(
 ) -> None:
     kept = FolderPlace.write
 
-    def die(self: FolderPlace, name: str, data: bytes, over: str = "anything") -> str:
+    def die(self: FolderPlace, name: str, data: Pieces, over: str = "anything") -> str:
         if name == "manifest.json":
             raise KeyboardInterrupt
         return kept(self, name, data, over)

@@ -10,6 +10,7 @@ from clone_pipeline.core.archives import write
 from clone_pipeline.core.archives.write import Wanted
 from clone_pipeline.core.bundle.archive import dump, load_archive
 from clone_pipeline.core.bundle.archive.folder import FolderPlace
+from clone_pipeline.core.bundle.archive.pieces import Pieces
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.errors import BundleError, Conflict, Forbidden, InvalidRequest, NotFound
 from clone_pipeline.core.ledger.meter import Meter
@@ -38,9 +39,10 @@ def test_what_is_lost_on_the_way_is_no_backup(
     """The store takes a part, and keeps something else."""
     kept = FolderPlace.write
 
-    def damage(self: FolderPlace, name: str, data: bytes, over: str = "anything") -> str:
+    def damage(self: FolderPlace, name: str, data: Pieces, over: str = "anything") -> str:
         if name.startswith("points-"):
-            data = data[:-1] + bytes([data[-1] ^ 1])
+            whole = b"".join(data)
+            data = [whole[:-1] + bytes([whole[-1] ^ 1])]
         return kept(self, name, data, over)
 
     monkeypatch.setattr(FolderPlace, "write", damage)
@@ -71,7 +73,7 @@ def test_one_that_was_cut_off_is_gone_on_with(
 ) -> None:
     done = FolderPlace.write
 
-    def die(self: FolderPlace, name: str, data: bytes, over: str = "anything") -> str:
+    def die(self: FolderPlace, name: str, data: Pieces, over: str = "anything") -> str:
         version = done(self, name, data, over)
         if name.startswith(moment):
             raise KeyboardInterrupt

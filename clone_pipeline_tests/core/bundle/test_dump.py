@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import resource
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from clone_pipeline.core.catalog import schema
 from clone_pipeline.core.catalog.engine import Catalog
 from clone_pipeline.core.errors import Conflict, NotFound, StorageFailed
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
+from clone_pipeline_tests.full_disk import full_disk
 from clone_pipeline_tests.sources import write_bundle
 
 from .samples import NOW, namespace_key, read_bundle, sample
@@ -36,17 +35,6 @@ def key(catalog: Catalog, vectors: EmbeddedStore, tmp_path: Path) -> int:
     files["points.jsonl"][0]["payload"]["long"] = "x" * 100_000
     load(write_bundle(tmp_path / "in", files), catalog, vectors, NOW)
     return namespace_key(catalog)
-
-
-@contextmanager
-def no_room(size: int) -> Iterator[None]:
-    """Files cannot grow beyond `size` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_files_are_private(
@@ -83,7 +71,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     catalog: Catalog, vectors: EmbeddedStore, key: int, tmp_path: Path, size: int
 ) -> None:
     out = tmp_path / "new" / "out"
-    with no_room(size), pytest.raises(StorageFailed, match="cannot be written: File too large"):
+    with full_disk(size), pytest.raises(StorageFailed, match="cannot be written: File too large"):
         dump(catalog, vectors, key, out)
     assert list(out.parent.iterdir()) == []
 

@@ -124,6 +124,27 @@ def test_a_catalog_of_the_first_version_keeps_its_rows(empty_url: str) -> None:
     assert (kept, versions) == (["org_kept"], [HEAD])
 
 
+def test_what_is_in_a_catalog_of_version_14_is_kept(empty_url: str) -> None:
+    later = ("offered", "paced_until")
+    known = select(*(column for column in schema.clones.c if column.name not in later))
+    old = Catalog.open(empty_url)
+    try:
+        with old.write() as connection:
+            _drop_what_came_after_0014(connection)
+            connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0014'"))
+            add_clone(connection, "clone_kept")
+            before = connection.execute(known).all()
+    finally:
+        old.close()
+    new = Catalog.open(empty_url)
+    try:
+        with new.read() as connection:
+            assert connection.execute(known).all() == before
+            assert connection.execute(select(schema.clone_attempts)).all() == []
+    finally:
+        new.close()
+
+
 def test_opening_again_changes_nothing(catalog: Catalog, catalog_url: str) -> None:
     with catalog.write() as connection:
         add_organization(connection, "org_kept")
@@ -294,7 +315,24 @@ def test_when_a_backup_was_tested_is_read_out_of_its_last_test(empty_url: str) -
     assert found == [{"tested": NOW, "before": NOW, "never": None}] * 2
 
 
+def _drop_what_came_after_0014(connection: Connection) -> None:
+    schema.api_requests.drop(connection)
+    for index in schema.clones.indexes:
+        if {"source_namespace_id", "purpose"} & {column.name for column in index.columns}:
+            index.drop(connection)
+    schema.clone_attempts.drop(connection)
+    schema.clone_digests.drop(connection)
+    claims = ("claim", "holder_host", "holder_pid", "holder_started", "heartbeat_at")
+    for table, columns in (
+        (schema.clones, ("offered", "paced_until")),
+        (schema.clone_slices, (*claims, "worked", "proof")),
+    ):
+        for column in columns:
+            connection.execute(text(f"ALTER TABLE {table.name} DROP COLUMN {column}"))
+
+
 def _drop_what_came_after_0013(connection: Connection) -> None:
+    _drop_what_came_after_0014(connection)
     for table, columns in (
         (schema.clones, ("tested_at",)),
         (schema.archives, ("tested_at", "tester", "contents")),

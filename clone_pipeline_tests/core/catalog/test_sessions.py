@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.engine import make_url
 
-from clone_pipeline.core.catalog import namespaces, schema
+from clone_pipeline.core.catalog import namespaces, schema, session
 from clone_pipeline.core.catalog.engine import Catalog
-from clone_pipeline.core.errors import CloneError, InvalidRequest
+from clone_pipeline.core.errors import CloneError, InvalidRequest, StoreUnavailable
 from clone_pipeline.core.generations.holdings import Holdings
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.verify import verify_pair, verify_sealed
@@ -93,6 +93,34 @@ def _load() -> dict[str, object]:
         "holder_started": 1764072836.123456789,
         "heartbeat_at": LAST,
     }
+
+
+def test_who_is_stopped_in_the_middle_of_a_write_keeps_nobody_waiting_for_long(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that sleeps, or whose network is cut, does not end its transaction."""
+    monkeypatch.setattr(session, "SILENT_SECONDS", 0.2)
+    asleep, awake = Catalog.open(postgres_url), Catalog.open(postgres_url)
+    try:
+        with asleep.write() as connection:
+            add_organization(connection, "org_1")
+        with pytest.raises(StoreUnavailable):
+            _write_with_a_sleep(asleep, awake)
+        with asleep.read() as connection:  # by a connection that lives
+            assert connection.scalar(select(schema.organizations.c.internal_id)) == "b"
+    finally:
+        asleep.close()
+        awake.close()
+
+
+def _write_with_a_sleep(asleep: Catalog, awake: Catalog) -> None:
+    row = update(schema.organizations)
+    with asleep.write() as connection:
+        connection.execute(row.values(internal_id="a"))
+        with awake.write() as other:
+            other.execute(text("SET LOCAL lock_timeout = '20s'"))
+            other.execute(row.values(internal_id="b"))
+        connection.execute(row.values(internal_id="a"))
 
 
 def test_times_that_python_has_not_are_read_as_the_ends_of_its_calendar(postgres_url: str) -> None:

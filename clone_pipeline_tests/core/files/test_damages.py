@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from clone_pipeline.core.errors import VerificationFailed, WorkError
-from clone_pipeline.core.files.store import Files, Refused
+from clone_pipeline.core.files.refusals import Refused
+from clone_pipeline.core.files.store import Files
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 

@@ -11,12 +11,11 @@ import pytest
 from clone_pipeline.core.errors import InvalidRequest
 from clone_pipeline.core.generations.delete import delete_clone
 from clone_pipeline.core.objects.address import FilesAddress
-from clone_pipeline_tests import harness
 from clone_pipeline_tests.conftest import S3
 from clone_pipeline_tests.core.archives.recording import recorded
 from clone_pipeline_tests.environments.two import Known
 
-from .world import World, blob, with_files
+from .world import ELSEWHERE, World, of_production
 
 pytestmark = pytest.mark.outside
 
@@ -25,29 +24,10 @@ pytestmark = pytest.mark.outside
 def staging(
     tmp_path: Path, s3: S3, other_copies: S3, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:
-    """`s3` has production's files, and `copies` is staging's bucket, on another server."""
     for name, value in s3.env.items():
         monkeypatch.setenv(name, value)
-    one = s3.put("day 1/one ? %.mp4", b"12345")
-    files = with_files(
-        [blob(one, b"12345"), blob("https://example.org/a.mp4")],
-        [{"document_blobs": [{"url": s3.put("thumbs/one.jpg", b"jpeg")}]}],
-    )
-    theirs, ours = FilesAddress(s3.url), FilesAddress(other_copies.url, bucket=other_copies.bucket)
-    with (
-        harness.holding(tmp_path / "production", files, files=theirs) as production,
-        harness.holding(
-            tmp_path / "staging",
-            files=replace(ours, prefix="clones"),
-            environment="staging",
-            elsewhere=Known("production", production),
-        ) as stores,
-    ):
-        harness.same_organizations(production, stores, "{}")
-        yield World(stores, s3, other_copies)
-
-
-ELSEWHERE = {"source_environment": "production", "target_environment": "staging"}
+    with of_production(tmp_path, FilesAddress(s3.url), s3, other_copies) as world:
+        yield world
 
 
 def test_files_come_over_from_another_environment(staging: World) -> None:

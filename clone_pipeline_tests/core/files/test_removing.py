@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +17,12 @@ from clone_pipeline.core.generations.discard import discard
 from clone_pipeline.core.generations.rollback import rollback
 from clone_pipeline.core.generations.sweep import SweepReport, plan_sweep, run_sweep
 from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.stores import Stores
+from clone_pipeline.core.verify import verify_sealed
+from clone_pipeline_tests.conftest import S3
 
-from .world import World
+from .world import ELSEWHERE, World, of_production
 
 
 def later(world: World, **time: float) -> Stores:
@@ -116,6 +120,55 @@ def test_files_are_removed_where_they_were_copied_to_or_not_at_all(world: World)
         delete_clone(elsewhere(world), None, "copy")
     delete_clone(world.stores, None, "copy")
     assert world.everything(world.copies) == {}
+
+
+@pytest.mark.parametrize("other", [{"bucket": "our-own"}, {"prefix": "clone"}, {"bucket": None}])
+def test_a_database_that_was_restored_beside_its_own_removes_none_of_its_files(
+    other: dict[str, str | None], world: World
+) -> None:
+    """Its rows are the same, and its settings are its own."""
+    clone = world.clone()
+    unfinished = world.clone("unfinished", until="publish_clone")
+    ledger.fail(world.stores, unfinished.clone_id, str(unfinished.run_id), "The run died.")
+    files = replace(world.stores.files, **other)
+    beside = replace(world, stores=replace(world.stores, files=files))
+    before = world.everything(world.copies)
+    with pytest.raises(Conflict, match="may be another one's; if they are not, set CLONE_FILES_B"):
+        delete_clone(beside.stores, None, "copy")
+    report = swept(beside, days=8)
+    assert "may be another one's" in str(report.kept)
+    assert report.removed == []
+    assert world.everything(world.copies) == before
+    delete_clone(world.stores, None, "copy")
+    assert kept(world, clone) == set()
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_no_sweep_takes_a_file_of_the_other_side(
+    side: str, tmp_path: Path, s3: S3, copies: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two environments with one bucket and one prefix for copies, each with a copied clone; that of
+    the target is a copy of that of the source."""
+    for name, value in s3.env.items():
+        monkeypatch.setenv(name, value)
+    theirs = FilesAddress(s3.url, bucket=copies.bucket, prefix="clones")
+    ends = {side: {"ttl_seconds": 60}}
+    with of_production(tmp_path, theirs, s3, copies) as target:
+        assert target.stores.elsewhere is not None
+        production = replace(target.stores.elsewhere.open("production"), environment="default")
+        source = replace(target, stores=production)
+        first = source.clone("first", **ends.get("source", {}))
+        second = target.clone("second", source="first", **ELSEWHERE, **ends.get("target", {}))
+        before = source.everything(s3), source.everything(copies)
+        sides = [(source, first, "first"), (target, second, "second")]
+        (here, _, _), (there, stays, name) = sides if side == "source" else reversed(sides)
+        report = swept(here, hours=2)
+        assert ([entry.owned.files for entry in report.removed], report.failed) == ([2], [])
+        assert swept(there, hours=2).removed == []
+        left = {key: body for key, body in before[1].items() if key in kept(there, stays)}
+        assert len(left) == 2
+        assert (source.everything(s3), source.everything(copies)) == (before[0], left)
+        assert verify_sealed(there.stores, None, name).good
 
 
 def elsewhere(world: World) -> Stores:

@@ -14,10 +14,13 @@ import pytest
 from clone_pipeline.core.errors import StoreUnavailable
 from clone_pipeline.core.files import transfer as module
 from clone_pipeline.core.files.proof import Prover
-from clone_pipeline.core.files.store import Files, Refused
+from clone_pipeline.core.files.refusals import Refused
+from clone_pipeline.core.files.store import Files
 from clone_pipeline.core.files.transfer import Transfer
 from clone_pipeline.core.ledger.files import FileRow
 from clone_pipeline.core.objects.address import FilesAddress
+from clone_pipeline.core.objects.connections import Connections, NotAnswered, OddlyAnswered
+from clone_pipeline.core.objects.signing import Route
 from clone_pipeline_tests import servers
 from clone_pipeline_tests.conftest import S3
 from clone_pipeline_tests.core.archives.recording import recorded
@@ -29,8 +32,11 @@ BODY = b"".join(hashlib.sha256(str(n).encode()).digest() * 4096 for n in range(9
 SERVED = {
     "ContentType": "video/mp4",
     "CacheControl": "max-age=60",
+    "ContentDisposition": 'attachment; filename="a  b.mp4"',
     "Metadata": {"owner": "somebody"},
+    "Tagging": "kind=raw&shown+as=a%2Fb",
 }
+TAGS = [{"Key": "kind", "Value": "raw"}, {"Key": "shown as", "Value": "a/b"}]
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,9 @@ def test_a_copy_has_the_bytes_and_what_they_are_served_with(size: int, way: Way)
     assert there["Body"].read() == body
     assert (there["ContentType"], there["CacheControl"]) == ("video/mp4", "max-age=60")
     assert there["Metadata"] == SERVED["Metadata"]
+    assert there["ContentDisposition"] == SERVED["ContentDisposition"]
+    tags = way.copies.client.get_object_tagging(Bucket=way.copies.bucket, Key=row.key)["TagSet"]
+    assert sorted(tags, key=lambda tag: str(tag["Key"])) == TAGS
     assert (values["state"], values["size"]) == ("copied", size)
     # What went through us, the store has made an ETag of; what it copied itself is read back.
     assert values["proof"] == (None if way.inside else "etag")
@@ -173,6 +182,42 @@ def test_a_source_that_changes_while_it_is_copied_is_copied_as_it_is_then(
     assert way.copied(row)["Body"].read() == b"later"
 
 
+def test_small_files_are_written_by_requests_of_our_own(way: Way) -> None:
+    """The client, which takes as long over one as the store does, is asked once for each bucket."""
+    sent: list[str] = []
+    for files in {way.source, way.target}:
+        files._client.meta.events.register(
+            "before-send.s3", lambda request, **_: sent.append(request.method)
+        )
+    transfer = way.transfer()
+    rows = [way.row(f"{number}.mp4", BODY[:number]) for number in range(3)]
+    assert [transfer.copy(row)["state"] for row in rows] == ["copied"] * 3
+    assert [way.copied(row)["Body"].read() for row in rows] == [BODY[:n] for n in range(3)]
+    assert "PUT" not in sent
+    assert sent.count("HEAD") == (2 if way.inside else 1)
+
+
+@pytest.mark.parametrize(("lost", "often"), [(NotAnswered, 1), (OddlyAnswered, 9)])
+def test_a_file_whose_answer_is_lost_is_copied_by_the_client(
+    lost: type[NotAnswered], often: int, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked for is done, and stands in the way."""
+    ask, times = Connections.ask, iter(range(often))
+
+    def loses(self: Connections, route: Route, request: bytes, body: bytes = b"") -> Any:
+        response = ask(self, route, request, body)
+        if request.startswith(b"PUT ") and next(times, None) is not None:
+            raise lost
+        return response
+
+    monkeypatch.setattr(Connections, "ask", loses)
+    row = way.row("a ? %é.mp4", b"12345")
+    values = way.transfer().copy(row)
+    assert values["state"] == "copied"
+    assert way.copied(row)["Body"].read() == b"12345"
+    assert way.proven(row, values)[0] is None
+
+
 def test_what_is_not_there_is_missing(way: Way) -> None:
     row = way.row("a", b"")
     for source in (f"s3://{way.s3.bucket}/none", "s3://no-such-bucket-there/a", "s3://X/a"):
@@ -241,7 +286,9 @@ def test_a_200_with_an_error_in_its_body_is_an_error(
         way = opened(s3, copies, inside=True, target_url=proxy.url)
         row = way.row("a", BODY[:size])
         if always:
-            with pytest.raises(StoreUnavailable, match="answered InternalError"):
+            with pytest.raises(
+                StoreUnavailable, match=r"^s3://.*/a is not copied: .* answered InternalError"
+            ):
                 way.transfer().copy(row)
         else:
             assert way.transfer().copy(row)["state"] == "copied"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Text, cast, select
@@ -13,11 +15,13 @@ from sqlalchemy import Text, cast, select
 from clone_pipeline.core.catalog.schema import clone_files, objects
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.objects.address import FilesAddress
 from clone_pipeline.core.report import StepReport
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.slices import Slice
 from clone_pipeline_tests import harness, sources
 from clone_pipeline_tests.conftest import S3
+from clone_pipeline_tests.environments.two import Known
 
 SOURCE, COPY = "prod", "copy"
 
@@ -78,6 +82,32 @@ class World:
         """With what the keys of a clone's copies begin."""
         namespace_id = clone.plan["target"]["namespace_id"]
         return f"clones/{namespace_id}/{clone.clone_id}/"
+
+
+@contextmanager
+def of_production(folder: Path, theirs: FilesAddress, s3: S3, copies: S3) -> Iterator[World]:
+    """Staging, whose bucket is `copies`, and which clones from production (`ELSEWHERE`): an object
+    and a point there have a file each in `s3`, and `theirs` is how that is spoken to."""
+    one = s3.put("day 1/one ? %.mp4", b"12345")
+    files = with_files(
+        [blob(one, b"12345"), blob("https://example.org/a.mp4")],
+        [{"document_blobs": [{"url": s3.put("thumbs/one.jpg", b"jpeg")}]}],
+    )
+    ours = FilesAddress(copies.url, bucket=copies.bucket, prefix="clones")
+    with (
+        harness.holding(folder / "production", files, files=theirs) as production,
+        harness.holding(
+            folder / "staging",
+            files=ours,
+            environment="staging",
+            elsewhere=Known("production", production),
+        ) as stores,
+    ):
+        harness.same_organizations(production, stores, "{}")
+        yield World(stores, s3, copies)
+
+
+ELSEWHERE = {"source_environment": "production", "target_environment": "staging"}
 
 
 def blob(url: str, content: bytes | None = None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from clone_pipeline.core.request import parse_request
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.verify import verify_pair, verify_sealed
-from clone_pipeline.core.verify.diff import contrast
+from clone_pipeline.core.verify.diff import Looked, contrast
 from clone_pipeline.launch import clone_job
 from clone_pipeline_tests.sources import Files
 
@@ -181,10 +181,11 @@ def test_it_is_verified_later(stores: Stores) -> None:
 
 def test_diff_names_what_differs_in_it(stores: Stores) -> None:
     harness.clone(stores, "prod", "new", preserve_resource_ids=True)
-    made_without = {one.kind for one in contrast(stores, None, "prod", "new").listed}
+    both = Looked(stores, None, "prod"), Looked(stores, None, "new")
+    made_without = {one.kind for one in contrast(*both).listed}
     assert made_without == {"taxonomy"}
     retitle(stores, "new")
-    [one] = [one for one in contrast(stores, None, "prod", "new").listed if one.kind == "dashboard"]
+    [one] = [one for one in contrast(*both).listed if one.kind == "dashboard"]
     assert (one.name, one.field, one.first, one.second) == (
         *("overview", "panels[0].title"),
         *("first", "second"),

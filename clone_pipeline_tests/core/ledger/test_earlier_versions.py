@@ -76,7 +76,9 @@ def test_what_later_steps_need_is_found_among_the_details_of_earlier_reports() -
     proof = report("verify_clone", {"proven": "full", "counted": {}, "seal": seal, "drift": {}})
     assert Proof.of(proof) == Proof("full", {}, seal | {})  # type: ignore[arg-type]
     assert proof.details == {"drift": {}}
-    assert proof.shown == {"proven": "full", "counted": {}, "seal": seal, "drift": {}}
+    known = {"proven": "full", "counted": {}, "seal": seal}
+    known |= {"last_write": None, "unchanged": False}
+    assert proof.shown == {**known, "drift": {}}
     planned = report("plan_clone", {"begun_at": "2026-01-02T03:04:05+00:00", "run_id": "run"})
     assert Planned.of(planned) == Planned("2026-01-02T03:04:05+00:00", "run")
     native = report("copy_points", {"points_in_this_run": 3, "transport": "inside Qdrant"})

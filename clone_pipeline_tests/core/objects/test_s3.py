@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import EndpointConnectionError
+from botocore.loaders import JSONFileLoader
 
 from clone_pipeline.core.errors import InvalidRequest, StoreUnavailable
 from clone_pipeline.core.objects.address import FilesAddress
@@ -30,6 +31,16 @@ def store(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     store = ObjectStore.open(FilesAddress(s3.url))
     yield store
     store.close()
+
+
+def test_what_there_is_to_know_of_s3_is_read_for_the_first_client_only(
+    s3: S3, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: read.append(path))
+        ObjectStore.open(FilesAddress(s3.url)).close()
+    assert read == []
 
 
 def _listing(s3: S3) -> list[tuple[str, str, Any]]:
@@ -172,11 +183,11 @@ def test_nothing_is_asked_but_heads_and_nothing_is_written(
     store._client.meta.events.register(
         "before-send.s3", lambda request, **_: sent.append(request.method)
     )
-    ask = store._heads.ask
+    ask = store._connections.ask
     monkeypatch.setattr(
-        store._heads,
+        store._connections,
         "ask",
-        lambda route, request: sent.append(request[:4].decode()) or ask(route, request),
+        lambda route, request, body: sent.append(request[:4].decode()) or ask(route, request, body),
     )
     report = store.check([*files, ("gone", f"s3://{s3.bucket}/gone"), ("gone", "s3://none/gone")])
     assert report.checked == 5
@@ -288,7 +299,7 @@ def test_a_connection_that_the_server_has_closed_meanwhile_is_no_missing_file(
 ) -> None:
     with _answering(200) as server, _open(server.url) as store:
         assert store.check([("one", "s3://b/1"), ("two", "s3://b/2")], concurrency=1).checked == 2
-        for connections in store._heads._idle.values():
+        for connections in store._connections._idle.values():
             for connection in connections:
                 connection.shutdown(socket.SHUT_RDWR)
         report = store.check([("three", "s3://b/3")], concurrency=1)

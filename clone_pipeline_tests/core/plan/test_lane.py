@@ -17,14 +17,16 @@ from clone_pipeline.core.plan.lane import (
     TABLE,
     Lane,
     Row,
-    Situation,
     choose_lane,
     count_payloads,
     observe,
 )
+from clone_pipeline.core.plan.situation import Situation
 from clone_pipeline.core.references import IdMap, Rewriter
 from clone_pipeline.core.vectors.point import Point
 from clone_pipeline.core.vectors.server import ServerStore
+
+from ..vectors.native_servers import Proxy, standing
 
 PAGE = Path(__file__).parents[3] / "docs" / "lanes.md"
 
@@ -34,7 +36,8 @@ SITUATIONS = [
     Situation(custom_sharding=True, keeps_shard_keys=False),
     Situation(custom_sharding=True),
     Situation(embedded=True),
-    Situation(same_server=False),
+    Situation(key_only_reads=True),
+    Situation(same_version=False),
     Situation(outdated=True),
     Situation(long_name=True),
     Situation(several_nodes=True),
@@ -42,6 +45,7 @@ SITUATIONS = [
     Situation(one_organization=False),
     Situation(preserves_ids=False),
     Situation(copies_files=True, located=3),
+    Situation(hands_over_key=True),
     Situation(read_only_source_key=True),
     Situation(payloads_to_change=None),
     Situation(payloads_to_change=7),
@@ -147,6 +151,11 @@ def test_native_on_request_tells_which_payloads_keep_the_source(
     assert choose_lane("native", Situation()).warnings == ()
 
 
+def test_native_on_request_tells_that_a_key_is_handed_over() -> None:
+    [told] = choose_lane("native", Situation(hands_over_key=True)).warnings
+    assert told.startswith("The clone's Qdrant server is given the key of the source's Qdrant")
+
+
 # ---- observing -------------------------------------------------------------------------------
 
 
@@ -209,6 +218,28 @@ def test_what_the_server_tells_decides(server: ServerStore) -> None:
     server.upsert("test_lane", [Point(1, {}, {"_internal": {"namespace_id": "ns_old"}})])
     seen = observe("native", Situation(), server.native, "test_lane", IDMAP)
     assert seen == Situation(payloads_to_change=1)
+
+
+@pytest.mark.parametrize("other", ["source", "target"])
+@pytest.mark.parametrize(
+    ("path", "told", "expected"),
+    [
+        ("/", {"version": "1.17.9"}, Situation(same_version=False)),
+        ("/cluster", {"result": {"peers": {"1": {}, "2": {}}}}, Situation(several_nodes=True)),
+    ],
+)
+def test_both_servers_are_asked(
+    path: str, told: dict[str, Any], expected: Situation, other: str, server: ServerStore
+) -> None:
+    proxy = Proxy(server.address()[0])
+    # What is asked of one collection is the server's own answer.
+    proxy.answers["GET", path] = lambda answer: (
+        (200, answer[1] if "local_shards" in str(answer[1]) else told)
+    )
+    with standing(proxy) as seen:
+        target, source = (server, seen) if other == "source" else (seen, server)
+        found = observe("auto", Situation(), target.native, "test_lane", IDMAP, source.native)
+    assert found == expected
 
 
 @pytest.mark.parametrize("character", ["n", "é"])

@@ -75,6 +75,7 @@ def said(text: str) -> dict[str, Any]:
         (429, "Rate limit exceeded", StoreUnavailable),
         (503, "Shard unavailable", StoreUnavailable),
         (500, "Service internal error: No space left on device: WAL", StorageFailed),
+        (500, "Service internal error: has no active replica", StoreUnavailable),
         (500, "Service internal error: something else", WorkError),
         (400, "Wrong input: Vector dimension error", WorkError),
         (400, "Bad request: Shard key tenant not found", NoShardKey),
@@ -89,6 +90,13 @@ def test_answers_become_our_errors(status: int, words: str, error: type[CloneErr
     assert "Qdrant at http://127.0.0.1:" in caught.value.message
     assert "secret-key" not in caught.value.message
     assert "word@" not in caught.value.message
+
+
+def test_what_is_cut_from_the_sentence_tells_its_kind_all_the_same() -> None:
+    words = f"Service internal error: {'a shard, ' * 40}transport error"
+    with answering(500, said(words)) as (store, _), pytest.raises(StoreUnavailable) as caught:
+        store.read_config("c")
+    assert "transport error" not in caught.value.message
 
 
 @pytest.mark.parametrize("status", [429, 503])

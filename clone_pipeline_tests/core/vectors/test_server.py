@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from clone_pipeline.core.vectors.digest import Digest
 from clone_pipeline.core.vectors.encoded import EncodedPoint
 from clone_pipeline.core.vectors.equality import differences, rule
 from clone_pipeline.core.vectors.point import Point
+from clone_pipeline.core.vectors.rest import Rest
 from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline.core.vectors.settle import reread
 from clone_pipeline.core.vectors.side_by_side import pages
@@ -76,6 +78,45 @@ def test_strict_mode_is_obeyed_by_smaller_requests(server: ServerStore, name: Na
     read = [[point.id for point in page] for page in pages(server, collection, 1000)]
     assert [len(page) for page in read] == [7, 7, 6]
     assert [id for page in read for id in page] == list(range(20))
+
+
+def test_what_is_too_much_for_a_servers_memory_is_counted_by_reading_ids(
+    server: ServerStore, name: Name, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clone_pipeline.core.vectors.server.MOST_COUNTED_AT_ONCE", 20)
+    monkeypatch.setattr("clone_pipeline.core.vectors.server.MAX_IDS", 7)
+    asked: list[tuple[str, bytes | None]] = []
+    ask = Rest.ask
+
+    def noting(self: Rest, method: str, path: str, collection: str, *rest: Any, **more: Any) -> Any:
+        asked.append((path, rest[0] if rest else None))
+        return ask(self, method, path, collection, *rest, **more)
+
+    collection = name()
+    server.create(collection, {"vectors": {}})
+    server.upsert(collection, [Point(id, {}, {}) for id in range(20)])
+    monkeypatch.setattr(Rest, "ask", noting)
+    assert server.count(collection) == 20
+    assert ("/points/count", b'{"exact":true}') in asked
+    server.delete_points(collection, [3])
+    server.upsert(collection, [Point(id, {}, {}) for id in range(20, 25)])
+    asked.clear()
+    assert server.count(collection) == 24
+    assert [path for path, _ in asked] == ["/points/count", "", *4 * ["/points/scroll"]]
+    assert asked[0] == ("/points/count", b'{"exact":false}')
+
+
+@pytest.mark.parametrize("at_once", [100, 5])
+def test_points_are_counted_exactly_by_a_filter(
+    server: ServerStore, name: Name, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where they are too many for the server to count."""
+    monkeypatch.setattr("clone_pipeline.core.vectors.server.MOST_COUNTED_AT_ONCE", at_once)
+    monkeypatch.setattr("clone_pipeline.core.vectors.server.MAX_IDS", 4)
+    collection = name()
+    server.create(collection, {"vectors": {}})
+    server.upsert(collection, [Point(id, {}, {"n": id}) for id in range(30)])
+    assert server.count(collection, {"must": [{"key": "n", "range": {"lt": 7}}]}) == 7
 
 
 @pytest.mark.parametrize("datatype", ["float32", "float16", "uint8"])

@@ -129,7 +129,7 @@ def test_a_point_that_stays_wrong(
 
 def disobey(monkeypatch: pytest.MonkeyPatch, store: type[VectorStore]) -> None:
     """Writes are lost."""
-    for way in ("upsert", "write"):
+    for way in ("upsert", "write", "delete_points"):
         monkeypatch.setattr(store, way, lambda *_: None)
 
 

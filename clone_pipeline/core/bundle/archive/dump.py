@@ -123,7 +123,7 @@ def _finish(place: Place, retry: Retry, unfinished: Unfinished, manifest: Manife
             retry(lambda: place.remove(name))  # noqa: B023  # at once
     data = manifest.encode()
     try:
-        retry(lambda: place.write(MANIFEST, data, NOTHING))
+        retry(lambda: place.write(MANIFEST, [data], NOTHING))
     except Changed:
         there = place.read(MANIFEST, len(data))
         if there is None or there.data != data:

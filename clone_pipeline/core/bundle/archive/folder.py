@@ -7,10 +7,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 
 from ...errors import Conflict, StorageFailed
+from .pieces import Pieces, checksum_of
 from .place import ANYTHING, NOTHING, Changed, Stored
 
 _PARTIAL = ".clone-pipeline-partial"
@@ -49,9 +49,9 @@ class FolderPlace:
             return None
         except OSError as error:
             raise self._failed("read", error) from error
-        return Stored(data, _version(data))
+        return Stored(data, checksum_of([data]))
 
-    def write(self, name: str, data: bytes, over: str = ANYTHING) -> str:
+    def write(self, name: str, data: Pieces, over: str = ANYTHING) -> str:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked():
@@ -60,7 +60,7 @@ class FolderPlace:
                 self._replace(name, data)
         except OSError as error:
             raise self._failed("written", error) from error
-        return _version(data)
+        return checksum_of(data)
 
     def remove(self, name: str) -> None:
         try:
@@ -87,17 +87,17 @@ class FolderPlace:
 
     def _check(self, name: str, over: str) -> None:
         try:
-            there = _version((self._folder / name).read_bytes())
+            there = checksum_of([(self._folder / name).read_bytes()])
         except FileNotFoundError:
             there = NOTHING
         if there != over:
             raise Changed
 
-    def _replace(self, name: str, data: bytes) -> None:
+    def _replace(self, name: str, data: Pieces) -> None:
         number, partial = tempfile.mkstemp(suffix=_PARTIAL, dir=self._folder)
         try:
             with open(number, "wb") as opened:
-                opened.write(data)
+                opened.writelines(data)
                 opened.flush()
                 os.fsync(number)
             os.replace(partial, self._folder / name)
@@ -108,7 +108,3 @@ class FolderPlace:
 
     def _failed(self, what: str, error: OSError) -> StorageFailed:
         return StorageFailed(f"The archive {self.address} cannot be {what}: {error.strerror}.")
-
-
-def _version(data: bytes) -> str:
-    return sha256(data).hexdigest()

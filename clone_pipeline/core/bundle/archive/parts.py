@@ -11,6 +11,7 @@ from ...points.retry import Retry
 from ...vectors.digest import Digest
 from ...vectors.point import PointId, ShardKey
 from .manifest import MANIFEST, Part, part_name
+from .pieces import Pieces, checksum_of
 from .place import Place
 from .zstd import CompressionParameter, ZstdCompressor, ZstdError, ZstdFile
 
@@ -19,6 +20,7 @@ from .zstd import CompressionParameter, ZstdCompressor, ZstdError, ZstdFile
 PART_BYTES = 32 * 1024 * 1024
 # Digits of numbers, which most of it is, do not get smaller by more work (benchmarks/archives.py).
 _LEVEL = 1
+_UNPACKED_AT_ONCE = 1024 * 1024
 
 
 class Open:
@@ -54,13 +56,13 @@ class Open:
         self.digest.add(digest)
         self.add(line)
 
-    def close(self, stem: str, piece: int, number: int) -> tuple[Part, bytes]:
+    def close(self, stem: str, piece: int, number: int) -> tuple[Part, Pieces]:
         """The part, and what it holds."""
-        data = b"".join([*self._chunks, self._compressor.flush()])
-        checksum = sha256(data).hexdigest()
+        data = [*self._chunks, self._compressor.flush()]
+        checksum = checksum_of(data)
         part = Part(
             name=part_name(stem, piece, number, checksum),
-            bytes=len(data),
+            bytes=sum(map(len, data)),
             lines=self.lines,
             sha256=checksum,
             first=self.first,
@@ -103,7 +105,8 @@ def read_part(place: Place, part: Part) -> io.BufferedIOBase:
         raise BundleError("is missing", part.name)
     if len(stored.data) != part.bytes or sha256(stored.data).hexdigest() != part.sha256:
         raise BundleError(f"is damaged: its checksum is not the one in {MANIFEST}", part.name)
-    return ZstdFile(io.BytesIO(stored.data))
+    # Each time that more is unpacked, other threads take the interpreter.
+    return io.BufferedReader(ZstdFile(io.BytesIO(stored.data)), _UNPACKED_AT_ONCE)
 
 
 def unpacked(opened: io.BufferedIOBase, part: Part, most: int) -> Iterator[bytes]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from .pieces import Pieces
+
 # Of `write`: whatever there is, and nothing.
 ANYTHING, NOTHING = "anything", ""
 
@@ -38,7 +40,7 @@ class Place(Protocol):
         """A file, up to one byte more than `most`; None where there is none."""
         ...
 
-    def write(self, name: str, data: bytes, over: str = ANYTHING) -> str:
+    def write(self, name: str, data: Pieces, over: str = ANYTHING) -> str:
         """Writes a file, durable and whole when this returns; its version. Raises Changed where
         what is there has not the version `over`."""
         ...

@@ -14,6 +14,7 @@ from ...ledger.meter import Meter
 from ...points.pages import CONCURRENT, for_each, read_slice
 from ...points.retry import Retry
 from ...vectors.digest import Digest
+from ...vectors.encoded import EncodedPoint
 from ...vectors.equality import differences, rule
 from ...vectors.point import Point
 from ...vectors.port import VectorStore
@@ -37,7 +38,10 @@ class Proof:
     def __init__(self, files: ArchiveFiles, retry: Retry) -> None:
         self._files = files
         self._retry = retry
-        self._rewritten: dict[str, str] = {}  # digests of parts that are not stored as they are
+        # Digests of parts that are not stored as they are; and, while they are written, of what
+        # they hold and of what becomes of it.
+        self._rewritten: dict[str, str] = {}
+        self._written: dict[str, tuple[Digest, Digest]] = {}
         self.first_difference: str | None = None
 
     def find_stored(self, bundle: Bundle, reservation: Reservation, meter: Meter) -> int:
@@ -59,6 +63,15 @@ class Proof:
     def forget_stored(self) -> None:
         """All has to be written after all."""
         self._files.skipped = frozenset()
+
+    def wrote(self, line: Line, point: Point) -> None:
+        """Digests what is being written, so that no part is fetched and read once more for it."""
+        if line.written is None or line.file in self._rewritten:
+            return
+        before, after = self._written.setdefault(line.file, (Digest(), Digest()))
+        encoded = EncodedPoint.of(point)
+        before.add(encoded.with_payload(line.written.get("payload", {})).digest(settled=True))
+        after.add(encoded.digest(settled=True))
 
     def points(self, bundle: Bundle, reservation: Reservation, meter: Meter) -> None:
         """Reads every point back. Parts of which the digests are equal are equal; the others are
@@ -98,14 +111,19 @@ class Proof:
         """Of a part's points as they are to be stored. Raises BundleError where those that it holds
         are not the ones that the seal was made of."""
         if part.name not in self._rewritten:
-            before, after = Digest(), Digest()
-            owner = Owner.of(bundle.namespace)
-            for line in self._files.lines_of(part, checked=True):
-                before.add(point_digest(parse_point(line.document, bundle.shapes)))
-                after.add(point_digest(self._expected(bundle, owner, line)))
+            before, after = self._written.get(part.name) or self._digests(bundle, part)
             check_part(part, before)
             self._rewritten[part.name] = after.hexdigest()
         return self._rewritten[part.name]
+
+    def _digests(self, bundle: Bundle, part: Part) -> tuple[Digest, Digest]:
+        """Of the points that a part holds, and of what they are to be stored as."""
+        before, after = Digest(), Digest()
+        owner = Owner.of(bundle.namespace)
+        for line in self._files.lines_of(part, checked=True):
+            before.add(point_digest(parse_point(line.document, bundle.shapes)))
+            after.add(point_digest(self._expected(bundle, owner, line)))
+        return before, after
 
     @staticmethod
     def _expected(bundle: Bundle, owner: Owner, line: Line) -> Point:

@@ -1,7 +1,7 @@
 """An archive below a prefix of an S3 bucket.
 
-By boto3, which the check of files has brought: it signs, tries again and finds credentials as that
-does. Files are sent and fetched whole, since none is larger than a part, so nothing of what
+By botocore, which the check of files has brought: it signs, tries again and finds credentials as
+that does. Files are sent and fetched whole, since none is larger than a part, so nothing of what
 smart_open, obstore or fsspec add would be used.
 """
 
@@ -33,6 +33,7 @@ from ...errors import (
 from ...objects.address import FilesAddress
 from ...objects.location import bucket_and_key
 from ...objects.s3 import ATTEMPTS, BUSY, open_client, sentence, unusable
+from .pieces import Joined, Pieces
 from .place import ANYTHING, NOTHING, Changed, Stored
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class S3Place:
         except _NoSuchKey:
             return None
 
-    def write(self, name: str, data: bytes, over: str = ANYTHING) -> str:
+    def write(self, name: str, data: Pieces, over: str = ANYTHING) -> str:
         condition: dict[str, str] = {}
         if over == NOTHING:
             condition = {"IfNoneMatch": "*"}
@@ -104,7 +105,7 @@ class S3Place:
         try:
             with self._translated():
                 answer = self._client.put_object(
-                    Bucket=self._bucket, Key=self._prefix + name, Body=data, **condition
+                    Bucket=self._bucket, Key=self._prefix + name, Body=Joined(data), **condition
                 )
         except _NoSuchKey:  # it is gone since, whose version was asked for
             raise Changed from None

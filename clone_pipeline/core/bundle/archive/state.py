@@ -88,7 +88,7 @@ class Unfinished:
         """Raises InProgress where another dump has written here since."""
         data = self._state.model_dump_json().encode()
         try:
-            self._version = self._retry(lambda: self._place.write(STATE, data, self._version))
+            self._version = self._retry(lambda: self._place.write(STATE, [data], self._version))
         except Changed:
             there = self._retry(lambda: self._place.read(STATE, MOST_BYTES))
             # Where an answer was lost, it was tried again and is there already.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from clone_pipeline.core.bundle import LoadReport, archive
 from clone_pipeline.core.bundle.archive.dump import Dumped
 from clone_pipeline.core.bundle.archive.manifest import MANIFEST
+from clone_pipeline.core.bundle.archive.pieces import Pieces
 from clone_pipeline.core.bundle.archive.place import ANYTHING, Changed, Place, Stored
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.ledger.meter import Meter
@@ -64,13 +65,13 @@ class InMemory:
         data = self.files.get(name)
         return None if data is None else Stored(data[: most + 1], str(hash(data)))
 
-    def write(self, name: str, data: bytes, over: str = ANYTHING) -> str:
+    def write(self, name: str, data: Pieces, over: str = ANYTHING) -> str:
         there = self.files.get(name)
         if over != ANYTHING and over != ("" if there is None else str(hash(there))):
             raise Changed
-        self.files[name] = data
+        self.files[name] = whole = b"".join(data)
         self.log.append(name)
-        return str(hash(data))
+        return str(hash(whole))
 
     def remove(self, name: str) -> None:
         self.files.pop(name, None)

@@ -9,6 +9,7 @@ import pytest
 
 from clone_pipeline.core.bundle.archive import open_place, parts
 from clone_pipeline.core.bundle.archive.manifest import MANIFEST
+from clone_pipeline.core.bundle.archive.pieces import Pieces
 from clone_pipeline.core.bundle.archive.place import ANYTHING, Place
 from clone_pipeline.core.bundle.archive.state import STATE
 from clone_pipeline.core.errors import Conflict, InProgress
@@ -26,7 +27,7 @@ class Dying(InMemory):
 
     left = 10**9
 
-    def write(self, name: str, data: bytes, over: str = ANYTHING) -> str:
+    def write(self, name: str, data: Pieces, over: str = ANYTHING) -> str:
         if self.left == 0:
             raise KeyboardInterrupt
         self.left -= 1
@@ -117,7 +118,7 @@ def test_it_says_that_points_were_written_meanwhile(
     one_store: Stores, marked: EmbeddedStore
 ) -> None:
     class Moving(InMemory):
-        def write(self, name: str, data: bytes, over: str = ANYTHING) -> str:
+        def write(self, name: str, data: Pieces, over: str = ANYTHING) -> str:
             marked.mark += "+"
             return super().write(name, data, over)
 
@@ -128,7 +129,7 @@ def test_of_two_into_one_place_the_earlier_one_stops(
     one_store: Stores, marked: EmbeddedStore
 ) -> None:
     class Overtaken(InMemory):
-        def write(self, name: str, data: bytes, over: str = ANYTHING) -> str:
+        def write(self, name: str, data: Pieces, over: str = ANYTHING) -> str:
             if name.startswith("points-") and len(self.log) == 3:
                 self.log.append("overtaken")
                 dump(one_store, self, marked)
@@ -145,7 +146,7 @@ def test_an_answer_that_was_lost_stops_nobody(one_store: Stores, marked: Embedde
         """Writes on condition are tried again by the client, which has not heard that they were
         done."""
 
-        def write(self, name: str, data: bytes, over: str = ANYTHING) -> str:
+        def write(self, name: str, data: Pieces, over: str = ANYTHING) -> str:
             version = super().write(name, data, over)
             return version if over == ANYTHING else super().write(name, data, over)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import tracemalloc
 
 import numpy as np
 import pytest
 
 from clone_pipeline.core.bundle.archive import parts
+from clone_pipeline.core.bundle.archive.pieces import Pieces
 from clone_pipeline.core.bundle.archive.place import ANYTHING
+from clone_pipeline.core.points.retry import Retry
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.embedded import EmbeddedStore
 from clone_pipeline.core.vectors.encoded import EncodedPage, EncodedPoint
@@ -50,8 +53,8 @@ class Many(EmbeddedStore):
 class Sink(InMemory):
     """Keeps the sizes alone."""
 
-    def write(self, name: str, data: bytes, over: str = ANYTHING) -> str:
-        return super().write(name, data if name.endswith(".json") else b"", over)
+    def write(self, name: str, data: Pieces, over: str = ANYTHING) -> str:
+        return super().write(name, data if name.endswith(".json") else [], over)
 
 
 def peak(stores: Stores, vectors: Many, points: int) -> int:
@@ -73,3 +76,16 @@ def test_it_does_not_grow(one_store: Stores, monkeypatch: pytest.MonkeyPatch) ->
         assert many < few + MIB // 4
     finally:
         vectors.close()
+
+
+def test_a_part_is_in_memory_once(one_store: Stores) -> None:
+    """Not also in one piece, which would leave a hole of its size (`pieces.py`)."""
+    chance = random.Random(1)
+    tracemalloc.start()
+    try:
+        lines = (chance.randbytes(1000).hex().encode() for _ in range(8_000))
+        (part,) = parts.write_lines(Sink(), Retry(one_store), "objects", lines)
+        assert tracemalloc.get_traced_memory()[1] < part.bytes * 1.2
+    finally:
+        tracemalloc.stop()
+    assert part.bytes > 4 * MIB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -83,6 +84,23 @@ def test_what_is_not_rewritten_is_found(elsewhere: Stores, made: InMemory) -> No
     with pytest.raises(VerificationFailed, match=r"point 17, payload\._internal\.collection_id"):
         load(elsewhere, made, AsItWas)
     assert rows(elsewhere.catalog) == {}
+
+
+def test_each_part_of_the_points_is_fetched_to_be_checked_and_to_be_written_and_never_again(
+    elsewhere: Stores, made: InMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: Counter[str] = Counter()
+    read = InMemory.read
+
+    def counting(self: InMemory, name: str, most: int) -> Any:
+        fetched[name] += 1
+        return read(self, name, most)
+
+    monkeypatch.setattr(InMemory, "read", counting)
+    load(elsewhere, made)
+    of_points = [count for name, count in fetched.items() if name.startswith("points")]
+    assert len(of_points) > 5
+    assert set(of_points) == {2}
 
 
 def re_signed(place: InMemory, change: Any) -> InMemory:

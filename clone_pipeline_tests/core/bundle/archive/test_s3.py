@@ -40,17 +40,17 @@ def test_nothing_outside_of_the_prefix_is_touched(
 
 def test_writes_on_condition(s3: S3) -> None:
     place: Place = open_place(f"s3://{s3.bucket}/a", FilesAddress(s3.url))
-    first = place.write("x", b"1", NOTHING)
+    first = place.write("x", [b"1"], NOTHING)
     with pytest.raises(Changed):
-        place.write("x", b"2", NOTHING)
-    second = place.write("x", b"2", first)
+        place.write("x", [b"2"], NOTHING)
+    second = place.write("x", [b"2"], first)
     with pytest.raises(Changed):
-        place.write("x", b"3", first)
+        place.write("x", [b"3"], first)
     stored = place.read("x", 10)
     assert stored == (b"2", second)
     place.remove("x")
     with pytest.raises(Changed):
-        place.write("x", b"3", second)
+        place.write("x", [b"3"], second)
     assert place.read("x", 10) is None
     place.close()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from clone_pipeline.core.bundle.archive import parts
+from clone_pipeline.core.bundle.archive.pieces import Pieces
 from clone_pipeline.core.bundle.archive.place import ANYTHING
 from clone_pipeline.core.generations.delete import Admitted, delete_clone
 from clone_pipeline.core.stores import Stores, VectorAddress
@@ -46,7 +47,7 @@ def served(qdrant_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 class Dying(InMemory):
     left = 10**9
 
-    def write(self, name: str, data: bytes, over: str = ANYTHING) -> str:
+    def write(self, name: str, data: Pieces, over: str = ANYTHING) -> str:
         self.left -= 1
         if self.left < 0:
             raise KeyboardInterrupt

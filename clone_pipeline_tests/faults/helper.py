@@ -1,0 +1,39 @@
+"""A process that helps with clones, with a fault (see `ticks`) at a given moment. Its ticks are
+those of a step `help`.
+
+    python -m clone_pipeline_tests.faults.helper /path/of/a/file
+
+It ends when that file exists.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from clone_pipeline.core.helping import Helper
+from clone_pipeline_tests import harness
+
+from .ticks import VARIABLE, Ticks, install
+
+
+def run() -> None:
+    faults, end = json.loads(os.environ.get(VARIABLE, "{}")), Path(sys.argv[1])
+    ticks = Ticks(faults)
+    install(ticks, faults)
+    ticks.step = "help"
+    home = Path(os.environ["CLONE_PIPELINE_HOME"])
+    with harness.open_stores(home, os.environ["CATALOG_URL"]) as stores:
+        address = replace(stores.vector_address, url=os.environ["QDRANT_URL"])
+        helper = Helper(replace(stores, vector_address=address), print)
+        while not end.exists():
+            if not helper.help():
+                time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""Whole runs on Celery workers, over real brokers."""
