@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
+import grpc
 import pytest
 
 import clone_pipeline
@@ -25,6 +26,7 @@ from clone_pipeline.core.errors import (
     StoreUnavailable,
     WorkError,
 )
+from clone_pipeline.core.vectors.faults import translated
 from clone_pipeline.core.vectors.server import ServerStore
 
 from .points import plain_points
@@ -90,6 +92,51 @@ def test_answers_become_our_errors(status: int, words: str, error: type[CloneErr
     assert "Qdrant at http://127.0.0.1:" in caught.value.message
     assert "secret-key" not in caught.value.message
     assert "word@" not in caught.value.message
+
+
+# As Qdrant 1.18 and what it is made with say it of a node that another one asks.
+NODE_AWAY = [
+    "1 of 1 read operations failed: Tonic status error: code: 'Unknown error', message: 'h2 protocol "
+    "error: error reading a body from connection'",
+    "Internal error: code: 'Internal error', message: 'stream closed because of a broken pipe'",
+    "Tonic status error: code: 'The service is currently unavailable'",
+    "Tonic status error: code: 'The operation was aborted'",
+    "Tonic transport error: transport error",
+    "tcp connect error: Connection refused (os error 111)",
+    "Operation cancelled: code: 'The operation was cancelled', message: 'operation was canceled'",
+    "error trying to connect: connection reset by peer",
+    "The replica set for shard 1 on peer 2 has no active replica",
+]
+
+
+class _Rpc(grpc.RpcError):
+    def __init__(self, details: str) -> None:
+        super().__init__()
+        self._details = details
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.INTERNAL
+
+    def details(self) -> str:
+        return self._details
+
+
+@pytest.mark.parametrize("words", NODE_AWAY)
+def test_a_node_that_another_one_has_lost_is_waited_for(words: str) -> None:
+    whole = f"Service internal error: {words}"
+    with answering(500, said(whole)) as (store, _), pytest.raises(StoreUnavailable, match="node"):
+        store.read_config("c")
+    with pytest.raises(StoreUnavailable), translated("Qdrant at http://host"):
+        raise _Rpc(whole)
+
+
+@pytest.mark.parametrize("kind", ["Unauthenticated", "PermissionDenied", "something else"])
+def test_a_node_that_refuses_is_not_waited_for(kind: str) -> None:
+    whole = f"Service internal error: Tonic status error: code: '{kind}'"
+    with answering(500, said(whole)) as (store, _), pytest.raises(WorkError):
+        store.read_config("c")
+    with pytest.raises(WorkError), translated("Qdrant at http://host"):
+        raise _Rpc(whole)
 
 
 def test_what_is_cut_from_the_sentence_tells_its_kind_all_the_same() -> None:
