@@ -96,8 +96,8 @@ def test_answers_become_our_errors(status: int, words: str, error: type[CloneErr
 
 # As Qdrant 1.18 and what it is made with say it of a node that another one asks.
 NODE_AWAY = [
-    "1 of 1 read operations failed: Tonic status error: code: 'Unknown error', message: 'h2 protocol "
-    "error: error reading a body from connection'",
+    "1 of 1 read operations failed: Tonic status error: code: 'Unknown error', message: 'h2 "
+    "protocol error: error reading a body from connection'",
     "Internal error: code: 'Internal error', message: 'stream closed because of a broken pipe'",
     "Tonic status error: code: 'The service is currently unavailable'",
     "Tonic status error: code: 'The operation was aborted'",
