@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from clone_pipeline.core.errors import StoreUnavailable
 from clone_pipeline.core.helping import Helper
 from clone_pipeline_tests import harness
 
@@ -31,7 +32,12 @@ def run() -> None:
         address = replace(stores.vector_address, url=os.environ["QDRANT_URL"])
         helper = Helper(replace(stores, vector_address=address), print)
         while not end.exists():
-            if not helper.help():
+            try:
+                helped = helper.help()
+            except StoreUnavailable as error:  # as the command does
+                print(error.message)
+                helped = False
+            if not helped:
                 time.sleep(0.05)
 
 

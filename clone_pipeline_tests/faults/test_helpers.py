@@ -9,11 +9,13 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 
 from clone_pipeline.core.catalog.keys import create_key
 from clone_pipeline.core.catalog.schema import clone_slices
@@ -21,9 +23,11 @@ from clone_pipeline.core.generations.discard import discard
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.conftest import PostgresServer
+from clone_pipeline_tests.qdrant_server import _free_ports
 from clone_pipeline_tests.sources import ORGANIZATION
 
 from .bundles import QDRANT, small_namespace
+from .network import Cut, Network, network
 from .place import Outcome, Place, Process, wait_until
 from .qdrant import Qdrant, running
 from .rest import assert_equal_points, collections, newest_clone
@@ -81,8 +85,9 @@ class Crew:
         self._all.append(made)
         return made
 
-    def helper(self, **faults: Any) -> Process:
-        made = self.place.start(str(self.end), module="helper", **{**self._faults, **faults})
+    def helper(self, env: dict[str, str] | None = None, **faults: Any) -> Process:
+        faults = {**self._faults, **faults}
+        made = self.place.start(str(self.end), env=env, module="helper", **faults)
         self._all.append(made)
         return made
 
@@ -220,6 +225,27 @@ def test_a_helper_that_was_stopped_for_long_writes_nothing_when_it_wakes(
     crew.assert_whole(server.url, repeated=POINTS)
 
 
+@pytest.mark.parametrize("how", Cut, ids=[how.name.lower() for how in Cut])
+def test_a_helper_that_is_cut_off_loses_its_slices_and_writes_nothing_of_them_later(
+    crew: Crew, server: Qdrant, how: Cut
+) -> None:
+    copying, writing = crew.gate("copying"), crew.gate("writing")
+    run = crew.run(wait={"copy_points:upsert:after": copying}, claim=CLAIM)
+    reached(copying)
+    with cuttable(crew.place) as (net, env):
+        helper = crew.helper(env, wait_at=["help:upsert:half", 3, writing], claim=CLAIM)
+        reached(writing)
+        net.cut(how)
+        go_on(writing)
+        go_on(copying)
+        good(run)
+        assert crew.is_ready()
+        net.mend()
+        assert helper.popen.poll() is None
+        crew.dismiss()
+    crew.assert_whole(server.url, repeated=4 * PAGE)
+
+
 def test_helpers_finish_what_a_killed_run_has_begun(crew: Crew, server: Qdrant) -> None:
     run = crew.run(kill=["copy_points:write:committed", 12])
     helper = crew.helper()
@@ -270,39 +296,75 @@ def test_the_command_helps_until_there_is_nothing_to_do(crew: Crew, server: Qdra
 def test_any_number_of_workers_killed_at_random_moments(
     loaded: Place, server: Qdrant, tmp_path: Path
 ) -> None:
-    """Also the run itself, which another one resumes; and some are stopped for longer than what
-    they have lasts."""
+    """Also the run itself, which another one resumes. Some are stopped, or cut off from all
+    servers, and a part of these for longer than they may keep what they have."""
     chance = random.Random(20261130)
     kills = clones = 0
-    while kills < KILLS:
-        folder = tmp_path / str(clones)
-        folder.mkdir()
-        crew = Crew(loaded, f"random-{clones}", folder, claim=CLAIM)
-        run, dead = None, 0
-        helpers: list[Process] = []
-        try:
-            while True:
-                if run is None or run.popen.poll() is not None:
-                    if run is not None and (run.end().code == 0 or crew.is_ready()):
-                        break
-                    dead += run is not None
-                    run = crew.run(chance.randint(1, 4), kill_at=chance.choice([None, 60, 150]))
-                helpers = [one for one in helpers if one.popen.poll() is None]
-                if len(helpers) < chance.randint(0, 3):
-                    helpers.append(crew.helper(kill_at=chance.choice([None, 10, 40, 90])))
-                victim = chance.choice([*helpers, None])
-                if victim is not None:
-                    os.kill(victim.pid, chance.choice([signal.SIGSTOP, signal.SIGKILL]))
-                    dead += 1
-                wait_until(_some_time(chance.uniform(0.1, 1.0)), "some time")
-                for one in helpers:
-                    if one.popen.poll() is None:
-                        os.kill(one.pid, signal.SIGCONT)
-            crew.dismiss()
-        finally:
-            crew.kill()
-        crew.assert_whole(server.url, repeated=(dead + 1) * 8 * PAGE)
-        kills, clones = kills + dead, clones + 1
+    with cuttable(loaded) as (net, env):
+        while kills < KILLS:
+            folder = tmp_path / str(clones)
+            folder.mkdir()
+            crew = Crew(loaded, f"random-{clones}", folder, claim=CLAIM)
+            try:
+                dead = _made_under_fire(crew, chance, net, env)
+                crew.dismiss()
+            finally:
+                net.mend()
+                crew.kill()
+            crew.assert_whole(server.url, repeated=(dead + 1) * 8 * PAGE)
+            kills, clones = kills + dead, clones + 1
+
+
+def _made_under_fire(crew: Crew, chance: random.Random, net: Network, env: dict[str, str]) -> int:
+    """How often a worker was killed, stopped or cut off until the clone was ready."""
+    run: Process | None = None
+    dead, helpers = 0, list[Process]()
+    while run is None or run.popen.poll() is None or not _is_over(crew, run):
+        if run is None or run.popen.poll() is not None:
+            dead += run is not None
+            run = crew.run(chance.randint(1, 4), kill_at=chance.choice([None, 60, 150]))
+        helpers = [one for one in helpers if one.popen.poll() is None]
+        if len(helpers) < chance.randint(0, 3):
+            # Of two, one is behind the network that is cut.
+            where = env if chance.random() < 0.5 else None
+            helpers.append(crew.helper(where, kill_at=chance.choice([None, 10, 40, 90])))
+        harm = chance.choice([signal.SIGSTOP, signal.SIGKILL, *Cut, None])
+        victim = chance.choice([*helpers, None])
+        if isinstance(harm, Cut):
+            net.cut(harm)
+        elif harm is not None and victim is not None:
+            os.kill(victim.pid, harm)
+        dead += harm is not None
+        too_long = chance.random() < 0.1
+        seconds = CLAIM * 1.5 if too_long else chance.uniform(0.1, 1.0)
+        wait_until(_some_time(seconds), "some time")
+        net.mend()
+        if victim is not None and victim.popen.poll() is None:
+            os.kill(victim.pid, signal.SIGCONT)
+    return dead
+
+
+def _is_over(crew: Crew, run: Process) -> bool:
+    return run.end().code == 0 or crew.is_ready()
+
+
+@contextmanager
+def cuttable(place: Place) -> Iterator[tuple[Network, dict[str, str]]]:
+    """A network before both servers, and the variables of who is behind it."""
+    http, grpc = _free_ports()
+    catalog, behind = _free_ports()[0], make_url(place.env["CATALOG_URL"])
+    qdrant = urlsplit(place.env["QDRANT_URL"]).port
+    assert behind.port is not None
+    assert qdrant is not None
+    ways = ((http, qdrant), (grpc, qdrant + 1), (catalog, behind.port))
+    with network(*ways) as net:
+        yield (
+            net,
+            {
+                "QDRANT_URL": f"http://127.0.0.1:{http}",
+                "CATALOG_URL": behind.set(port=catalog).render_as_string(hide_password=False),
+            },
+        )
 
 
 def _some_time(seconds: float) -> Any:

@@ -141,6 +141,21 @@ class Dev:
         assert found["__typename"] == "LaunchRunSuccess", found
         return str(found["run"]["runId"])
 
+    def again_from_failure(self, run_id: str) -> str:
+        """Launches a run anew from its failure, as its page does; returns the new run's id."""
+        found = self.query(
+            """
+            mutation($params: ReexecutionParams!) {
+              launchRunReexecution(reexecutionParams: $params) {
+                __typename ... on LaunchRunSuccess { run { runId } }
+              }
+            }
+            """,
+            params={"parentRunId": run_id, "strategy": "FROM_FAILURE"},
+        )["launchRunReexecution"]
+        assert found["__typename"] == "LaunchRunSuccess", found
+        return str(found["run"]["runId"])
+
     def terminate(self, run_id: str) -> None:
         """Cancels a run as its page does."""
         found = self.query(

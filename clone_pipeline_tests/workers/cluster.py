@@ -26,6 +26,7 @@ from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 from sqlalchemy import select
 
 from clone_pipeline.core.catalog.schema import clones
+from clone_pipeline.core.ledger.clones import points_copied
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.defs.sensors import policy_sensors
 from clone_pipeline.launch import _recorded, clone_job
@@ -106,6 +107,11 @@ class Cluster:
         wait_until(found.is_ready, f"the worker {name}")
         return found
 
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Of a process of the deployment, whose instance is in that folder."""
+        own = {"DAGSTER_HOME": str(folder), "PYTHONPATH": str(ROOT)}
+        return {**os.environ, **self.variables, **own}
+
     def _start(self, name: str) -> Worker:
         folder = self.folder / name
         write_instance(folder)
@@ -123,12 +129,7 @@ class Cluster:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={
-                    **os.environ,
-                    **self.variables,
-                    "DAGSTER_HOME": str(folder),
-                    "PYTHONPATH": str(ROOT),
-                },
+                env=self.environment(folder),
             )
         return Worker(name, process, log)
 
@@ -215,6 +216,14 @@ class Cluster:
         query = query.where(clones.c.namespace_name == name).order_by(clones.c.created_at.desc())
         with self.stores.catalog.read() as connection:
             return dict(connection.execute(query).mappings().first() or {})
+
+    def copied(self, name: str) -> int:
+        with self.stores.catalog.read() as connection:
+            return points_copied(connection, str(self.clone(name)["clone_id"]))
+
+    def assert_whole(self, name: str, points: int) -> None:
+        """Published after a full proof."""
+        assert (self.clone(name)["status"], self.copied(name)) == ("ready", points)
 
     def wait_for_copying(self, name: str) -> str:
         """Waits for points that are being copied, until when nothing beside them is left to do;

@@ -41,16 +41,6 @@ def soon_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "LEASE_SECONDS", 15.0)
 
 
-def copied(cluster: Cluster, name: str) -> int:
-    with cluster.stores.catalog.read() as connection:
-        return ledger.points_copied(connection, str(cluster.clone(name)["clone_id"]))
-
-
-def assert_whole(cluster: Cluster, name: str) -> None:
-    """Published after a full proof."""
-    assert (cluster.clone(name)["status"], copied(cluster, name)) == ("ready", POINTS)
-
-
 def test_a_broker_that_is_away_is_one_sentence(cluster: Cluster, messages: Broker) -> None:
     messages.stop()
     try:
@@ -93,7 +83,7 @@ def test_a_run_is_cancelled_on_one_worker_and_goes_on_at_another(cluster: Cluste
     assert cluster.end(second) == "SUCCESS", cluster.log_of(second)
     assert "copy_points" in cluster.steps(second)
     assert cluster.steps(second).isdisjoint({"plan_clone", "clone_config", "clone_buckets"})
-    assert_whole(cluster, "copy")
+    cluster.assert_whole("copy", POINTS)
 
 
 def test_a_run_that_is_delivered_twice_is_made_once(cluster: Cluster) -> None:
@@ -107,7 +97,7 @@ def test_a_run_that_is_delivered_twice_is_made_once(cluster: Cluster) -> None:
     wait_until(lambda: "Ignoring a duplicate run" in cluster.log_of(run_id), "the second")
     assert cluster.end(run_id) == "SUCCESS"
     assert cluster.clone("twice")["token"] == 1
-    assert_whole(cluster, "twice")
+    cluster.assert_whole("twice", POINTS)
 
 
 def test_a_broker_that_is_restarted_stops_no_run(cluster: Cluster, messages: Broker) -> None:
@@ -134,15 +124,15 @@ def test_a_killed_worker_ends_its_run_and_the_next_one_goes_on_at_once(
     workers = {it: cluster.worker(it) for it in ("one", "two")}
     first = cluster.launch(name, **SLOWLY)
     host = cluster.wait_for_copying(name)
-    wait_until(lambda: copied(cluster, name), "points")
+    wait_until(lambda: cluster.copied(name), "points")
     kill(workers[host])
-    before = copied(cluster, name)
+    before = cluster.copied(name)
     wait_until(lambda: cluster.look_after() or cluster.status(first).value == "FAILURE", "its end")
     second = cluster.again(first)  # it waits for no lease
     assert cluster.end(second) == "SUCCESS", cluster.log_of(second)
     assert "clone_buckets" not in cluster.steps(second)
     assert before > 0
-    assert_whole(cluster, name)
+    cluster.assert_whole(name, POINTS)
 
 
 def test_a_worker_that_was_taken_for_dead_writes_nothing_when_it_wakes_up(
@@ -155,9 +145,9 @@ def test_a_worker_that_was_taken_for_dead_writes_nothing_when_it_wakes_up(
     for process in worker.family:
         os.kill(process.pid, signal.SIGSTOP)
     wait_until(lambda: cluster.look_after() or cluster.status(first).value == "FAILURE", "its end")
-    before, points = cluster.clone("asleep"), copied(cluster, "asleep")
+    before, points = cluster.clone("asleep"), cluster.copied("asleep")
     assert (before["status"], before["error"][: len(LEFT)]) == ("failed", LEFT)
     for process in worker.family:
         os.kill(process.pid, signal.SIGCONT)
     wait_until(lambda: worker.log.read_text().count("succeeded in") > tasks, "the end of the task")
-    assert (cluster.clone("asleep"), copied(cluster, "asleep")) == (before, points)
+    assert (cluster.clone("asleep"), cluster.copied("asleep")) == (before, points)

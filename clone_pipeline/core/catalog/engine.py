@@ -266,7 +266,7 @@ def _engine(url: URL, *, read_only: bool = False) -> Engine:
     sqlite = url.get_backend_name() == "sqlite"
     engine = create_engine(
         url,
-        connect_args=session.connect_args(url.get_backend_name()),
+        connect_args=session.connect_args(url),
         json_serializer=dumps,
         json_deserializer=reading.loads,
         # A statement's values hold documents with secrets, and its errors end in logs.

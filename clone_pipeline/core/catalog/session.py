@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, event
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 BUSY_SECONDS = 60.0
@@ -20,11 +20,21 @@ _PINNED = (
 )
 
 
-def connect_args(backend: str) -> dict[str, Any]:
-    """What the driver is given for each connection; it goes before what the URL says."""
-    if backend == "sqlite":
+# Whether a server is still there is asked after so many silent seconds, and so often; without it,
+# Linux waits for two hours for one whose machine is gone.
+_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+# What was sent and is not confirmed for so long is lost, and the connection with it.
+_UNCONFIRMED = {"tcp_user_timeout": 60_000}  # milliseconds
+
+
+def connect_args(url: URL) -> dict[str, Any]:
+    """What the driver is given for each connection; it goes before what the URL says, but for how
+    soon a server that is gone is noticed."""
+    if url.get_backend_name() == "sqlite":
         return {"timeout": BUSY_SECONDS, "isolation_level": None}
+    noticing = {**_ALIVE, **_UNCONFIRMED}
     return {
+        **{name: value for name, value in noticing.items() if name not in url.query},
         "connect_timeout": 10,
         "client_encoding": "utf8",
         # A pooler gives each transaction another connection, which has none of the earlier one's.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
@@ -222,3 +225,18 @@ def test_times_at_the_ends_of_the_calendar_stay_on_both_databases(
     with catalog.read() as connection:
         found = namespaces.by_key(connection, key)
         assert {found.created_at, found.updated_at, found.expires_at, found.held_at} == {moment}
+
+
+@pytest.mark.parametrize(("given", "idle"), [("", 30), ("?keepalives_idle=7", 7)])
+def test_a_server_whose_machine_is_gone_is_noticed(
+    postgres_url: str, given: str, idle: int
+) -> None:
+    catalog = Catalog.open(postgres_url + given)
+    with catalog.read() as connection:
+        driver: Any = connection.connection.driver_connection
+        with socket.socket(fileno=os.dup(driver.fileno())) as its:
+            tcp = socket.IPPROTO_TCP
+            assert its.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
+            assert its.getsockopt(tcp, socket.TCP_KEEPIDLE) == idle
+            assert its.getsockopt(tcp, socket.TCP_USER_TIMEOUT) == 60_000
+    catalog.close()
