@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,14 +22,21 @@ from clone_pipeline_tests import harness
 
 from .ticks import VARIABLE, Ticks, install
 
+AWAY = 3
+
 
 def run() -> None:
+    """Ends with AWAY where it cannot begin, because a server is away."""
     faults, end = json.loads(os.environ.get(VARIABLE, "{}")), Path(sys.argv[1])
     ticks = Ticks(faults)
     install(ticks, faults)
     ticks.step = "help"
     home = Path(os.environ["CLONE_PIPELINE_HOME"])
-    with harness.open_stores(home, os.environ["CATALOG_URL"]) as stores:
+    with ExitStack() as stack:
+        try:
+            stores = stack.enter_context(harness.open_stores(home, os.environ["CATALOG_URL"]))
+        except StoreUnavailable:
+            sys.exit(AWAY)
         address = replace(stores.vector_address, url=os.environ["QDRANT_URL"])
         helper = Helper(replace(stores, vector_address=address), print)
         while not end.exists():

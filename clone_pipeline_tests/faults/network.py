@@ -24,6 +24,7 @@ class Network:
         self._whole = asyncio.Event()
         self._whole.set()
         self._open: set[asyncio.StreamWriter] = set()
+        self._servers: list[asyncio.Server] = []
 
     def cut(self, how: Cut) -> None:
         self._loop.call_soon_threadsafe(self._set, how)
@@ -45,7 +46,15 @@ class Network:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self._connected(reader, writer, to)
 
-        await asyncio.start_server(connected, "127.0.0.1", port)
+        self._servers.append(await asyncio.start_server(connected, "127.0.0.1", port))
+
+    async def close(self) -> None:
+        for server in self._servers:
+            server.close()
+        passing = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
 
     async def _connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to: int
@@ -83,14 +92,12 @@ def network(*ways: tuple[int, int]) -> Iterator[Network]:
     made = Network(loop)
     for way in ways:
         loop.run_until_complete(made.listen(*way))
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
         yield made
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True))
+        loop.run_until_complete(made.close())
         loop.close()
