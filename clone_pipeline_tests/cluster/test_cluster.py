@@ -3,8 +3,11 @@ moved."""
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -202,6 +205,45 @@ def test_a_node_that_stays_away_is_told_and_the_clone_resumed_when_it_is_back(
         wait_until(lambda: len(peers(nodes[2])) == len(nodes), "the node")
         clone = harness.clone(stores, "docs", "copy")
         assert_same_at_each_node(nodes, docs, clone.qdrant_collection, kind)
+
+
+@pytest.mark.long
+def test_whatever_is_asked_while_a_node_dies_is_done_or_waited_for(nodes: list[Qdrant]) -> None:
+    """The node in between says it in many ways, some only in the middle of a large answer."""
+    kind = replace(shape(1), points=5_000)
+    chance, over = random.Random(20261201), threading.Event()
+    with made(nodes[0].url, kind) as docs, closing(ServerStore.open(nodes[0].url)) as store:
+        page = list(store.read(docs, kind.points).points)
+        asked: list[Callable[[], Any]] = [
+            lambda: list(store.read(docs, 1000, chance.randrange(kind.points)).points),
+            lambda: store.write(docs, page[:500]),
+            lambda: store.upsert(docs, [point.plain() for point in page[:50]]),
+            lambda: store.delete_points(docs, [2**60]),
+            lambda: (store.scroll(docs, 200), store.retrieve(docs, range(300))),
+            lambda: (store.count(docs), store.read_config(docs), store.split(docs, 4)),
+        ]
+        refused: list[Exception] = []
+
+        def ask_again_and_again(question: Callable[[], Any]) -> None:
+            while not over.is_set():
+                try:
+                    question()
+                except Exception as error:
+                    refused.append(error)
+                    time.sleep(0.02)
+
+        with ThreadPoolExecutor(len(asked)) as threads:
+            running = [threads.submit(ask_again_and_again, one) for one in asked]
+            for _ in range(8):
+                time.sleep(chance.uniform(0.1, 0.6))
+                nodes[2].kill()
+                time.sleep(chance.uniform(0.1, 0.4))
+                nodes[2].start()
+            over.set()
+        for one in running:
+            one.result()
+    assert refused
+    assert [error for error in refused if not isinstance(error, StoreUnavailable)] == []
 
 
 # ---- a shard that moves ----------------------------------------------------------------------
