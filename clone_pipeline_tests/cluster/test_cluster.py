@@ -210,9 +210,10 @@ def test_a_node_that_stays_away_is_told_and_the_clone_resumed_when_it_is_back(
 @pytest.mark.long
 def test_whatever_is_asked_while_a_node_dies_is_done_or_waited_for(nodes: list[Qdrant]) -> None:
     """The node in between says it in many ways, some only in the middle of a large answer."""
-    kind = replace(shape(1), points=5_000)
+    kind = replace(shape(1), points=3_000)
     chance, over = random.Random(20261201), threading.Event()
     with made(nodes[0].url, kind) as docs, closing(ServerStore.open(nodes[0].url)) as store:
+        fill(nodes[0].url, docs, kind, range(kind.points), title="of a large answer " * 100)
         page = list(store.read(docs, kind.points).points)
         asked: list[Callable[[], Any]] = [
             lambda: list(store.read(docs, 1000, chance.randrange(kind.points)).points),
