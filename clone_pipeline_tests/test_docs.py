@@ -247,6 +247,7 @@ def test_a_service_that_reads_as_the_page_says_sees_one_generation(stores: Store
     assert read(stores, children, second) == read(stores, children, first)
 
 
+@pytest.mark.outside
 def test_a_service_that_writes_as_the_page_says_hits_the_live_generation(stores: Stores) -> None:
     resolve, children, create, change = statements()
     clone(stores, "prod", "staging")

@@ -204,6 +204,7 @@ def test_a_deleted_clone_is_told_apart(home: Path, tmp_path: Path) -> None:
     assert gone.tags == {"clone/status": "deleted"}
 
 
+@pytest.mark.outside
 def test_a_policy_says_which_of_its_backups_are_deleted(home: Path, tmp_path: Path) -> None:
     home.mkdir()
     with holding(home, sample()) as stores:

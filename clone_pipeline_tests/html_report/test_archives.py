@@ -217,6 +217,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> ArchiveHistory:
 
 @given(st.lists(TEXTS, min_size=8, max_size=8))
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@pytest.mark.outside
 def test_whatever_the_ledger_holds_is_text_on_the_page(
     found: ArchiveHistory, texts: list[str]
 ) -> None:

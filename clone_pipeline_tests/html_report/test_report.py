@@ -152,6 +152,7 @@ def test_bars_are_as_high_as_their_numbers() -> None:
 # ---- what it must not hold -------------------------------------------------------------------
 
 
+@pytest.mark.outside
 def test_of_a_namespace_full_of_secrets_none_is_shown(tmp_path: Path) -> None:
     files, _ = planted_files(600)
     with harness.holding(tmp_path, files) as stores:
@@ -219,6 +220,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> History:
 
 @given(st.lists(TEXTS, min_size=12, max_size=12), KEYED)
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@pytest.mark.outside
 def test_whatever_a_document_holds_is_text_on_the_page(
     found: History, texts: list[str], keyed: tuple[str, str]
 ) -> None:

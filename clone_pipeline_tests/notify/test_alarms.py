@@ -240,6 +240,7 @@ _TICK = st.tuples(
 
 
 @given(st.lists(_TICK, max_size=30))
+@pytest.mark.outside
 def test_whatever_comes_and_goes_each_target_is_told_each_thing_once(ticks: list[Any]) -> None:
     memory = Memory()
     heard: dict[str, list[Event]] = {"one": [], "two": []}

@@ -112,6 +112,7 @@ def test_slack_gets_lines_of_text(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("answer", [500, 503, 429])
+@pytest.mark.outside
 def test_what_passes_is_tried_again(answer: int, receiver: Receiver) -> None:
     receiver.answers = [answer, answer]
     assert sent(hook(receiver.url)) is None
@@ -154,6 +155,7 @@ def test_slack_that_refuses_is_named_with_its_answer(
     assert len(receiver.refused) == (1 if answer == "invalid_auth" else 3)
 
 
+@pytest.mark.outside
 def test_a_target_that_is_not_there_or_says_nothing(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +191,7 @@ def test_a_variable_that_is_missing_or_wrong_is_named(
     assert "SLACK_TOKEN is not set." in str(sent(channel(receiver)))
 
 
+@pytest.mark.outside
 def test_one_that_is_away_keeps_nothing_from_the_others(receiver: Receiver) -> None:
     with receiving() as other:
         other.answers = [500] * 9

@@ -101,6 +101,7 @@ def test_a_template_is_not_cloned_in_place_of_its_namespace_that_is_gone(
     assert names(swept(stores)) == []
 
 
+@pytest.mark.outside
 def test_a_backup_makes_way_for_one_of_the_same_namespace_and_not_of_a_namesake(
     stores: Stores, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_backups_stay_when_their_source_is_gone(stores: Stores) -> None:
     assert why(report, "monday") == "a backup of nightly, whose source is not there"
 
 
+@pytest.mark.outside
 def test_a_policy_that_names_another_source_leaves_the_backups_of_the_old_one_alone(
     stores: Stores,
 ) -> None:
@@ -139,6 +141,7 @@ def test_a_policy_that_names_another_source_leaves_the_backups_of_the_old_one_al
     assert names(swept(stores, source="staging")) == ["wednesday"]
 
 
+@pytest.mark.outside
 def test_a_source_that_was_replaced_is_the_same_source(stores: Stores) -> None:
     harness.clone(stores, "prod", "staging", if_exists="replace")
     back_up(stores, "monday", "staging")
@@ -157,6 +160,7 @@ def test_a_clone_with_other_ids_is_no_backup(stores: Stores) -> None:
 # ---- what is in it ---------------------------------------------------------------------------
 
 
+@pytest.mark.outside
 def test_an_empty_backup_takes_the_place_of_none_that_has_points(stores: Stores) -> None:
     back_up(stores, "monday")
     points = loses_its_points(stores)

@@ -64,6 +64,7 @@ def generations(stores: Stores) -> dict[str, list[int]]:
 # ---- the order of generations ----------------------------------------------------------------
 
 
+@pytest.mark.outside
 def test_a_rollback_brings_back_what_was_replaced_last_though_the_clock_was_set_back(
     stores: Stores, clock: Clock
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_rollback_brings_back_what_was_replaced_last_though_the_clock_was_set_
 
 
 @pytest.mark.parametrize("by", [-HOUR, timedelta(0)])
+@pytest.mark.outside
 def test_a_sweep_keeps_the_generation_that_was_replaced_last_whatever_the_clock_said(
     stores: Stores, clock: Clock, by: timedelta
 ) -> None:

@@ -183,6 +183,7 @@ def _live_through(history: list[Tick], keep: Keep, zone: ZoneInfo) -> None:
 
 @given(_HISTORIES, _KEEPS, _ZONES)
 @settings(max_examples=300, deadline=None)
+@pytest.mark.outside
 def test_no_history_leads_to_a_wrong_deletion(
     history: list[Tick], keep: Keep, zone: ZoneInfo
 ) -> None:

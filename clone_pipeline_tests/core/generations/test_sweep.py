@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta, timezone
 
+import pytest
 from sqlalchemy import update
 
 from clone_pipeline.core.catalog.schema import namespaces
@@ -69,6 +70,7 @@ def test_a_failed_clone_goes_when_nobody_resumed_it_for_a_week(
     assert harness.clone(stores, "prod", "half").status == "ready"
 
 
+@pytest.mark.outside
 def test_replaced_generations_go_but_the_one_for_a_rollback(stores: Stores, clock: Clock) -> None:
     for _ in range(3):
         harness.clone(stores, "prod", "staging", **REFRESH)
@@ -111,6 +113,7 @@ def test_an_expired_clone_goes_with_all_its_generations(stores: Stores, clock: C
     assert there(stores) == {("prod", 1)}
 
 
+@pytest.mark.outside
 def test_surplus_backups_go_and_the_counts_hold(stores: Stores, clock: Clock) -> None:
     for number in range(4):
         backup(stores, f"b{number}")
@@ -122,6 +125,7 @@ def test_surplus_backups_go_and_the_counts_hold(stores: Stores, clock: Clock) ->
     assert there(stores) == {("prod", 1), ("b2", 1), ("b3", 1)}
 
 
+@pytest.mark.outside
 def test_the_last_proven_backup_stays_while_only_unproven_ones_follow(
     stores: Stores, clock: Clock
 ) -> None:
@@ -136,6 +140,7 @@ def test_the_last_proven_backup_stays_while_only_unproven_ones_follow(
 # ---- what stays ------------------------------------------------------------------------------
 
 
+@pytest.mark.outside
 def test_backups_of_a_policy_that_left_the_file_are_kept_and_listed(
     stores: Stores, clock: Clock
 ) -> None:

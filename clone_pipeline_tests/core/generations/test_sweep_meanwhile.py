@@ -48,6 +48,7 @@ from .sweeping import (
 __all__ = ["clock", "stores"]  # fixtures
 
 
+@pytest.mark.outside
 def test_what_changed_after_the_plan_is_respected(stores: Stores, clock: Clock) -> None:
     harness.clone(stores, "prod", "short", **TTL)
     dies(stores, "half")
@@ -81,6 +82,7 @@ def test_a_clone_that_was_published_after_the_plan_is_not_discarded(
     assert ("half", 1) in there(stores)
 
 
+@pytest.mark.outside
 def test_a_rollback_does_not_bring_back_what_a_sweep_has_begun_to_remove(
     stores: Stores, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +196,7 @@ def test_the_policy_of_a_clone_is_the_one_that_asked_last(stores: Stores) -> Non
         assert connection.execute(select(clones.c.policy)).scalar() == "nightly"
 
 
+@pytest.mark.outside
 def test_the_ledger_forgets_clones_that_are_gone_for_long_and_no_others(
     stores: Stores, clock: Clock
 ) -> None:

@@ -210,6 +210,7 @@ _fixture_is_emptied = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow
 
 @given(families=_FAMILIES, keep=_KEEPS)
 @settings(max_examples=25, deadline=None, suppress_health_check=_fixture_is_emptied)
+@pytest.mark.outside
 def test_a_sweep_does_what_its_dry_run_says(
     stores: Stores, families: list[Family], keep: Keep
 ) -> None:

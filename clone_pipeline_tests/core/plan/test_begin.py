@@ -103,6 +103,7 @@ def test_a_copy_begun_for_another_proof_is_compared_whole_where_there_is_no_samp
     assert report.details["points_compared"] == report.shown["counted"]["points"] > 0
 
 
+@pytest.mark.outside
 def test_a_source_that_was_made_anew_is_cloned_from_the_start(stores: Stores) -> None:
     harness.clone(stores, SOURCE, "middle")
     first = dies(stores, "middle", "copy", until="verify_clone")

@@ -90,6 +90,7 @@ def rows_of(stores: Stores, clone: Clone) -> str:
     return "\n".join(found)
 
 
+@pytest.mark.outside
 def test_no_secret_reaches_another_organization(stores: Stores, tmp_path: Path) -> None:
     files, names = planted_files(CANARIES)
     harness.load(stores, files)

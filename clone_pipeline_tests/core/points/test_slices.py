@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,6 +123,7 @@ def evenly(count: int) -> dict[str, list[PointId]]:
     }
 
 
+@pytest.mark.outside
 def test_of_ids_that_lie_evenly_hardly_any_is_read_for_nothing() -> None:
     for ids in evenly(40_000).values():
         shelf = Shelf(ids)

@@ -152,6 +152,7 @@ RECORDS = st.dictionaries(
 
 @given(RECORDS)
 @settings(max_examples=300, deadline=None)
+@pytest.mark.outside
 def test_nothing_is_overlooked_before_a_record_is_decoded(record: dict[str, Any]) -> None:
     ids = CLONED.source_ids
     point = EncodedPoint.of(Point(7, {"v": [1.0]}, record))
@@ -167,6 +168,7 @@ def test_nothing_is_overlooked_before_a_record_is_decoded(record: dict[str, Any]
 
 @given(payloads(), id_maps())
 @settings(max_examples=200, deadline=None)
+@pytest.mark.outside
 def test_where_nothing_stands_no_row_finds_anything(payload: dict[str, Any], map: IdMap) -> None:
     """So that the proof may look at the encoding alone."""
     rewriter = Rewriter(map)

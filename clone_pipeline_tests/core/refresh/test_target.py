@@ -76,6 +76,7 @@ def test_what_no_clone_has_made_is_a_copy_of_nothing(stores: Stores) -> None:
     assert plain.made_at is not None
 
 
+@pytest.mark.outside
 def test_a_rollback_holds_and_a_resume_ends_the_hold_until_the_next_rollback(
     stores: Stores,
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_rollback_holds_and_a_resume_ends_the_hold_until_the_next_rollback(
         rollback(stores, None, "staging", to=2)
 
 
+@pytest.mark.outside
 def test_what_is_left_of_a_refresh_is_not_gone_on_with_after_a_rollback(stores: Stores) -> None:
     refresh: dict[str, Any] = {"if_exists": "replace"}
     for _ in "twice":

@@ -136,6 +136,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=200, deadline=None)
 @given(documents())
+@pytest.mark.outside
 def test_no_document_keeps_a_secret(document: dict[str, Any]) -> None:
     cleared, places = secrets.clear(document)
     assert "CANARY" not in json.dumps([secrets.without(document), cleared])

@@ -25,6 +25,7 @@ _documents = some.dictionaries(_keys, _values)
 
 
 @given(some.lists(_documents, max_size=8), some.integers(0, 200))
+@pytest.mark.outside
 def test_it_is_what_secrets_leave_however_little_is_remembered(
     documents: list[dict[str, Any]], most: int
 ) -> None:

@@ -91,6 +91,7 @@ def test_what_a_server_sends_is_the_same_point(point: Point, chance: random.Rand
 
 
 @given(st.lists(points(), max_size=4), IDS | st.none(), chances)
+@pytest.mark.outside
 def test_a_page_is_taken_apart(
     page: list[Point], following: int | str | None, chance: random.Random
 ) -> None:
@@ -100,6 +101,7 @@ def test_a_page_is_taken_apart(
 
 
 @given(points(), chances)
+@pytest.mark.outside
 def test_named_vectors_have_one_spelling_however_protobuf_sorts(
     point: Point, chance: random.Random
 ) -> None:
@@ -117,6 +119,7 @@ def any_large_float(value: Any) -> bool:
 
 
 @given(points(), chances)
+@pytest.mark.outside
 def test_qdrant_reads_what_is_written_as_that_point(point: Point, chance: random.Random) -> None:
     for encoded in (EncodedPoint.of(point), sent(point, chance)):
         if not encoded.only_json:
@@ -141,6 +144,7 @@ def test_a_payload_that_is_nested_deep_is_marked() -> None:
 
 
 @given(points(JSON), chances)
+@pytest.mark.outside
 def test_the_order_of_an_objects_keys_does_not_count(point: Point, chance: random.Random) -> None:
     payload, vectors = dict_in_any_order(point.payload, chance), dict(point.vectors)
     vectors = dict_in_any_order(vectors, chance)
@@ -162,6 +166,7 @@ def test_the_order_in_which_a_sparse_vector_is_given_does_not_count() -> None:
 
 
 @given(points(), st.integers(0, 99), chances)
+@pytest.mark.outside
 def test_one_bit_of_one_component_is_seen(point: Point, place: int, chance: random.Random) -> None:
     names = sorted(name for name, vector in point.vectors.items() if _components(vector))
     assume(names)
@@ -224,12 +229,14 @@ def test_any_single_change_is_seen() -> None:
 
 
 @given(points(JSON), points(JSON))
+@pytest.mark.outside
 def test_points_have_one_digest_only_where_they_are_equal(one: Point, other: Point) -> None:
     equal = exact(one._asdict()) == exact(other._asdict())
     assert (digest(one) == digest(other)) == equal
 
 
 @given(points(JSON), points(JSON))
+@pytest.mark.outside
 def test_settled_digests_are_those_of_points_with_settled_payloads(
     one: Point, other: Point
 ) -> None:
@@ -245,6 +252,7 @@ REWRITER = Rewriter(id_map())
 
 
 @given(points(), st.integers(0, 2), chances)
+@pytest.mark.outside
 def test_a_point_is_rewritten_as_its_json_is(
     point: Point, layout: int, chance: random.Random
 ) -> None:

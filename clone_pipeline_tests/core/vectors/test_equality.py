@@ -187,6 +187,7 @@ def pair_of(before: NDArray[np.float32], after: NDArray[np.float32]) -> tuple[Po
 
 @settings(max_examples=25, deadline=None)
 @given(point_lists())
+@pytest.mark.outside
 def test_what_was_written_equals_what_is_read_before_and_after_a_reopen(
     points: list[Point],
 ) -> None:

@@ -35,6 +35,7 @@ def sent(payload: dict[str, Any], chance: random.Random) -> Payload:
 
 
 @given(PAYLOADS, chances)
+@pytest.mark.outside
 def test_whatever_order_a_server_gives_it_in_there_is_one_spelling(
     payload: dict[str, Any], chance: random.Random
 ) -> None:
@@ -43,6 +44,7 @@ def test_whatever_order_a_server_gives_it_in_there_is_one_spelling(
 
 
 @given(PAYLOADS, chances)
+@pytest.mark.outside
 def test_the_spelling_does_not_depend_on_how_protobuf_sorts(
     payload: dict[str, Any], chance: random.Random
 ) -> None:
@@ -54,6 +56,7 @@ def test_the_spelling_does_not_depend_on_how_protobuf_sorts(
 
 
 @given(PAYLOADS, chances)
+@pytest.mark.outside
 def test_what_is_picked_is_what_stands_there(
     payload: dict[str, Any], chance: random.Random
 ) -> None:

@@ -179,6 +179,7 @@ def test_nobody_there_is_unavailable() -> None:
             store.exists("c")
 
 
+@pytest.mark.outside
 def test_no_answer_in_time_says_that_the_outcome_is_unknown() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -57,6 +57,7 @@ def test_it_is_what_qdrant_reads_as_that_value(value: Any) -> None:
 
 
 @given(JSON, st.randoms(use_true_random=False))
+@pytest.mark.outside
 def test_the_order_of_keys_does_not_count(value: Any, chance: random.Random) -> None:
     assert encode(reordered(value, chance)) == encode(value)
 

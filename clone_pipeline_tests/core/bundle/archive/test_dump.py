@@ -62,6 +62,7 @@ def marked(one_store: Stores) -> Iterator[EmbeddedStore]:
         store.close()
 
 
+@pytest.mark.outside
 def test_it_goes_on_wherever_it_was_interrupted(
     one_store: Stores, marked: EmbeddedStore, elsewhere: Stores
 ) -> None:
