@@ -1,9 +1,9 @@
 """Which tests are `fast`, and on how many workers tests run. Hooks of pytest, for conftest.py.
 
 A test is `fast` unless it is `outside` or `long`. It is `outside` where it needs more than the
-process that it runs in: a server, a browser, a child process, a run of Dagster; or more than
-half a second. Tests that use a fixture over one are so by themselves; others carry the marker. One
-that has none and starts a process fails.
+process that it runs in: a server, a browser, a child process, a run of Dagster; or more than half a
+second. Tests that use a fixture over one are so by themselves; others carry the marker. One that
+has none and starts a process fails.
 """
 
 from __future__ import annotations
