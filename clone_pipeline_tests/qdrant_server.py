@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -125,11 +126,16 @@ class Qdrant:
 
 
 def _free_ports() -> tuple[int, int]:
-    """Two in a row: where nothing else is said, gRPC is looked for one above REST."""
+    """Two in a row: where nothing else is said, gRPC is looked for one above REST.
+
+    Below the range that the system takes ports of outgoing connections from: a server that was
+    killed finds its own again.
+    """
+    chance = random.SystemRandom()  # workers and seeded tests must not draw the same ones
     while True:
-        with socket.socket() as one, socket.socket() as other, suppress(OSError, OverflowError):
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
+        port = chance.randrange(22_000, 32_000)
+        with socket.socket() as one, socket.socket() as other, suppress(OSError):
+            one.bind(("127.0.0.1", port))
             other.bind(("127.0.0.1", port + 1))
             return port, port + 1
 

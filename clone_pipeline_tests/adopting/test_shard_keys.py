@@ -201,6 +201,7 @@ def test_a_published_clone_with_other_keys_is_not_what_was_published(
 
 
 @pytest.mark.parametrize("nth", [9, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 17))])
+@pytest.mark.long
 def test_a_killed_copy_is_gone_on_with(url: str, tmp_path: Path, nth: int) -> None:
     place = Place(tmp_path, {"QDRANT_URL": url})
     place.home.mkdir()

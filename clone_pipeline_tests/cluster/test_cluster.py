@@ -193,16 +193,17 @@ def test_a_node_that_dies_and_comes_back(
 def test_a_node_that_stays_away_is_told_and_the_clone_resumed_when_it_is_back(
     nodes: list[Qdrant], stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "_LONGEST_SECONDS", 1.0)
     kind = shape(1)
     with adopted(stores, nodes, kind) as docs:
-        at_call(monkeypatch, "write", 7, nodes[2].kill)
-        try:
-            with pytest.raises(StoreUnavailable, match="Qdrant at"):
-                harness.clone(stores, "docs", "copy")
-        finally:
-            nodes[2].start()
-        wait_until(lambda: len(peers(nodes[2])) == len(nodes), "the node")
+        with monkeypatch.context() as patched:
+            patched.setattr(retry, "_LONGEST_SECONDS", 1.0)
+            at_call(patched, "write", 7, nodes[2].kill)
+            try:
+                with pytest.raises(StoreUnavailable, match="Qdrant at"):
+                    harness.clone(stores, "docs", "copy")
+            finally:
+                nodes[2].start()
+        wait_until(lambda: settled(nodes, docs), "the node")
         clone = harness.clone(stores, "docs", "copy")
         assert_same_at_each_node(nodes, docs, clone.qdrant_collection, kind)
 
@@ -235,12 +236,14 @@ def test_whatever_is_asked_while_a_node_dies_is_done_or_waited_for(nodes: list[Q
 
         with ThreadPoolExecutor(len(asked)) as threads:
             running = [threads.submit(ask_again_and_again, one) for one in asked]
-            for _ in range(8):
-                time.sleep(chance.uniform(0.1, 0.6))
-                nodes[2].kill()
-                time.sleep(chance.uniform(0.1, 0.4))
-                nodes[2].start()
-            over.set()
+            try:
+                for _ in range(8):
+                    time.sleep(chance.uniform(0.1, 0.6))
+                    nodes[2].kill()
+                    time.sleep(chance.uniform(0.1, 0.4))
+                    nodes[2].start()
+            finally:
+                over.set()
         for one in running:
             one.result()
     assert refused

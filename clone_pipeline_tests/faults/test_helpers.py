@@ -9,7 +9,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -201,6 +201,7 @@ def test_the_slices_of_a_killed_helper_are_done_by_others(crew: Crew, server: Qd
     crew.assert_whole(server.url, repeated=4 * PAGE)
 
 
+@pytest.mark.long
 def test_a_helper_that_was_stopped_for_long_writes_nothing_when_it_wakes(
     crew: Crew, server: Qdrant
 ) -> None:
@@ -227,6 +228,7 @@ def test_a_helper_that_was_stopped_for_long_writes_nothing_when_it_wakes(
 
 
 @pytest.mark.parametrize("how", Cut, ids=[how.name.lower() for how in Cut])
+@pytest.mark.long
 def test_a_helper_that_is_cut_off_loses_its_slices_and_writes_nothing_of_them_later(
     crew: Crew, server: Qdrant, how: Cut
 ) -> None:
@@ -247,12 +249,13 @@ def test_a_helper_that_is_cut_off_loses_its_slices_and_writes_nothing_of_them_la
     crew.assert_whole(server.url, repeated=4 * PAGE)
 
 
+@pytest.mark.long
 def test_helpers_finish_what_a_killed_run_has_begun(crew: Crew, server: Qdrant) -> None:
-    run = crew.run(kill=["copy_points:write:committed", 12])
-    helper = crew.helper()
+    run = crew.run(kill=["copy_points:write:committed", 12], claim=CLAIM)
+    helper = crew.helper(claim=CLAIM)
     assert run.end().code == -signal.SIGKILL
     crew.wait_for_slices(SLICES)
-    good(crew.run())
+    good(crew.run(claim=CLAIM))
     assert helper.popen.poll() is None
     crew.dismiss()
     crew.assert_whole(server.url, repeated=2 * PAGE)
@@ -334,15 +337,20 @@ def _made_under_fire(crew: Crew, chance: random.Random, net: Network, env: dict[
         if isinstance(harm, Cut):
             net.cut(harm)
         elif harm is not None and victim is not None:
-            os.kill(victim.pid, harm)
+            _signal(victim, harm)
         dead += harm is not None
         too_long = chance.random() < 0.1
         seconds = CLAIM * 1.5 if too_long else chance.uniform(0.1, 1.0)
         wait_until(_some_time(seconds), "some time")
         net.mend()
-        if victim is not None and victim.popen.poll() is None:
-            os.kill(victim.pid, signal.SIGCONT)
+        if victim is not None:
+            _signal(victim, signal.SIGCONT)
     return dead
+
+
+def _signal(process: Process, what: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it has killed itself this very moment
+        os.kill(process.pid, what)
 
 
 def _is_over(crew: Crew, run: Process) -> bool:

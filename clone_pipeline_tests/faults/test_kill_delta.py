@@ -179,6 +179,7 @@ def test_a_refresh_of_nothing_new_that_is_killed_leaves_what_is_live(
     assert len(collections(server.url)) == 2
 
 
+@pytest.mark.long
 def test_a_backup_killed_at_every_kind_of_moment_is_exact_and_so_is_the_one_before(
     server: Qdrant, tmp_path: Path
 ) -> None:

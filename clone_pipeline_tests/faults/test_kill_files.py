@@ -129,6 +129,7 @@ def assert_killed(outcome: Outcome) -> None:
     assert outcome.code == -signal.SIGKILL, outcome
 
 
+@pytest.mark.long
 def test_a_clone_that_is_killed_while_it_copies_files_is_whole_in_the_end(files: Files) -> None:
     for moment, nth in (
         ("copy_files:file copy:after", 3),

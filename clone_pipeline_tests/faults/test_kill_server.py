@@ -103,6 +103,7 @@ class Attempts:
         assert reports["copy_points"].shown["consistency"]["state"] == "quiet"
 
 
+@pytest.mark.long
 def test_a_clone_killed_four_times_is_whole_and_hardly_anything_was_copied_twice(
     source: Place, server: Qdrant
 ) -> None:

@@ -155,11 +155,11 @@ def test_a_server_that_hangs_is_waited_for(
     stores: Stores, qdrant: Qdrant, sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def impatient(url: str, key: str | None, grpc_port: int | None) -> ServerStore:
-        return ServerStore.open(url, key, timeout_seconds=1, grpc_port=grpc_port)
+        return ServerStore.open(url, key, timeout_seconds=3, grpc_port=grpc_port)
 
     monkeypatch.setattr(core_stores, "_open_server", impatient)
     before_write(monkeypatch, 20, qdrant.pause)
-    sleeper.when = lambda nap: qdrant.go_on() if nap == 1 else None
+    sleeper.when = lambda nap: qdrant.go_on()
     clone(stores)
     assert how_copied(stores)["waits"] > 0
     assert_equal_points(stores, "copy", qdrant.url, QDRANT)
@@ -169,8 +169,9 @@ def test_a_server_that_hangs_is_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("limits", "page"), [({"write_rate_limit": 1150}, 20), ({"read_rate_limit": 280}, 4)]
+    ("limits", "page"), [({"write_rate_limit": 1000}, 20), ({"read_rate_limit": 230}, 4)]
 )
+@pytest.mark.long
 def test_a_rate_limit_is_waited_out(
     stores: Stores,
     qdrant: Qdrant,
@@ -194,7 +195,7 @@ def test_a_rate_limit_is_waited_out(
 
 def test_a_page_larger_than_the_rate_limit_is_written_in_parts(stores: Stores) -> None:
     """To begin again with the first part each time would use up what the next one needs."""
-    points = [EncodedPoint.of(Point(id, {}, {})) for id in range(1220)]
+    points = [EncodedPoint.of(Point(id, {}, {})) for id in range(1300)]
     with stores.vectors() as vectors:
         limit = {"enabled": True, "write_rate_limit": 1200}
         vectors.create("limited", {"vectors": {}, "strict_mode_config": limit})

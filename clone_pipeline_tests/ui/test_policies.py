@@ -90,7 +90,8 @@ def test_backups_appear_are_proven_and_swept_and_staging_follows_its_source(
         backups = proven_backups(project)
         # By name, because the hourly sweep may come meanwhile.
         wait_until(lambda: proven_backups(project)[-1] > backups[-1], "one more backup")
-        assert dev.runs_of_policy("follow") == ["SUCCESS"] * 2
+        # What it has published is seen a little before its end.
+        wait_until(lambda: dev.runs_of_policy("follow") == ["SUCCESS"] * 2, "the refresh's run")
         assert dev.runs_of_policy("broken") == []
         wait_until(lambda: restorable(project), "a backup that was restored for a test")
         # Each asset of a policy was declared before its first run, so that it has its checks.

@@ -75,6 +75,11 @@ def handed_over(cluster: Cluster, run_id: str) -> bool:
     return "Handed to the Celery workers" in cluster.log_of(run_id)
 
 
+def is_at_work(cluster: Cluster, name: str, run_id: str) -> bool:
+    found = cluster.clone(name)
+    return found["run_id"] == run_id and found["holder_host"] is not None
+
+
 def test_a_clone_from_the_ui_and_one_through_the_api(cluster: Cluster, doors: Doors) -> None:
     first = doors.ui.launch(namespace_identifier="prod", namespace_name="from_ui")
     doors.api.clone("prod", "from_api")
@@ -95,7 +100,7 @@ def test_what_is_cancelled_on_its_page_goes_on_from_there_and_through_the_api(
     doors.ui.wait_for_status(first, "CANCELED")
     assert cluster.clone("stopped")["status"] == "failed"
     second = doors.ui.again_from_failure(first)
-    cluster.wait_for_copying("stopped")
+    wait_until(lambda: is_at_work(cluster, "stopped", second), "the second run")
     doors.ui.terminate(second)
     doors.ui.wait_for_status(second, "CANCELED")
     # The same request resumes it.

@@ -42,6 +42,7 @@ def soon_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_broker_that_is_away_is_one_sentence(cluster: Cluster, messages: Broker) -> None:
+    cluster.stop()
     messages.stop()
     try:
         with pytest.raises(StoreUnavailable, match=r"The Celery broker .* cannot be reached: "):
@@ -53,6 +54,7 @@ def test_a_broker_that_is_away_is_one_sentence(cluster: Cluster, messages: Broke
 def test_without_a_worker_a_run_says_so_and_is_not_begun_when_one_comes_too_late(
     cluster: Cluster,
 ) -> None:
+    cluster.stop()
     run_id = cluster.launch("late")
     assert "No Celery worker answers" in cluster.log_of(run_id)
     run = cluster.instance.get_run_by_id(run_id)
@@ -67,6 +69,7 @@ def test_without_a_worker_a_run_says_so_and_is_not_begun_when_one_comes_too_late
 
 
 def test_a_run_is_cancelled_on_one_worker_and_goes_on_at_another(cluster: Cluster) -> None:
+    cluster.stop()
     one = cluster.worker("one")
     first = cluster.launch("copy", **SLOWLY)
     assert cluster.wait_for_copying("copy") == "one"

@@ -74,6 +74,7 @@ def test_nothing_outside_of_the_prefix_is_written_and_no_file_read(
     assert all(key.startswith("backups/prod/night_1/") for key in left)
 
 
+@pytest.mark.long
 def test_a_whole_week_of_archives_leaves_what_keep_says(world: World, s3: S3) -> None:
     for number in range(7):
         world.write(f"night_{number}")

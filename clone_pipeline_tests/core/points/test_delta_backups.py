@@ -140,6 +140,7 @@ def test_the_plan_names_the_backup_that_it_begins_with(stores: Stores) -> None:
         backup(stores, "by_hand", policy=None, lane="delta")
 
 
+@pytest.mark.long
 def test_each_of_several_backups_begins_with_the_last_one_which_alone_keeps_digests(
     stores: Stores,
 ) -> None:
@@ -279,6 +280,7 @@ def removed(swept: SweepReport) -> set[str]:
     return {one.name for entry in swept.removed for one in entry.generations}
 
 
+@pytest.mark.long
 def test_what_a_backup_begins_with_is_not_removed_meanwhile(stores: Stores) -> None:
     making = begun(stores, "b2")
     # Made by hand meanwhile, so that `keep` would let the first one go.

@@ -106,6 +106,10 @@ NODE_AWAY = [
     "Operation cancelled: code: 'The operation was cancelled', message: 'operation was canceled'",
     "error trying to connect: connection reset by peer",
     "The replica set for shard 1 on peer 2 has no active replica",
+    "Failed to apply operation to at least one `Active` replica. Consistency of this update is not "
+    "guaranteed. Please retry.",
+    "Waiting for consensus operation commit failed. Timeout set at: 10 seconds",
+    "Failed to propose operation: leader is not established within 10s",
 ]
 
 

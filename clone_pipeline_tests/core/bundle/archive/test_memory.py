@@ -67,6 +67,7 @@ def peak(stores: Stores, vectors: Many, points: int) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.long
 def test_it_does_not_grow(one_store: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "PART_BYTES", 256 * 1024)
     vectors = Many.open(one_store.vector_address.folder)
