@@ -75,9 +75,14 @@ def handed_over(cluster: Cluster, run_id: str) -> bool:
     return "Handed to the Celery workers" in cluster.log_of(run_id)
 
 
-def is_at_work(cluster: Cluster, name: str, run_id: str) -> bool:
-    found = cluster.clone(name)
-    return found["run_id"] == run_id and found["holder_host"] is not None
+def cancelled(cluster: Cluster, doors: Doors, name: str) -> str:
+    """The id of a run that was launched and cancelled in the UI while it copied points."""
+    run_id = doors.ui.launch(namespace_identifier="prod", namespace_name=name, **SLOWLY)
+    cluster.wait_for_copying(name)
+    doors.ui.terminate(run_id)
+    doors.ui.wait_for_status(run_id, "CANCELED")
+    assert cluster.clone(name)["status"] == "failed"
+    return run_id
 
 
 def test_a_clone_from_the_ui_and_one_through_the_api(cluster: Cluster, doors: Doors) -> None:
@@ -90,21 +95,16 @@ def test_a_clone_from_the_ui_and_one_through_the_api(cluster: Cluster, doors: Do
         assert handed_over(cluster, str(cluster.clone(name)["run_id"]))
 
 
-def test_what_is_cancelled_on_its_page_goes_on_from_there_and_through_the_api(
-    cluster: Cluster, doors: Doors
-) -> None:
-    request = {"namespace_identifier": "prod", "namespace_name": "stopped"}
-    first = doors.ui.launch(**request, **SLOWLY)
-    cluster.wait_for_copying("stopped")
-    doors.ui.terminate(first)
-    doors.ui.wait_for_status(first, "CANCELED")
-    assert cluster.clone("stopped")["status"] == "failed"
-    second = doors.ui.again_from_failure(first)
-    wait_until(lambda: is_at_work(cluster, "stopped", second), "the second run")
-    doors.ui.terminate(second)
-    doors.ui.wait_for_status(second, "CANCELED")
-    # The same request resumes it.
-    doors.api.clone("prod", "stopped", **SLOWLY)
-    assert doors.api.wait_for_the_end("stopped")["clone_status"] == "ready"
-    cluster.assert_whole("stopped", POINTS)
-    assert handed_over(cluster, str(cluster.clone("stopped")["run_id"]))
+def test_a_cancelled_run_is_executed_again_from_failure(cluster: Cluster, doors: Doors) -> None:
+    again = doors.ui.again_from_failure(cancelled(cluster, doors, "again"))
+    doors.ui.wait_for_status(again, "SUCCESS")
+    assert cluster.steps(again).isdisjoint({"plan_clone", "clone_config", "clone_buckets"})
+    cluster.assert_whole("again", POINTS)
+
+
+def test_a_cancelled_clone_is_resumed_by_the_same_request(cluster: Cluster, doors: Doors) -> None:
+    cancelled(cluster, doors, "resumed")
+    doors.api.clone("prod", "resumed", **SLOWLY)
+    assert doors.api.wait_for_the_end("resumed")["clone_status"] == "ready"
+    cluster.assert_whole("resumed", POINTS)
+    assert handed_over(cluster, str(cluster.clone("resumed")["run_id"]))
