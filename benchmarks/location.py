@@ -11,7 +11,7 @@ half are refreshes that watch their source.
 
 **Idle** (`--idle 120 --policies 50`) is `dagster dev` with daemon, webserver and code servers, and
 policies none of which is due: the seconds that each kind of process kept the processor busy, in
-percent of one core. What the start costs is over by then.
+percent of one core, beside a Dagster without any definitions. What the start costs is over by then.
 """
 
 from __future__ import annotations
@@ -139,6 +139,19 @@ def _one_load(env: dict[str, str]) -> list[float]:
     return found
 
 
+_NOTHING = "import dagster\n\ndefs = dagster.Definitions()\n"
+_ALONE = "load_from: [{python_file: {relative_path: nothing.py}}]\n"
+
+
+def idle_alone(seconds: float) -> list[dict[str, Any]]:
+    """Dagster with our dagster.yaml, and without any definitions."""
+    with tempfile.TemporaryDirectory(prefix="clone-pipeline-benchmark-") as folder:
+        project = Project.make(Path(folder) / "project")
+        (project.folder / "nothing.py").write_text(_NOTHING, encoding="utf-8")
+        (project.folder / "workspace.yaml").write_text(_ALONE, encoding="utf-8")
+        return _busy(project, seconds)
+
+
 def idle(policies: int, seconds: float) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="clone-pipeline-benchmark-") as folder:
         file = Path(folder) / "policies.yaml"
@@ -148,11 +161,15 @@ def idle(policies: int, seconds: float) -> list[dict[str, Any]]:
             targets = range(policies - policies // 2)
             fill(stores, ({"namespace_name": f"copy_{number}"} for number in targets))
         write_policies(file, policies)
-        with project.dagster_dev():
-            time.sleep(_SETTLED_SECONDS)
-            before = _worked()
-            time.sleep(seconds)
-            after = _worked()
+        return _busy(project, seconds)
+
+
+def _busy(project: Project, seconds: float) -> list[dict[str, Any]]:
+    with project.dagster_dev():
+        time.sleep(_SETTLED_SECONDS)
+        before = _worked()
+        time.sleep(seconds)
+        after = _worked()
     rows = [
         {
             "process": kind,
@@ -193,7 +210,9 @@ def main() -> None:
     given = parser.parse_args()
     if given.idle:
         policies = 50 if given.policies is None else given.policies
-        print_table(f"Idle for {given.idle:.0f} s, {policies} policies", idle(policies, given.idle))
+        title = f"Idle for {given.idle:.0f} s"
+        print_table(f"{title}, Dagster without any definitions", idle_alone(given.idle))
+        print_table(f"{title}, {policies} policies", idle(policies, given.idle))
         return
     policies = 1000 if given.policies is None else given.policies
     sizes = ((0, 0), (given.clones, policies))

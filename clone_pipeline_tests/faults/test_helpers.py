@@ -92,12 +92,15 @@ class Crew:
         self._all.append(made)
         return made
 
-    def dismiss(self) -> None:
-        """Whoever only helps ends now, and well."""
+    def dismiss(self) -> int:
+        """Whoever only helps ends now, and well. How many of all had been killed."""
         self.end.touch()
+        codes = []
         for one in self._all:
             outcome = one.end()
             assert outcome.code in (0, AWAY, -signal.SIGKILL), outcome.err
+            codes.append(outcome.code)
+        return codes.count(-signal.SIGKILL)
 
     def kill(self) -> None:
         for one in self._all:
@@ -310,42 +313,42 @@ def test_any_number_of_workers_killed_at_random_moments(
             folder.mkdir()
             crew = Crew(loaded, f"random-{clones}", folder, claim=CLAIM)
             try:
-                dead = _made_under_fire(crew, chance, net, env)
-                crew.dismiss()
+                harmed = _made_under_fire(crew, chance, net, env) + crew.dismiss()
             finally:
                 net.mend()
                 crew.kill()
-            crew.assert_whole(server.url, repeated=(dead + 1) * 8 * PAGE)
-            kills, clones = kills + dead, clones + 1
+            crew.assert_whole(server.url, repeated=(harmed + 1) * 8 * PAGE)
+            kills, clones = kills + harmed, clones + 1
 
 
 def _made_under_fire(crew: Crew, chance: random.Random, net: Network, env: dict[str, str]) -> int:
-    """How often a worker was killed, stopped or cut off until the clone was ready."""
+    """Until the clone is ready. How often a helper was stopped or cut off."""
     run: Process | None = None
-    dead, helpers = 0, list[Process]()
+    harmed, helpers, behind = 0, list[Process](), list[Process]()
     while run is None or run.popen.poll() is None or not _is_over(crew, run):
         if run is None or run.popen.poll() is not None:
-            dead += run is not None
             run = crew.run(chance.randint(1, 4), kill_at=chance.choice([None, 60, 150]))
         helpers = [one for one in helpers if one.popen.poll() is None]
         if len(helpers) < chance.randint(0, 3):
             # Of two, one is behind the network that is cut.
             where = env if chance.random() < 0.5 else None
             helpers.append(crew.helper(where, kill_at=chance.choice([None, 10, 40, 90])))
+            behind += helpers[-1:] if where else []
         harm = chance.choice([signal.SIGSTOP, signal.SIGKILL, *Cut, None])
         victim = chance.choice([*helpers, None])
         if isinstance(harm, Cut):
             net.cut(harm)
+            harmed += any(one in behind for one in helpers)
         elif harm is not None and victim is not None:
             _signal(victim, harm)
-        dead += harm is not None
+            harmed += harm is signal.SIGSTOP
         too_long = chance.random() < 0.1
         seconds = CLAIM * 1.5 if too_long else chance.uniform(0.1, 1.0)
         wait_until(_some_time(seconds), "some time")
         net.mend()
         if victim is not None:
             _signal(victim, signal.SIGCONT)
-    return dead
+    return harmed
 
 
 def _signal(process: Process, what: signal.Signals) -> None:

@@ -227,6 +227,7 @@ def test_times_at_the_ends_of_the_calendar_stay_on_both_databases(
         assert {found.created_at, found.updated_at, found.expires_at, found.held_at} == {moment}
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such time")
 @pytest.mark.parametrize(("given", "idle"), [("", 30), ("?keepalives_idle=7", 7)])
 def test_a_server_whose_machine_is_gone_is_noticed(
     postgres_url: str, given: str, idle: int
