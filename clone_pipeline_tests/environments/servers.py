@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,6 +28,8 @@ from ..sources import ORGANIZATION, Files
 from .two import PRODUCTION, write_environments
 
 WRITING, READING = "key-that-writes", "key-that-reads"
+
+Between = Callable[..., AbstractContextManager[tuple[Stores, Stores]]]
 
 
 @contextmanager
@@ -184,4 +187,15 @@ def _remove_all(stores: Stores) -> None:
             server.delete(name)
 
 
-__all__ = ["PRODUCTION", "databases", "qdrants", "two_on_servers"]
+@pytest.fixture
+def between(
+    tmp_path: Path,
+    databases: tuple[str, str, str],
+    qdrants: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Between:
+    """`two_on_servers` of this test."""
+    return partial(two_on_servers, tmp_path, databases, qdrants, monkeypatch)
+
+
+__all__ = ["PRODUCTION", "between", "databases", "qdrants", "two_on_servers"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +15,9 @@ from clone_pipeline.core.verify import verify_pair, verify_sealed
 
 from .. import harness
 from ..sources import ID, ORGANIZATION, one_of_each
-from .servers import PRODUCTION, WRITING, databases, qdrants, two_on_servers
+from .servers import PRODUCTION, WRITING, Between, between, databases, qdrants
 
-__all__ = ["databases", "qdrants"]  # fixtures
+__all__ = ["between", "databases", "qdrants"]  # fixtures
 
 pytestmark = pytest.mark.outside
 
@@ -42,15 +41,10 @@ def backup(stores: Stores, name: str) -> Clone:
 
 @pytest.mark.parametrize("key", [("read_only_api_key", "key-that-reads"), ("api_key", WRITING)])
 def test_a_second_backup_writes_what_has_changed_and_leaves_the_first_as_it_was_sealed(
-    key: tuple[str, str],
-    tmp_path: Path,
-    databases: tuple[str, str, str],
-    qdrants: tuple[str, str],
-    monkeypatch: pytest.MonkeyPatch,
+    between: Between, key: tuple[str, str]
 ) -> None:
     files = one_of_each() | {"points.jsonl": []}
-    with two_on_servers(tmp_path, databases, qdrants, monkeypatch, files, qdrant_key=key) as both:
-        there, here = both
+    with between(files, qdrant_key=key) as (there, here):
         with there.vectors() as vectors:
             vectors.upsert(ID, map(point, range(POINTS)))
         first = backup(here, "b1")

@@ -20,10 +20,10 @@ from ..core.bundle.samples import read_bundle
 from ..properties.namespaces import everything
 from ..properties.test_clones import check_clone
 from ..sources import ID, ORGANIZATION, one_of_each
-from .servers import PRODUCTION, WRITING, databases, qdrants, two_on_servers
+from .servers import PRODUCTION, WRITING, Between, between, databases, qdrants, two_on_servers
 from .two import STAGING, Known
 
-__all__ = ["databases", "qdrants"]  # fixtures
+__all__ = ["between", "databases", "qdrants"]  # fixtures
 
 pytestmark = pytest.mark.outside
 
@@ -32,16 +32,13 @@ EVERYTHING = {"collections": True, "retrievers": True, "taxonomies": True}
 
 
 def test_all_that_there_is_comes_over_with_keys_that_only_read(
-    tmp_path: Path,
-    databases: tuple[str, str, str],
-    qdrants: tuple[str, str],
-    monkeypatch: pytest.MonkeyPatch,
+    between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # All places are compared with the oracle's, of which the report lists the first.
     monkeypatch.setattr("clone_pipeline.core.references.unlisted.LISTED", 1000)
     source = everything()
     written = source.write(tmp_path / "source")
-    with two_on_servers(tmp_path, databases, qdrants, monkeypatch, written) as (there, here):
+    with between(written) as (there, here):
         check_clone(
             here,
             tmp_path,
@@ -52,13 +49,8 @@ def test_all_that_there_is_comes_over_with_keys_that_only_read(
         )
 
 
-def test_a_refresh_follows_its_source_and_is_rolled_back(
-    tmp_path: Path,
-    databases: tuple[str, str, str],
-    qdrants: tuple[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with two_on_servers(tmp_path, databases, qdrants, monkeypatch, one_of_each()) as (there, here):
+def test_a_refresh_follows_its_source_and_is_rolled_back(between: Between) -> None:
+    with between(one_of_each()) as (there, here):
         options = {"source_environment": PRODUCTION, "if_exists": "replace"}
         first = harness.clone(here, "prod", "staging", **options)
         with there.vectors() as vectors:
@@ -75,14 +67,11 @@ def test_a_refresh_follows_its_source_and_is_rolled_back(
 
 
 def test_a_backup_in_another_environment_restores_into_the_first_one(
-    tmp_path: Path,
-    databases: tuple[str, str, str],
-    qdrants: tuple[str, str],
-    monkeypatch: pytest.MonkeyPatch,
+    between: Between, tmp_path: Path
 ) -> None:
     bucket = {"source_adapter": {"connection_id": "conn_1", "webhook_secret": "hush"}}
     source = one_of_each(bucket=bucket)
-    with two_on_servers(tmp_path, databases, qdrants, monkeypatch, source) as (there, here):
+    with between(source) as (there, here):
         kept = {"include_resources": EVERYTHING, "preserve_resource_ids": True}
         harness.clone(here, "prod", "kept", source_environment=PRODUCTION, **kept)
         with there.vectors() as vectors:
@@ -105,15 +94,10 @@ NATIVE = {"preserve_resource_ids": True, "include_resources": EVERYTHING}
 
 
 def test_points_go_from_qdrant_to_qdrant_where_the_key_is_to_be_handed_over(
-    tmp_path: Path,
-    databases: tuple[str, str, str],
-    qdrants: tuple[str, str],
-    monkeypatch: pytest.MonkeyPatch,
+    between: Between,
 ) -> None:
     key = ("api_key", WRITING)
-    with two_on_servers(
-        tmp_path, databases, qdrants, monkeypatch, one_of_each(), qdrant_key=key
-    ) as (there, here):
+    with between(one_of_each(), qdrant_key=key) as (there, here):
         _same_internal_ids(there, here)
         options = {"source_environment": PRODUCTION, **NATIVE}
         streamed = harness.clone(here, "prod", "one", **options)
@@ -132,13 +116,8 @@ def test_points_go_from_qdrant_to_qdrant_where_the_key_is_to_be_handed_over(
         assert verify_pair(here, ORGANIZATION, "prod", "two").equal
 
 
-def test_a_key_that_only_reads_is_none_for_the_native_lane(
-    tmp_path: Path,
-    databases: tuple[str, str, str],
-    qdrants: tuple[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with two_on_servers(tmp_path, databases, qdrants, monkeypatch, one_of_each()) as (there, here):
+def test_a_key_that_only_reads_is_none_for_the_native_lane(between: Between) -> None:
+    with between(one_of_each()) as (there, here):
         _same_internal_ids(there, here)
         with pytest.raises(InvalidRequest, match="only to a key that may write"):
             harness.clone(here, "prod", "a", lane="native", source_environment=PRODUCTION, **NATIVE)
