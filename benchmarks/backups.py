@@ -64,7 +64,8 @@ def fill(url: str, name: str, count: int, size: int, *, indexed: bool) -> None:
     store.create(name, config)
     for first in range(0, count, _BATCH):
         points = make_points(min(_BATCH, count - first), size)
-        store.upsert(name, [point._replace(id=first + point.id) for point in points])
+        numbered = enumerate(points, first)
+        store.upsert(name, [point._replace(id=number) for number, point in numbered])
     store.close()
 
 
@@ -139,7 +140,7 @@ def measure(
     }
     for name in (source, "taken"):
         httpx.delete(f"{url}/collections/{name}", timeout=None)
-    return [[*row, sizes[row[0]]] for row in rows]
+    return [[*row, sizes[str(row[0])]] for row in rows]
 
 
 def report(rows: list[Any]) -> None:

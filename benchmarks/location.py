@@ -215,8 +215,7 @@ def main() -> None:
         print_table(f"{title}, {policies} policies", idle(policies, given.idle))
         return
     policies = 1000 if given.policies is None else given.policies
-    sizes = ((0, 0), (given.clones, policies))
-    rows = [loading(*size, given.rounds) for size in sizes]
+    rows = [loading(0, 0, given.rounds), loading(given.clones, policies, given.rounds)]
     print_table(f"Seconds to load, median of {given.rounds}", rows)
 
 

@@ -37,6 +37,7 @@ from clone_pipeline.core.difference import Differences
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.ledger.lease import Lease
+from clone_pipeline.core.ledger.meter import Meter
 from clone_pipeline.core.ledger.work import Work
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
@@ -260,7 +261,8 @@ def proof(stores: Stores, clone: Clone, measured: Measured) -> None:
     report = step(stores, clone, "clone_buckets")
     with stores.catalog.read() as connection:
         clone = ledger.get(connection, clone.clone_id)
-    work = Work(stores, clone, Lease(stores, clone.clone_id, clone.token), stores.clock())
+    lease = Lease(stores, clone.clone_id, clone.token)
+    work = Work(stores, clone, lease, stores.clock(), Meter(stores.clock))
     expected = Digest.from_json(report.shown["objects_digest"])
     left = Differences()
     with measured.once():

@@ -1,20 +1,28 @@
 """A refresh that begins with what is live (lane `delta`) beside one that streams all points anew.
 
     python -m benchmarks.refresh [--points N] [--size S] [--shares P ...] [--rounds R]
+    python -m benchmarks.refresh [--points N] [--size S] --in-a-row 10
 
 Starts a `qdrant` from the PATH, or uses QDRANT_URL. For each share of the points, scattered or all
 in one place, a third of them is changed, a third deleted and a third inserted; then the clone is
 refreshed by both lanes in turn, each of the state that the source has and from the generation
 before the change. Seconds count from the beginning of `copy_points`: until it has ended, until the
-server has nothing left to index, and what the whole proof takes. `delta` never gives up here, so
-that the share shows from which on it is not worth it.
+server has nothing left to index, and what the whole proof takes; of a source that has not changed
+they count from the request. `delta` never gives up here, so that the share shows from which on it
+is not worth it.
+
+With `--in-a-row` so many refreshes follow one another, each after a change of 1 % of the points:
+what each takes, and what the server has in memory and on disk once the generation before the last
+is deleted, as the sweep deletes it.
 """
 
 import argparse
 import os
 import statistics
 import time
+import urllib.request
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,16 +32,18 @@ from qdrant_client import QdrantClient, grpc
 
 from benchmarks.points.datasets import SMALL, Dataset
 from benchmarks.points.loading import make_points
+from benchmarks.points.meter import peak_bytes
 from benchmarks.points.methods import Job
 from benchmarks.points.ours import open_deployment
 from benchmarks.points.rounds import Source, load_source
-from benchmarks.points.server import Server, running
+from benchmarks.points.server import Server, running, starting_in
 from benchmarks.points.watch import wait_green
 from clone_pipeline.cli.output import print_table, stdout
 from clone_pipeline.core import steps
 from clone_pipeline.core.generations.rollback import rollback
 from clone_pipeline.core.ledger import clones as ledger
-from clone_pipeline.core.outputs import CopiedPoints
+from clone_pipeline.core.ledger.stored import left_alone
+from clone_pipeline.core.outputs import CopiedPoints, Published
 from clone_pipeline.core.plan import begin
 from clone_pipeline.core.points import delta
 from clone_pipeline.core.principal import LOCAL_OPERATOR
@@ -50,7 +60,8 @@ _LANES = ("delta", "stream")
 
 @dataclass(frozen=True)
 class Refreshed:
-    """Seconds of one refresh; `written` is how many points it wrote or deleted."""
+    """Seconds of one refresh; `written` is how many points it wrote or deleted. `published`:
+    whether there is a new generation; `whole`: from the request to ready."""
 
     lane: str
     collection: str
@@ -58,10 +69,14 @@ class Refreshed:
     copied: float
     green: float
     proven: float
+    published: bool
+    whole: float
 
     @property
     def total(self) -> float:
         """Until it is proven, and indexed."""
+        if not self.published:
+            return self.whole
         return max(self.green, self.copied + self.proven)
 
     def line(self) -> str:
@@ -81,6 +96,7 @@ def refresh(stores: Stores, server: Server, lane: str, run_id: str) -> Refreshed
             "include_resources": {"collections": True, "retrievers": True, "taxonomies": True},
         }
     )
+    asked = time.monotonic()
     clone = begin.begin(stores, request, LOCAL_OPERATOR, run_id)
     seconds: dict[str, float] = {}
     green = 0.0
@@ -90,9 +106,12 @@ def refresh(stores: Stores, server: Server, lane: str, run_id: str) -> Refreshed
         seconds[step] = time.monotonic() - began
         if step == "copy_points":
             copied = CopiedPoints.of(report)
-            found = wait_green(server, clone.qdrant_collection, _GREEN_SECONDS)
-            assert found.at is not None, "not green in half an hour"
-            green = found.at - began
+            green = seconds[step]
+            if not left_alone(clone.plan):
+                found = wait_green(server, clone.qdrant_collection, _GREEN_SECONDS)
+                assert found.at is not None, "not green in half an hour"
+                green = found.at - began
+    whole = time.monotonic() - asked
     with stores.catalog.read() as connection:
         assert ledger.get(connection, clone.clone_id).status == "ready"
     changes = copied.changes or {"written": copied.points_in_this_run or 0, "unchanged": 0}
@@ -104,6 +123,8 @@ def refresh(stores: Stores, server: Server, lane: str, run_id: str) -> Refreshed
         seconds["copy_points"],
         green,
         seconds["verify_clone"],
+        not Published.of(report).unchanged,
+        whole,
     )
 
 
@@ -179,7 +200,7 @@ def measure(
                     assert one.written == changed or lane == "stream", (one, changed)
                     found.setdefault((share, where, lane), []).append(one)
                     gone.append(one.collection)
-                    if lane == "delta":
+                    if lane == "delta" and one.published:
                         # The other one begins with the generation before the change, too.
                         rollback(stores, None, _NAME)
                 for collection in gone[:-1]:
@@ -191,6 +212,46 @@ def measure(
                     + ", ".join(f"{what} {one.line()}" for what, one in told.items())
                 )
     return [_row(found, share, where) for share, where in dict.fromkeys(key[:2] for key in found)]
+
+
+def in_a_row(stores: Stores, server: Server, source: Source, folder: Path, count: int) -> None:
+    changing = Changing(server, source)
+    kept = [refresh(stores, server, "stream", "first").collection]
+    rows = []
+    for number in range(count):
+        changed = changing.change(0.01, clustered=False)
+        one = refresh(stores, server, "delta", f"row-{number}")
+        assert one.written == changed, (one, changed)
+        kept.append(one.collection)
+        for collection in kept[:-2]:
+            server.delete(collection)
+        del kept[:-2]
+        rows.append(
+            {
+                "refresh": number + 1,
+                "copied, s": f"{one.copied:.1f}",
+                "green, s": f"{one.green:.1f}",
+                "proven, s": f"{one.proven:.1f}",
+                "segments": server.call("GET", f"/collections/{one.collection}")["segments_count"],
+                "disk, MB": f"{_disk(folder) / 1e6:.0f}",
+                "server, MB": f"{_resident(server) / 1e6:.0f}",
+                "client's peak, MB": f"{peak_bytes() / 1e6:.0f}",
+            }
+        )
+        stdout.print(rows[-1])
+    print_table("One after the other, 1 % changed before each", rows)
+
+
+def _disk(folder: Path) -> int:
+    """What is taken, holes in files left out."""
+    return sum(one.stat().st_blocks * 512 for one in folder.rglob("*") if one.is_file())
+
+
+def _resident(server: Server) -> int:
+    with urllib.request.urlopen(f"{server.url}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    (found,) = (line for line in lines if line.startswith("memory_resident_bytes "))
+    return int(found.split()[1])
 
 
 def _row(
@@ -218,16 +279,26 @@ def main() -> None:
         "--shares", type=float, nargs="+", default=[0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5]
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--in-a-row", type=int, metavar="N")
     asked = parser.parse_args()
     os.environ["CLONE_PIPELINE_LOG_LEVEL"] = "CRITICAL"
     delta.MOST_CHANGED = 2.0
     vectors = {"": {"size": asked.size, "distance": "Cosine"}}
     dataset = replace(SMALL, name="refresh", points=asked.points, vectors=vectors)
-    with running() as server, TemporaryDirectory(prefix="clone-pipeline-benchmark-") as folder:
+    with ExitStack() as opened:
+        folder, storage = (
+            Path(opened.enter_context(TemporaryDirectory(prefix="clone-pipeline-benchmark-")))
+            for _ in range(2)
+        )
+        started = starting_in(storage) if asked.in_a_row else running()
+        server = opened.enter_context(started)
         source = load_source(server, dataset, stdout.print, _GREEN_SECONDS)
-        job = Job("refresh", server, server, source.collection, Path(folder))
+        job = Job("refresh", server, server, source.collection, folder)
         stores = open_deployment(job)
         try:
+            if asked.in_a_row:
+                in_a_row(stores, server, source, storage, asked.in_a_row)
+                return
             rows = measure(stores, server, source, asked.shares, asked.rounds)
         finally:
             stores.catalog.close()

@@ -89,7 +89,7 @@ def child(role: list[str]) -> None:
     empty for who helps, else the clone and the run."""
     stores = open_stores(load_settings())
     with stores.vectors() as vectors:
-        vectors.collections()
+        vectors.exists("any")
     print("ready", flush=True)
     sys.stdin.readline()
     began = _cpu_seconds()

@@ -61,7 +61,7 @@ def prepare_ours(job: Job, lane: str) -> Prepared:
         clone.run(("copy_points",))
         return clone.target
 
-    return Prepared(copy, lambda: ours.prove(clone))
+    return Prepared(copy, lambda: ours.prove(clone, job))
 
 
 def prepare_whole(job: Job, lane: str) -> Prepared:
@@ -111,6 +111,19 @@ def prepare_snapshot(job: Job) -> Prepared:
         return {}
 
     return Prepared(copy, finish)
+
+
+def prepare_upserts(job: Job) -> Prepared:
+    """The points are in memory when the clock starts, in batches of the product's size."""
+    from .bare import Upserts
+
+    bare = Upserts(job.server, job.collection, TARGET)
+
+    def copy() -> str:
+        bare.run()
+        return TARGET
+
+    return Prepared(copy)
 
 
 def prepare_go(job: Job, flags: tuple[str, ...]) -> Prepared:
@@ -165,6 +178,7 @@ METHODS = {
         ),
         Method("stream-clone", "ours, stream, whole clone", partial(prepare_whole, lane="stream")),
         Method("native-clone", "ours, native, whole clone", partial(prepare_whole, lane="native")),
+        Method("upserts", "bare upserts out of memory", prepare_upserts),
         Method("migrate", "qdrant_client.migrate", partial(prepare_migrate, prefer_grpc=False)),
         Method(
             "migrate-grpc",

@@ -24,6 +24,7 @@ from clone_pipeline.deployment import open_stores
 from clone_pipeline.settings import load_settings
 from clone_pipeline_tests.sources import Files, source, write_bundle
 
+from .bare import scroll_all
 from .datasets import COLLECTIONS
 from .meter import Meter
 from .methods import Job, NotAvailable
@@ -43,6 +44,7 @@ class Clone:
     stores: Stores
     clone_id: str
     target: str
+    lane: str
 
     def run(self, steps: tuple[str, ...]) -> dict[str, StepReport]:
         return {
@@ -94,22 +96,30 @@ def begin(stores: Stores, lane: str) -> Clone:
         begun = beginning.begin(stores, request, LOCAL_OPERATOR, _RUN)
     except InvalidRequest as error:
         raise NotAvailable(error.message) from error
-    return Clone(stores, begun.clone_id, begun.qdrant_collection)
+    return Clone(stores, begun.clone_id, begun.qdrant_collection, lane)
 
 
-def prove(clone: Clone) -> dict[str, Any]:
-    """Runs the steps after the copy: what `verify_clone` took, and what the product says of the
-    copy itself."""
+def prove(clone: Clone, job: Job) -> dict[str, Any]:
+    """Runs the steps after the copy: what `verify_clone` took, what it takes to scroll as much and
+    do nothing else, and what the product says of the copy itself."""
     others = AFTER[: AFTER.index("verify_clone")]
     clone.run(others)
     meter = Meter()
     clone.run(("verify_clone",))
     proof = meter.read()
+    target, source = (job.server, clone.target), (job.source, job.collection)
+    native = clone.lane == "native"  # whose proof reads both sides
+    scrolls = scroll_all([source, target] if native else [target])
     clone.run(AFTER[len(others) + 1 :])
     check_ready(clone)
     with clone.stores.catalog.read() as connection:
         report = ledger.read_reports(connection, clone.clone_id)["copy_points"]
-    return {"proof": proof, "warnings": report.warnings, "details": report.details}
+    return {
+        "proof": proof,
+        "scrolls": scrolls,
+        "warnings": report.warnings,
+        "details": report.details,
+    }
 
 
 def check_ready(clone: Clone) -> None:

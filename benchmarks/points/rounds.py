@@ -27,6 +27,7 @@ class Outcome:
     """One copy. `problem` says why there are no figures; all seconds count from the copy's begin.
 
     `seconds` ends where the tool says it is done, `searchable` and `green` where the server does.
+    `scrolls_seconds` is what it takes to read as much as the proof does, and do nothing else;
     `told` is what our own product says of itself.
     """
 
@@ -41,6 +42,7 @@ class Outcome:
     peak_bytes: int = 0
     proof_seconds: float | None = None
     proof_cpu_seconds: float | None = None
+    scrolls_seconds: float | None = None
     told: dict[str, Any] = field(default_factory=dict)
 
 
@@ -156,6 +158,7 @@ def _outcome(
     method: str, number: int, copied: dict[str, Any], found: _Found, finished: dict[str, Any]
 ) -> Outcome:
     used, proof = copied["used"], finished.pop("proof", {})
+    scrolls = finished.pop("scrolls", {})
     began = used["began"]
     return Outcome(
         method=method,
@@ -168,6 +171,7 @@ def _outcome(
         peak_bytes=copied["peak_bytes"],
         proof_seconds=proof.get("seconds"),
         proof_cpu_seconds=proof.get("cpu_seconds"),
+        scrolls_seconds=scrolls.get("seconds"),
         told=finished,
     )
 

@@ -95,8 +95,13 @@ def running() -> Iterator[Server]:
 @contextmanager
 def starting() -> Iterator[Server]:
     """One of our own in a temporary folder, stopped afterwards."""
-    with (
-        TemporaryDirectory(prefix="clone-pipeline-benchmark-") as folder,
-        qdrant_server.run(Path(folder)) as url,
-    ):
+    with TemporaryDirectory(prefix="clone-pipeline-benchmark-") as folder:
+        with starting_in(Path(folder)) as server:
+            yield server
+
+
+@contextmanager
+def starting_in(folder: Path) -> Iterator[Server]:
+    """One of our own whose data are in the folder, stopped afterwards."""
+    with qdrant_server.run(folder) as url:
         yield Server(url, (urlsplit(url).port or 0) + 1)

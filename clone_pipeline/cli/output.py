@@ -166,14 +166,16 @@ def print_summary(
         else f", in the place of generation {replaced}",
     )
     if published.unchanged:
-        say("Unchanged: nothing was published. What was live stays, and was proven anew.")
+        say(f"Unchanged: nothing was published; {published.why_nothing()}.")
     say(f"Cloned: {what_there_is(response['cloned_resources'])}")
     if published.changes is not None:
         changes = ", ".join(f"{count:,} {what}" for what, count in published.changes.items())
         before = "generation" if published.backup_policy is None else "backup"
         say(f"Points since the {before} before: {changes}")
     print_table("Steps", published.steps)
-    say(f"Proven: {published.proven}.  {_times(published)}")
+    at = published.read_at
+    when = f", at {at:%Y-%m-%d %H:%M} UTC" if at else ""
+    say(f"Proven: {published.proven}{when}.  {_times(published)}")
     print_warnings(warnings)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypedDict, TypeVar
 
 T = TypeVar("T", bound="Output")
@@ -51,6 +52,15 @@ class Consistency(TypedDict):
     points_changed: list[int]
     outcome: str
     mark: str
+
+
+class SourceRead(TypedDict):
+    """A source whose points were read whole: its mark by then, of which segments it consisted (see
+    `VectorStore.segments`), and when that was (ISO 8601)."""
+
+    mark: str
+    segments: str
+    read_at: str
 
 
 class SealedPoints(TypedDict):
@@ -107,7 +117,8 @@ class CopiedPoints(Output):
 class Proof(Output):
     """What was proven (`full`, `sample`, `counts`), how much there is, and its seal. `last_write`
     is that of the clone's points if every one was read, and nobody wrote meanwhile. `unchanged`:
-    the clone is, to the last record, what it would replace."""
+    the clone is, to the last record, what it would replace. `source` is None where it cannot be
+    told later on whether the source was written to since."""
 
     STEP = "verify_clone"
 
@@ -116,6 +127,7 @@ class Proof(Output):
     seal: Seal
     last_write: str | None = None
     unchanged: bool = False
+    source: SourceRead | None = None
 
 
 class StepTaken(TypedDict):
@@ -131,7 +143,8 @@ class Published(Output):
     """The `CloneNamespaceResponse`, and what it took. `environment` is where the clone is.
     `backup_policy` is the policy that the clone is a backup for; `seconds_in_all` are those of the
     last run, of which there were `runs`; `changes` as in `CopiedPoints`; `unchanged`: nothing was
-    published, what was live stays and is the clone."""
+    published, what was live stays and is the clone. `quiet_since`: no point was read for that,
+    because nobody has written to the source since then (ISO 8601)."""
 
     STEP = "publish_clone"
 
@@ -147,6 +160,20 @@ class Published(Output):
     environment: str | None = None
     changes: dict[str, int] | None = None
     unchanged: bool = False
+    quiet_since: str | None = None
+
+    @property
+    def read_at(self) -> datetime | None:
+        return datetime.fromisoformat(self.quiet_since) if self.quiet_since else None
+
+    def why_nothing(self) -> str:
+        """Why nothing was published, where that is so."""
+        if self.quiet_since is None:
+            return "what was live stays, and was proven anew"
+        return (
+            "what was live stays; its points were not read again, because nobody has written to "
+            f"the source since {self.quiet_since[:16].replace('T', ' ')} UTC"
+        )
 
 
 _OUTPUTS: dict[str, type[Output]] = {

@@ -17,10 +17,12 @@ from .ledger import clones as ledger
 from .ledger.lease import Lease, begin_attempt, step_out, superseded, take_over
 from .ledger.meter import Meter
 from .ledger.work import Work
+from .points.quiet import read_after_all
 from .points.step import copy_points
 from .process import Holder
 from .records.objects import clone_buckets
 from .records.small import clone_small
+from .refresh.quiet import Disturbed
 from .report import StepReport
 from .stores import Stores
 from .verify import verify_clone
@@ -149,11 +151,44 @@ def _clone_kind(kind: ResourceKind) -> Callable[[Work], StepReport]:
     return lambda work: clone_kind(work, kind)
 
 
+def _verify(work: Work) -> StepReport:
+    """Points that were left alone are copied after all where something else has changed: here, and
+    also where that was cut off."""
+    if "copy_points" not in _done(work):
+        copy_points(work)
+        work = _reloaded(work)
+    try:
+        return verify_clone(work)
+    except Disturbed:
+        return _verify(read_after_all(work))
+
+
+def _publish(work: Work) -> StepReport:
+    """As above, where what is live was replaced or rolled back after the proof."""
+    if "verify_clone" not in _done(work):
+        _verify(work)
+        work = _reloaded(work)
+    try:
+        return publish(work)
+    except Disturbed:
+        return _publish(read_after_all(work))
+
+
+def _reloaded(work: Work) -> Work:
+    with work.stores.catalog.read() as connection:
+        return replace(work, clone=ledger.get(connection, work.clone.clone_id))
+
+
+def _done(work: Work) -> dict[str, StepReport]:
+    with work.stores.catalog.read() as connection:
+        return ledger.read_reports(connection, work.clone.clone_id)
+
+
 _FUNCTIONS: dict[str, Callable[[Work], StepReport]] = {
     "clone_config": clone_config,
     **{kind.step: _clone_kind(kind) for kind in KINDS},
     "copy_points": copy_points,
     "copy_files": copy_files,
-    "verify_clone": verify_clone,
-    "publish_clone": publish,
+    "verify_clone": _verify,
+    "publish_clone": _publish,
 }

@@ -16,6 +16,7 @@ from clone_pipeline.core.catalog import namespaces as catalog
 from clone_pipeline.core.generations.holdings import Holdings
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.ledger.stored import left_alone
 from clone_pipeline.core.ledger.watch import last_restore_test
 from clone_pipeline.core.outputs import Published
 from clone_pipeline.core.report import StepReport
@@ -35,7 +36,11 @@ _OWN_PARTS = 3
 
 def equality_evaluation(report: StepReport) -> dg.AssetCheckEvaluation:
     """Of a clone that has just been published."""
-    finding = _equality(Published.of(report).proven, "before it was published")
+    published = Published.of(report)
+    when = "before it was published"
+    if published.quiet_since is not None:
+        when = _before(published.quiet_since)
+    finding = _equality(published.proven, when)
     return dg.AssetCheckEvaluation(asset_key=asset_key(report), check_name=EQUAL, **finding)
 
 
@@ -165,7 +170,14 @@ def _newest_equality(clones: Sequence[Clone]) -> Finding:
         return _failed("There is no such clone any more.")
     clone = clones[0]
     made = f"at {clone.finished_at or clone.updated_at:%Y-%m-%d %H:%M} UTC"
+    if (read := left_alone(clone.plan)) is not None:
+        made = _before(read["read_at"])
     return _equality(clone.request["verify"] if clone.status == "ready" else "", made)
+
+
+def _before(read_at: str) -> str:
+    """Of a refresh that has read no point."""
+    return f"at {read_at[:16].replace('T', ' ')} UTC, and nobody has written to either since"
 
 
 def _equality(proven: str, when: str) -> Finding:

@@ -144,6 +144,7 @@ def summary_materialization(report: StepReport) -> dg.AssetMaterialization:
             "seconds": published.seconds_in_all,
             "proven": published.proven,
             "unchanged": published.unchanged,
+            **({"points_proven_at": at.isoformat()} if (at := published.read_at) else {}),
             "namespace_id": namespace["namespace_id"],
             "source_namespace_id": response["source_namespace_id"],
             "clone_id": report.clone_id,

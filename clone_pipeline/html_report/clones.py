@@ -68,6 +68,8 @@ def _sentence(history: History) -> str:
     if newest.outcome == "published":
         compared = {"full": "every record and every point was compared with the source"}
         how = compared.get(newest.proven or "", f"proven by {newest.proven} only")
+        if newest.quiet_since is not None:
+            how += f" at {words.minute(newest.quiet_since)}, which nobody has written to since"
         return f"{begun} is published: {how}."
     if newest.outcome is None:
         return f"{begun} is being made."
@@ -127,6 +129,8 @@ def _run(one: Made) -> dict[str, str]:
     outcome = {"published": "published", None: "in progress"}.get(one.outcome, one.outcome)
     gone = one.outcome == "published" and one.status == "discarded"
     proven = [{"full": "in full", None: ""}.get(one.proven, str(one.proven))]
+    if one.quiet_since is not None:
+        proven.append(f"at {words.minute(one.quiet_since)}")
     if one.restore_test is not None:
         proven.append("restorable" if one.restore_test["good"] else "not restorable")
     return {

@@ -8,6 +8,7 @@ from typing import Any
 from clone_pipeline.core import secrets
 from clone_pipeline.core.kinds import KINDS
 from clone_pipeline.core.ledger.history import Detail
+from clone_pipeline.core.ledger.stored import left_alone
 from clone_pipeline.core.outputs import CopiedPoints, Published, Seal
 from clone_pipeline.core.plan.listed import listed, outcome, whose
 from clone_pipeline.core.report import STEPS, SUMMARY, StepReport
@@ -146,7 +147,7 @@ def proof(detail: Detail) -> list[Row]:
         ("Differences", _differences(details)),
         ("Source ids left", words.number(details.get("source_ids_left"))),
         (f"Points since the {before} before", _changes(copied.changes)),
-        ("Published", "nothing: what was live stays, proven anew" if _unchanged(detail) else ""),
+        ("Published", _not_published(detail)),
         ("Source meanwhile", consistency["outcome"] if consistency else ""),
         ("S3 files", str(details.get("files", ""))),
         ("Restore test", f"{test['sentence']} ({test['tested_at'][:16]})" if test else ""),
@@ -154,9 +155,11 @@ def proof(detail: Detail) -> list[Row]:
     return [row for row in rows if row[1]]
 
 
-def _unchanged(detail: Detail) -> bool:
+def _not_published(detail: Detail) -> str:
     report = detail.reports.get(Published.STEP)
-    return report is not None and Published.of(report).unchanged
+    if report is None or not (published := Published.of(report)).unchanged:
+        return ""
+    return f"nothing: {published.why_nothing()}"
 
 
 def _changes(changes: dict[str, int] | None) -> str:
@@ -172,6 +175,8 @@ def _compared(detail: Detail) -> str:
         "counts": "every record; the points were counted",
     }
     verify = str(detail.clone.request["verify"])
+    if left_alone(detail.clone.plan) is not None:
+        return "every record; the points were left alone"
     return how.get(verify, verify)
 
 

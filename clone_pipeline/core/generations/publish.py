@@ -16,8 +16,10 @@ from ..ledger.backups import other_backups
 from ..ledger.clones import NO_HOLDER
 from ..ledger.digests import forget_digests
 from ..ledger.response import response_of
+from ..ledger.stored import left_alone
 from ..ledger.work import Work
 from ..outputs import CopiedPoints, Planned, Proof, Published
+from ..refresh.quiet import Disturbed
 from ..report import STEPS, SUMMARY, StepReport, size
 from ..words import Hint, Option
 from .delete import lock
@@ -28,7 +30,8 @@ def publish(work: Work) -> StepReport:
     """Makes the clone ready; where it has found nothing new, what is live stays. Its report holds
     the `CloneNamespaceResponse`.
 
-    Raises VerificationFailed when the sums of the steps are not what was counted in the target.
+    Raises VerificationFailed when the sums of the steps are not what was counted in the target;
+    Disturbed where the clone has no points of its own, and what is live is not it any more.
     """
     now = work.stores.clock()
     with work.lease.write() as connection:
@@ -38,6 +41,8 @@ def publish(work: Work) -> StepReport:
         clone, seal = work.clone, proof.seal
         live = _unchanged(connection, work, proof)
         if live is None:
+            if work.leaves_alone:
+                raise Disturbed
             _swap_in(connection, work, now)
         else:
             clone, seal = keep(connection, work, live, now)
@@ -167,6 +172,7 @@ def _report(
     if not isinstance(copied, CopiedPoints):
         copied = CopiedPoints(None)  # points were not asked for
     runs, begun = _begun(connection, work, reports)
+    quiet = left_alone(work.clone.plan) if unchanged else None
     return StepReport(
         clone_id=work.clone.clone_id,
         step="publish_clone",
@@ -183,6 +189,7 @@ def _report(
             environment=work.stores.environment,
             changes=copied.changes,
             unchanged=unchanged,
+            quiet_since=quiet["read_at"] if quiet else None,
             steps=[
                 {
                     "step": step,

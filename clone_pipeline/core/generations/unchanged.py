@@ -20,7 +20,7 @@ from ..catalog.schema import clone_resources, clones, namespaces
 from ..errors import WorkError
 from ..ledger import clones as ledger
 from ..ledger.clones import Clone
-from ..ledger.digests import forget_digests
+from ..ledger.digests import forget_digests, hand_over_digests
 from ..ledger.work import Work
 from ..outputs import Proof, Seal
 from ..stores import Stores
@@ -80,6 +80,8 @@ def keep(connection: Connection, work: Work, live: Namespace, now: datetime) -> 
         .where(clone_resources.c.clone_id == mine.clone_id, clone_resources.c.kind == "namespace")
         .values(document=live.document)
     )
+    if work.leaves_alone:
+        hand_over_digests(connection, before.clone_id, mine.clone_id)
     forget_digests(connection, [before.clone_id])
     seal = _prove_live(connection, mine, before, now)
     collection = live.qdrant_collection

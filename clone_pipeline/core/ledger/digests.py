@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from ..catalog.schema import clone_digests
 
@@ -16,6 +16,12 @@ def keep_digests(connection: Connection, clone_id: str, slice_index: int, points
     where = (clone_digests.c[name] == value for name, value in this.items())
     connection.execute(delete(clone_digests).where(*where))
     connection.execute(clone_digests.insert().values(**this, points=points))
+
+
+def hand_over_digests(connection: Connection, clone_id: str, heir: str) -> None:
+    """To a clone that has the same points in the same slices."""
+    mine = clone_digests.c.clone_id == clone_id
+    connection.execute(update(clone_digests).where(mine).values(clone_id=heir))
 
 
 def forget_digests(connection: Connection, clone_ids: Iterable[str]) -> None:

@@ -25,7 +25,7 @@ MOST = 100
 @dataclass(frozen=True)
 class Made:
     """One clone of a history. `outcome` is None while it is at work; `bytes` and `seconds` are
-    known of one that was published."""
+    known of one that was published, `quiet_since` of one that has read no point for it."""
 
     clone_id: str
     name: str
@@ -40,6 +40,7 @@ class Made:
     bytes: int | None
     seconds: float | None
     restore_test: dict[str, Any] | None
+    quiet_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -161,5 +162,6 @@ def _made(connection: Connection, row: Mapping[str, Any], report: StepReport | N
         objects=row["objects"],
         bytes=report.bytes if report is not None else None,
         seconds=output.seconds_in_all if isinstance(output, Published) else None,
+        quiet_since=output.read_at if isinstance(output, Published) else None,
         restore_test=row["restore_test"],
     )

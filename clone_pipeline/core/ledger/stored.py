@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
-from ..outputs import Seal
+from ..outputs import Seal, SourceRead
 from ..vectors.point import CollectionConfig
 
 
@@ -55,12 +55,20 @@ class StoredSecrets(TypedDict):
 
 class StoredBase(TypedDict):
     """The clone whose points the lane `delta` begins with, what it is called in a sentence, and the
-    last write to them by then."""
+    last write to them by then. `quiet`: the source as it was read for it, where nobody seems to
+    have written to it since; None: somebody has, or it is not known."""
 
     clone_id: str
     called: str
     qdrant_collection: str
     last_write: str
+    quiet: SourceRead | None
+
+
+def left_alone(plan: StoredPlan) -> SourceRead | None:
+    """Of a clone whose points are those that are live, of which none is read or written because
+    nobody has written to the source since: the source as it was read for these. Else None."""
+    return None if plan["base"] is None else plan["base"]["quiet"]
 
 
 class StoredPlan(TypedDict):
@@ -116,7 +124,7 @@ def read_seal(stored: Mapping[str, Any] | None) -> Seal | None:
 _SINCE_IN: dict[str, dict[str, Any]] = {
     "source": {"environment": None, "catalog": None},
     "target": {"environment": None},
-    "base": {"called": "the live generation"},
+    "base": {"called": "the live generation", "quiet": None},
 }
 # What plans have had since some version, as it was for those before.
 _SINCE: dict[str, Any] = {

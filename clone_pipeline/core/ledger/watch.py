@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, sel
 
 from ..catalog.model import points_copied
 from ..catalog.schema import archives, clone_steps, clones, namespaces
+from ..outputs import Published
 from ..report import STEPS, StepReport
 from .clones import BACKUP, read_reports
 
@@ -280,12 +281,15 @@ def _published(connection: Connection, clone_ids: list[str]) -> dict[str, StepRe
 def _success(done: Mapping[str, Any], report: StepReport | None) -> dict[str, Any]:
     # When it is discarded, that is when it was finished with.
     moment = done["finished_at"] if done["status"] == "ready" else done["created_at"]
+    published = report.output if report and isinstance(report.output, Published) else None
+    # No point was read for it, so that the proof is of before.
+    proven_at = (published and published.read_at) or moment
     return {
         "succeeded_at": moment,
-        "proven_at": moment if done["request"]["verify"] == "full" else None,
+        "proven_at": proven_at if done["request"]["verify"] == "full" else None,
         "points": done["points"],
         "bytes": report and report.bytes,
-        "seconds": getattr(report and report.output, "seconds_in_all", None),
+        "seconds": published and published.seconds_in_all,
     }
 
 

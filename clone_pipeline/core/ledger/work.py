@@ -24,7 +24,7 @@ from . import clones as ledger
 from .clones import Clone
 from .lease import Lease
 from .meter import Meter
-from .stored import StoredPlan
+from .stored import StoredPlan, left_alone
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,20 @@ class Work:
     @property
     def is_native(self) -> bool:
         return self.clone.plan["lane"] == "native"
+
+    @property
+    def leaves_alone(self) -> bool:
+        """Whether no point is read or written, because the source was quiet since what is live was
+        proven."""
+        return left_alone(self.clone.plan) is not None
+
+    @property
+    def target_collection(self) -> str:
+        """The Qdrant collection that the clone's points are in."""
+        base = self.clone.plan["base"]
+        if base is not None and self.leaves_alone:
+            return base["qdrant_collection"]
+        return self.clone.qdrant_collection
 
     @property
     def source_collection(self) -> str:

@@ -4,6 +4,7 @@ the policy that asks for another one. What is known of it, and the lane that fol
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
@@ -15,6 +16,7 @@ from ..ledger.backups import last_backup
 from ..ledger.stored import StoredBase
 from ..outputs import Proof
 from ..references import IdMap
+from ..refresh.quiet import is_quiet
 from ..request import parse_request
 from ..vectors.point import CollectionConfig
 from .lane import Asked, Lane, choose_lane, count_payloads
@@ -41,7 +43,9 @@ def sealed_base(
     clone = ledger.get(connection, found.clone_id)
     report = ledger.read_reports(connection, clone.clone_id).get(Proof.STEP)
     proof = None if report is None else report.output
-    told = proof.last_write if isinstance(proof, Proof) and proof.proven == "full" else None
+    proven = proof if isinstance(proof, Proof) and proof.proven == "full" else None
+    told = None if proven is None else proven.last_write
+    same_records = clone.plan["catalog_mark"] == draft.catalog_mark
     return BaseSeen(
         called=called,
         sealed=told is not None,
@@ -49,6 +53,7 @@ def sealed_base(
         and parse_request(clone.request).content() == draft.request.content(),
         configured=clone.plan["qdrant_config"] == config,
         namespace_id=namespace_id,
+        quiet=proven.source if proven and found is draft.replaces and same_records else None,
         base=None
         if told is None
         else {
@@ -56,8 +61,20 @@ def sealed_base(
             "called": called,
             "qdrant_collection": found.qdrant_collection,
             "last_write": told,
+            "quiet": None,
         },
     )
+
+
+def only_if_quiet(
+    seen: BaseSeen, source: VectorStore, collection: str, mark: str, now: datetime
+) -> BaseSeen:
+    """`seen` with `quiet` as the source, whose mark is `mark`, still tells it."""
+    if seen.base is None or seen.quiet is None:
+        return seen
+    if not is_quiet(source, collection, mark, seen.quiet, now):
+        return replace(seen, quiet=None)
+    return replace(seen, base={**seen.base, "quiet": seen.quiet})
 
 
 def _backup_before(connection: Connection, draft: Plan, policy: str | None) -> Namespace | None:

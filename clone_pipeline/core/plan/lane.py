@@ -158,7 +158,7 @@ def choose_lane(asked: Asked, it: Situation) -> Lane:
             Option("include_resources.collections", "false"),
             ".",
         )
-    if asked == "auto" and row.auto == "native":
+    if asked == "auto" and row.auto == "native" and not _leaves_alone(it):
         return Lane("native", row.reason)
     if it.lossy and it.collections:
         raise InvalidRequest(*_lossy(it.lossy, row))
@@ -167,12 +167,21 @@ def choose_lane(asked: Asked, it: Situation) -> Lane:
     return _delta_or_stream(asked, it, row)
 
 
+def _leaves_alone(it: Situation) -> bool:
+    """Whether what is live can stay as it is, which costs less still than a native copy. Should its
+    points have to be copied after all, it is by the lane `delta`."""
+    base = it.base
+    return base is not None and base.quiet is not None and not it.lossy and not obstacle(it, base)
+
+
 def _delta_or_stream(asked: Asked, it: Situation, row: Row) -> Lane:
     if it.base is None:
         return Lane("delta", "asked for") if asked == "delta" else Lane("stream", row.reason)
     hindered = obstacle(it, it.base)
     if hindered is None:
-        return Lane("delta", f"{it.base.called} was proven, and nobody has written to it since")
+        it_or_source = "it" if it.base.quiet is None else "it or the source"
+        reason = f"{it.base.called} was proven, and nobody has written to {it_or_source} since"
+        return Lane("delta", reason)
     reason = hindered.told(it.base.called)
     if asked == "delta":
         raise InvalidRequest(

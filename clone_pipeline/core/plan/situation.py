@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ledger.stored import StoredBase
+from ..outputs import SourceRead
 
 LIVE = "the live generation"
 
@@ -18,7 +19,8 @@ class BaseSeen:
     last write that is known; `base` is None where it is not. `as_asked`: made of the same source,
     with the same options. `configured`: with the configuration that the clone gets.
     `namespace_id`: its own, where the clone gets another one; `payloads_to_change`: how many of its
-    payloads name that; None: could not be counted.
+    payloads name that; None: could not be counted. `quiet`: of what is live, the source as it was
+    read for it, where nobody seems to have written to it since; its records seem the same too.
     """
 
     there: bool = True
@@ -32,6 +34,7 @@ class BaseSeen:
     unsettled: bool = False
     namespace_id: str | None = None
     payloads_to_change: int | None = 0
+    quiet: SourceRead | None = None
     base: StoredBase | None = None
 
 

@@ -15,6 +15,7 @@ from .collection import ensure_collection, to_stream
 from .delta import DeltaGivenUp, Updater
 from .pace import pace_of
 from .pages import workers
+from .quiet import leave_alone, read_after_all
 from .reports import collections_of, native_report, report, warnings_of
 from .retry import Retry
 from .shard_keys import follow_shard_keys
@@ -33,6 +34,11 @@ def copy_points(work: Work) -> StepReport:
         if not work.request.include_resources.collections:
             work, _ = ensure_collection(work, target, source)
             return work.skip("copy_points", {"points": 0})
+        base = work.clone.plan["base"]
+        if base is not None and work.leaves_alone:
+            if left := leave_alone(work, source, target, base, retry):
+                return left
+            work = read_after_all(work)
         if work.clone.plan["lane"] == "delta":
             try:
                 return _copy(work, source, target, retry)
@@ -115,7 +121,7 @@ def sides(work: Work, source: VectorStore, target: VectorStore, retry: Retry) ->
         source=source,
         source_name=work.source_collection,
         target=target,
-        target_name=work.clone.qdrant_collection,
+        target_name=work.target_collection,
         rewriter=work.new_rewriter(),
         rule=rule(target.embedded or source.embedded, work.clone.plan["qdrant_config"]),
         retry=retry,

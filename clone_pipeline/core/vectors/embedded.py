@@ -172,6 +172,9 @@ class EmbeddedStore:
     def last_write(self, collection: str) -> str | None:
         return None
 
+    def segments(self, collection: str) -> str | None:
+        return None
+
     def split(self, collection: str, parts: int) -> list[PointId]:
         """It sorts all ids for every page: parts would only do that more often."""
         return []

@@ -58,6 +58,9 @@ class EmptyStore:
     def last_write(self, collection: str) -> str | None:
         return "never"
 
+    def segments(self, collection: str) -> str | None:
+        return None
+
     def split(self, collection: str, parts: int) -> list[PointId]:
         return []
 

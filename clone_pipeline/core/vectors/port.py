@@ -134,6 +134,12 @@ class VectorStore(Protocol):
         """
         ...
 
+    def segments(self, collection: str) -> str | None:
+        """A text that changes when the collection is made anew, or put back from a snapshot, which
+        `last_write` need not tell; also when the store arranges the points otherwise, or starts
+        anew. None where it has none."""
+        ...
+
     def split(self, collection: str, parts: int) -> list[PointId]:
         """Up to `parts - 1` ids, ascending, that cut the collection into parts of about one size.
 

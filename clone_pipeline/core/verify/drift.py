@@ -11,6 +11,7 @@ from ..catalog.schema import objects
 from ..difference import Differences
 from ..kinds import KINDS, ResourceKind
 from ..ledger.work import Work
+from ..outputs import SourceRead
 from ..records.objects import digest_source
 from ..source import Snapshots
 from ..vectors.digest import Digest
@@ -31,7 +32,7 @@ class SourceNow:
     """The source's Qdrant collection when the proof is done; a mark changes with every write.
 
     `points` is how many points there are now, `points_read` and `mark_read` belong to what was read
-    of it (no mark: nothing was).
+    of it (no mark: nothing was). `read` is what is kept of it, where it is quiet still.
     """
 
     config: CollectionConfig
@@ -40,6 +41,7 @@ class SourceNow:
     points_read: int
     mark_read: str | None
     warnings: list[str]
+    read: SourceRead | None
 
 
 def find_drift(snapshots: Snapshots, work: Work, was: WasRead, now: SourceNow) -> dict[str, Any]:

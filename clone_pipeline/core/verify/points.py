@@ -90,6 +90,20 @@ def check_full(work: Work, sides: Sides) -> PointsFound:
     return result
 
 
+def check_left_alone(work: Work, sides: Sides) -> PointsFound:
+    """Of points that nobody has touched since they were proven: their seal, and that there are as
+    many still."""
+    result, last_write = PointsFound(), sides.target.last_write(sides.target_name)
+    result.seal = [Digest.from_json(row["proof"]["sealed"]) for row in read_slices(work)]
+    sealed = sum(digest.count for digest in result.seal)
+    result.count = _count(sides, sides.target, sides.target_name)
+    result.source_count = _count(sides, sides.source, sides.source_name)
+    if not sealed == result.count == result.source_count:
+        result.found.add("point", "count", f"{sealed} were sealed, {result.count} are there")
+    result.last_write = last_write
+    return result
+
+
 def prove_slices(work: Work, sides: Sides) -> None:
     """Compares slice after slice, beside others who do the same, and stores with each what was
     found. Raises LeaseLost, StoreUnavailable, StorageFailed."""

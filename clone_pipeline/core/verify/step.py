@@ -18,11 +18,12 @@ from ..errors import VerificationFailed
 from ..files.step import prove_files
 from ..kinds import KINDS
 from ..ledger import clones as ledger
+from ..ledger.stored import left_alone
 from ..ledger.work import Work
 from ..ledger.worked import told
 from ..objects.location import locations
 from ..objects.s3 import ObjectCheck
-from ..outputs import Consistency, CopiedObjects, CopiedPoints, Proof, Seal
+from ..outputs import Consistency, CopiedObjects, CopiedPoints, Proof, Seal, SourceRead
 from ..points.progress import Progress
 from ..points.sides import Sides
 from ..points.step import opened_to_help, read_natively_copied, retry_of, sides
@@ -30,12 +31,14 @@ from ..points.stream import read_progress, read_slices, slice_of
 from ..records.objects import read_target
 from ..references import Places
 from ..refresh.marks import mark
+from ..refresh.quiet import Disturbed, as_read
 from ..report import StepReport
 from ..source import read_config
 from ..text import keepable
 from ..vectors.digest import Digest, canonical
 from ..vectors.equality import EqualityRule
 from ..vectors.point import CollectionConfig
+from ..vectors.port import VectorStore
 from ..vectors.slices import shard_keys
 from . import points as check_points
 from . import records
@@ -60,7 +63,8 @@ class _Findings:
 def verify_clone(work: Work) -> StepReport:
     """Proves that the target is what was read, rewritten; repairs once what is not.
 
-    Raises VerificationFailed naming resource and field, StoreUnavailable, LeaseLost.
+    Raises VerificationFailed naming resource and field, StoreUnavailable, LeaseLost; Disturbed
+    where points were left alone that have to be read.
     """
     with work.lease.write() as connection:
         connection.execute(
@@ -92,6 +96,8 @@ def verify_clone(work: Work) -> StepReport:
         drift = find_drift(snapshots, work, read, source_now)
     work.refuse_gone()
     unchanged = is_unchanged(work, sealed) if not findings.found else False
+    if work.leaves_alone and not unchanged:
+        raise Disturbed
     report = StepReport(
         clone_id=work.clone.clone_id,
         step="verify_clone",
@@ -101,6 +107,7 @@ def verify_clone(work: Work) -> StepReport:
             seal=_seal(sealed, points, work.clone.plan["qdrant_config"]),
             last_write=points.last_write,
             unchanged=unchanged,
+            source=source_now.read,
         ),
         details={
             "equality": equality.sentence,
@@ -170,7 +177,8 @@ def _check_vectors(
     retry = retry_of(work)
     with work.stores.vectors() as target, work.source_vectors(target) as source:
         both = sides(work, source, target, retry)
-        _check_config(work, both, findings)
+        if not work.leaves_alone:
+            _check_config(work, both, findings)
         consistency, warnings = _consistency(copied_report), list[str]()
         if work.is_native and work.request.verify != "counts":
             consistency, warnings = read_natively_copied(work, both)
@@ -178,15 +186,18 @@ def _check_vectors(
         if work.is_native and work.request.verify == "counts":
             copied.digest.count = copied_report.counts["points"]
         result = _check_points(work, both, copied)
+        mark_read = consistency and consistency["mark"]
+        mark_now = retry(lambda: mark(source, work.source_collection))
         now = SourceNow(
             config=work.rewriter.rewrite_qdrant_config(
                 read_config(source, work.source, work.source_collection)
             ),
-            mark=retry(lambda: mark(source, work.source_collection)),
+            mark=mark_now,
             points=result.source_count,
             points_read=copied.digest.count,
-            mark_read=consistency and consistency["mark"],
+            mark_read=mark_read,
             warnings=warnings,
+            read=_source_read(work, source, mark_now) if mark_now == mark_read else None,
         )
     if result.repaired and result.seal is not None and both.target.embedded:
         # The embedded store reads differently in the session that wrote: seal a fresh one.
@@ -204,12 +215,23 @@ def _check_vectors(
     return result, both.rule, now
 
 
+def _source_read(work: Work, source: VectorStore, mark_read: str) -> SourceRead | None:
+    """What the next refresh asks of: whether the source is as it was read for this one."""
+    if known := left_alone(work.clone.plan):
+        return known
+    if work.request.verify != "full":
+        return None
+    return as_read(source, work.source_collection, mark_read, work.stores.clock())
+
+
 def _consistency(copied: StepReport) -> Consistency | None:
     """None where the copy has not read the source."""
     return copied.output.consistency if isinstance(copied.output, CopiedPoints) else None
 
 
 def _check_points(work: Work, both: Sides, copied: Progress) -> check_points.PointsFound:
+    if work.leaves_alone:
+        return check_points.check_left_alone(work, both)
     if not work.request.include_resources.collections or work.request.verify == "counts":
         return check_points.check_count(both, copied)
     # No sample was put aside by a copy that was begun with another proof in mind.

@@ -1,9 +1,10 @@
 """A refresh of a source that has not changed publishes nothing, and all that asks for the clone
-finds what is live, proven anew."""
+finds what is live, whether its points were read again or left alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from clone_pipeline.core.generations.sweep import plan_sweep, run_sweep
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.outputs import Proof, Published
+from clone_pipeline.core.refresh import quiet
 from clone_pipeline.core.refresh.marks import source_mark
 from clone_pipeline.core.refresh.target import read_target
 from clone_pipeline.core.stores import Stores
@@ -40,6 +42,14 @@ from ..verify.many import point
 pytestmark = pytest.mark.outside
 
 __all__ = ["small", "stores"]  # fixtures
+
+
+@pytest.fixture(autouse=True, params=["read", "left-alone"])
+def points_are(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What is done with the points of a source that nobody has written to."""
+    if request.param == "read":
+        monkeypatch.setattr(quiet, "READ_ANEW_AFTER", timedelta(0))
+    return str(request.param)
 
 
 def live(stores: Stores) -> Namespace:
@@ -212,7 +222,7 @@ def test_what_is_replaced_by_another_after_the_proof_is_replaced(
 
 
 def test_what_is_left_of_the_copy_goes_with_the_next_sweep(
-    stores: Stores, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, points_are: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = collections(stores)
 
@@ -223,7 +233,7 @@ def test_what_is_left_of_the_copy_goes_with_the_next_sweep(
         patch.setattr(unchanged, "remove", away)
         clone = refresh(stores)
     assert is_unchanged(stores, clone)
-    assert len(collections(stores)) == len(there) + 1
+    assert len(collections(stores)) == len(there) + (points_are == "read")
     assert generations(stores) == [(2, "previous"), (1, "live")]
     assert_exact(stores, clone)
 

@@ -77,7 +77,7 @@ def test_what_later_steps_need_is_found_among_the_details_of_earlier_reports() -
     assert Proof.of(proof) == Proof("full", {}, seal | {})  # type: ignore[arg-type]
     assert proof.details == {"drift": {}}
     known = {"proven": "full", "counted": {}, "seal": seal}
-    known |= {"last_write": None, "unchanged": False}
+    known |= {"last_write": None, "unchanged": False, "source": None}
     assert proof.shown == {**known, "drift": {}}
     planned = report("plan_clone", {"begun_at": "2026-01-02T03:04:05+00:00", "run_id": "run"})
     assert Planned.of(planned) == Planned("2026-01-02T03:04:05+00:00", "run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.outputs import Proof
 from clone_pipeline.core.points import collection as made
 from clone_pipeline.core.points import delta, pages
+from clone_pipeline.core.refresh import quiet
 from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors import slices
@@ -82,30 +84,12 @@ def test_exactly_what_has_changed_is_written(
 
 
 def test_of_a_source_that_has_not_changed_nothing_is_written(
-    stores: Stores, written: dict[str, list[PointId]]
+    stores: Stores, written: dict[str, list[PointId]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(quiet, "READ_ANEW_AFTER", timedelta(0))
     clone = refresh(stores)
     assert (clone.plan["lane"], written) == ("delta", {})
     assert changes(stores, clone) == (0, 0, 0, POINTS)
-    assert_exact(stores, clone)
-
-
-def test_a_source_that_tells_of_no_write_is_read_all_the_same(
-    stores: Stores, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As one that was made anew under its name, with as many writes as before."""
-    source = collection(stores, SOURCE)
-    with stores.vectors() as vectors:
-        told = vectors.last_write(source)
-    write(stores, [with_title(7)])
-    inner = ServerStore.last_write
-
-    def silent(self: ServerStore, name: str) -> str | None:
-        return told if name == source else inner(self, name)
-
-    monkeypatch.setattr(ServerStore, "last_write", silent)
-    clone = refresh(stores)
-    assert (clone.plan["lane"], changes(stores, clone)) == ("delta", (0, 1, 0, POINTS - 1))
     assert_exact(stores, clone)
 
 
@@ -212,6 +196,7 @@ def test_what_is_live_and_was_written_to_is_no_base(stores: Stores) -> None:
 def test_what_is_live_and_is_written_to_after_the_plan_is_no_base(
     moment: str, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write(stores, [with_title(4)])
     inner = made._copy_inside
 
     def copying(*parties: Any) -> Any:
@@ -237,6 +222,7 @@ def test_what_is_live_and_was_tampered_with_unseen_is_put_right_by_the_proof(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a broken disk: a bit is another, and no write is told."""
+    write(stores, [with_title(4)])
     live = collection(stores, NAME)
     with stores.vectors() as vectors:
         told = vectors.last_write(live)

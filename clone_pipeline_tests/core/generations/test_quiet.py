@@ -1,0 +1,348 @@
+"""A refresh whose source nobody has written to since what is live was proven reads no point; and
+one of which that only seems so is as exact as any other."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from clone_pipeline.core import steps
+from clone_pipeline.core.catalog.schema import clone_digests
+from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.outputs import Proof, Published
+from clone_pipeline.core.plan import make
+from clone_pipeline.core.points import quiet as points_quiet
+from clone_pipeline.core.refresh import quiet
+from clone_pipeline.core.report import STEPS
+from clone_pipeline.core.stores import Stores
+from clone_pipeline.core.vectors.point import Point, PointId
+from clone_pipeline.core.vectors.server import ServerStore
+from clone_pipeline.core.verify import verify_pair, verify_sealed
+
+from ... import harness
+from ..points.refreshing import (
+    POINTS,
+    assert_exact,
+    changes,
+    collection,
+    refresh,
+    report,
+    small,
+    stores,
+    with_title,
+    with_vector,
+    write,
+    written,
+)
+from ..verify.making import NAME, SOURCE, Making
+from ..verify.many import ONE_SEGMENT, point, stores_with
+from .test_unchanged import collections, generations, is_unchanged, live
+
+pytestmark = pytest.mark.outside
+
+__all__ = ["small", "stores", "written"]  # fixtures
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Of which collections pages were read."""
+    found: list[str] = []
+    inner = ServerStore.read
+
+    def noting(self: ServerStore, name: str, *rest: Any) -> Any:
+        found.append(name)
+        return inner(self, name, *rest)
+
+    monkeypatch.setattr(ServerStore, "read", noting)
+    return found
+
+
+def left_alone(stores: Stores, clone: Clone) -> bool:
+    return Published.of(report(stores, clone, "publish_clone")).quiet_since is not None
+
+
+def test_no_point_is_read_and_nothing_is_made(
+    stores: Stores, pages: list[str], written: dict[str, list[PointId]]
+) -> None:
+    there, before = collections(stores), live(stores)
+    pages.clear()
+    clone = refresh(stores)
+    assert (is_unchanged(stores, clone), left_alone(stores, clone)) == (True, True)
+    # One of a hundred points, by which the plan tells how large they are.
+    assert (pages, written) == ([collection(stores, SOURCE)], {})
+    assert changes(stores, clone) == (0, 0, 0, POINTS)
+    assert (collections(stores), generations(stores)) == (there, [(1, "live")])
+    assert (live(stores).key, live(stores).clone_id) == (before.key, clone.clone_id)
+    assert clone.response is not None
+    assert clone.response["cloned_resources"]["points"] == POINTS
+    assert verify_sealed(stores, None, NAME).unchanged is True
+    assert verify_pair(stores, None, SOURCE, NAME).equal is True
+
+
+def test_it_says_when_the_points_were_proven(stores: Stores) -> None:
+    first = report(stores, ledger_of(stores, str(live(stores).clone_id)), "verify_clone")
+    read = Proof.of(first).source
+    assert read is not None
+    for _ in range(3):
+        published = Published.of(report(stores, refresh(stores), "publish_clone"))
+        assert published.quiet_since == read["read_at"]
+        assert f"since {read['read_at'][:16]}".replace("T", " ") in published.why_nothing()
+
+
+def ledger_of(stores: Stores, clone_id: str) -> Clone:
+    with stores.catalog.read() as connection:
+        return ledger.get(connection, clone_id)
+
+
+def test_the_next_change_is_found_by_what_is_kept_of_the_points(
+    stores: Stores, pages: list[str]
+) -> None:
+    quiet_one = refresh(stores)
+    with stores.catalog.read() as connection:
+        owners = set(connection.execute(select(clone_digests.c.clone_id)).scalars())
+    assert owners == {quiet_one.clone_id}
+    write(stores, [with_title(4)])
+    pages.clear()
+    base = collection(stores, NAME)
+    clone = refresh(stores)
+    assert (clone.plan["lane"], changes(stores, clone)) == ("delta", (0, 1, 0, POINTS - 1))
+    assert base not in pages
+    assert_exact(stores, clone)
+
+
+def _without_namespace(number: int) -> Point:
+    one = point(number)
+    internal = {
+        key: value for key, value in one.payload["_internal"].items() if key != "namespace_id"
+    }
+    return one._replace(payload={**one.payload, "_internal": internal})
+
+
+def test_what_would_be_copied_natively_is_left_alone_too(
+    qdrant_url: str, tmp_path: Path, small: None
+) -> None:
+    """A native copy costs more."""
+    kept = {**_everything(), "preserve_resource_ids": True}
+    with stores_with(qdrant_url, tmp_path, POINTS, _without_namespace, **ONE_SEGMENT) as stores:
+        lanes = []
+        other = _without_namespace(4)._replace(vectors=with_vector(4).vectors)
+        for changed in ([], [], [other], []):
+            write(stores, changed)
+            clone = harness.clone(stores, SOURCE, NAME, **kept)
+            lanes.append((clone.plan["lane"], left_alone(stores, clone)))
+            assert verify_pair(stores, None, SOURCE, NAME).equal is True
+    assert lanes == [("native", False), ("delta", True), ("native", False), ("delta", True)]
+
+
+def _everything() -> dict[str, Any]:
+    return {"if_exists": "replace", "include_resources": harness.everything()}
+
+
+# ---- what only seems quiet -------------------------------------------------------------------
+
+
+def made_anew(stores: Stores, points: list[Any]) -> None:
+    """The source's collection is deleted and made again, and written to as often as before."""
+    name = collection(stores, SOURCE)
+    with stores.vectors() as vectors:
+        told, config = vectors.last_write(name), vectors.read_config(name)
+        vectors.delete(name)
+        vectors.create(name, config)
+        write(stores, points)
+        while vectors.last_write(name) != told:
+            write(stores, points[:1])
+        assert vectors.last_write(name) == told
+
+
+def test_a_source_that_was_made_anew_with_as_many_writes_is_read(stores: Stores) -> None:
+    made_anew(stores, [with_title(number) for number in range(POINTS)])
+    clone = refresh(stores)
+    assert not is_unchanged(stores, clone)
+    assert_exact(stores, clone)
+
+
+def test_once_in_a_while_it_is_read_all_the_same(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "READ_ANEW_AFTER", timedelta(0))
+    clone = refresh(stores)
+    assert (is_unchanged(stores, clone), left_alone(stores, clone)) == (True, False)
+
+
+@pytest.mark.parametrize(("days", "is_read"), [(6.9, False), (7.1, True), (-7.1, True)])
+def test_that_is_a_week_after_it_was_read(
+    days: float, is_read: bool, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = make.only_if_quiet
+
+    def later(*parties: Any) -> Any:
+        *others, now = parties
+        return inner(*others, now + timedelta(days=days))
+
+    monkeypatch.setattr(make, "only_if_quiet", later)
+    assert left_alone(stores, refresh(stores)) is not is_read
+
+
+def test_a_server_that_tells_no_segments_is_read(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ServerStore, "segments", lambda *_: None)
+    assert not left_alone(stores, refresh(stores))
+
+
+def test_what_was_tampered_with_unseen_is_not_published_and_is_put_right_when_it_is_read(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a broken disk. The report dates the proof from before."""
+    name = collection(stores, NAME)
+    with stores.vectors() as vectors:
+        told = vectors.last_write(name)
+    before = datetime.now().astimezone()
+    write(stores, [with_title(5, "tampered with")], NAME)
+    inner = ServerStore.last_write
+
+    def silent(self: ServerStore, one: str) -> str | None:
+        return told if one == name else inner(self, one)
+
+    monkeypatch.setattr(ServerStore, "last_write", silent)
+    published = Published.of(report(stores, refresh(stores), "publish_clone"))
+    assert published.unchanged
+    assert published.read_at is not None
+    assert published.read_at < before
+    assert verify_sealed(stores, None, NAME).unchanged is False
+
+    monkeypatch.setattr(quiet, "READ_ANEW_AFTER", timedelta(0))
+    clone = refresh(stores)
+    assert not is_unchanged(stores, clone)
+    assert report(stores, clone, "verify_clone").details["repaired"] == 1
+    with stores.vectors() as vectors:
+        found = vectors.retrieve(clone.qdrant_collection, [5])
+    assert found[0].payload["title"] == point(5).payload["title"]
+
+
+# ---- what turns out not to be unchanged ------------------------------------------------------
+
+
+def _write_source(stores: Stores) -> None:
+    write(stores, [with_title(3)])
+
+
+def _write_live(stores: Stores) -> None:
+    write(stores, [with_title(3, "by hand")], NAME)
+
+
+def begun(stores: Stores, until: str) -> Making:
+    made = harness.clone(stores, SOURCE, NAME, until=until, **_everything())
+    assert made.plan["base"] is not None
+    assert made.plan["base"]["quiet"] is not None
+    return Making(stores, made)
+
+
+def finish(making: Making, first: str) -> Clone:
+    for one in STEPS[STEPS.index(first) :]:
+        making.step(one)
+    return ledger_of(making.stores, making.clone.clone_id)
+
+
+@pytest.mark.parametrize(
+    ("before", "change"),
+    [
+        ("copy_points", _write_source),
+        ("copy_points", _write_live),
+        ("verify_clone", _write_live),
+    ],
+    ids=lambda one: one if isinstance(one, str) else one.__name__,
+)
+def test_what_is_disturbed_before_it_is_published_is_copied_after_all(
+    before: str, change: Callable[[Stores], None], stores: Stores
+) -> None:
+    write(stores, [with_title(1)])
+    refresh(stores)
+    making = begun(stores, before)
+    change(stores)
+    clone = finish(making, before)
+    assert not is_unchanged(stores, clone)
+    assert live(stores).key == clone.namespace_key
+    assert_exact(stores, clone)
+    assert verify_sealed(stores, None, NAME).unchanged is True
+
+
+@pytest.mark.parametrize("broken", ["copy_points", "verify_clone"])
+def test_one_that_breaks_off_meanwhile_goes_on(
+    broken: str, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making = begun(stores, "verify_clone")
+    _write_live(stores)
+
+    class Broken(Exception):
+        pass
+
+    calls = []
+    inner = getattr(steps, broken)
+
+    def breaking(*parties: Any) -> Any:
+        calls.append(broken)
+        if broken == "copy_points" or len(calls) == 2:
+            raise Broken
+        return inner(*parties)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, broken, breaking)
+        with pytest.raises(Broken):
+            making.step("verify_clone")
+    clone = finish(making, "verify_clone")
+    assert not is_unchanged(stores, clone)
+    assert_exact(stores, clone)
+
+
+def test_one_whose_base_is_gone_is_streamed(stores: Stores) -> None:
+    making = begun(stores, "copy_points")
+    with stores.vectors() as vectors:
+        vectors.delete(collection(stores, NAME))
+    clone = finish(making, "copy_points")
+    assert clone.plan["lane"] == "stream"
+    assert_exact(stores, clone)
+
+
+def test_slices_of_a_base_that_was_not_proven_are_not_taken_over(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making = begun(stores, "copy_points")
+    monkeypatch.setattr(points_quiet, "_take_over", lambda *_: False)
+    clone = finish(making, "copy_points")
+    assert not left_alone(stores, clone)
+    assert_exact(stores, clone)
+
+
+def _restore(stores: Stores, points: list[Any]) -> None:
+    """The source is put back from a snapshot, and written to as often as before."""
+    url, name = stores.vector_address.url, collection(stores, SOURCE)
+    at = f"{url}/collections/{name}/snapshots"
+    made = _ask("POST", at)["result"]["name"]
+    write(stores, [with_title(1, "before")])
+    refresh(stores)
+    _ask("PUT", f"{at}/recover", {"location": f"{at}/{made}", "priority": "snapshot"})
+    write(stores, points)
+
+
+def _ask(method: str, url: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"content-type": "application/json"}
+    request = urllib.request.Request(f"{url}?wait=true", data, headers, method=method)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def test_a_source_that_was_put_back_from_a_snapshot_is_read(stores: Stores) -> None:
+    _restore(stores, [with_title(2, "after")])
+    clone = refresh(stores)
+    assert not is_unchanged(stores, clone)
+    assert_exact(stores, clone)
