@@ -1,6 +1,7 @@
 """A refresh that begins with what is live (lane `delta`) beside one that streams all points anew.
 
     python -m benchmarks.refresh [--points N] [--size S] [--shares P ...] [--rounds R]
+        [--streams P ...]
     python -m benchmarks.refresh [--points N] [--size S] --in-a-row 10
 
 Starts a `qdrant` from the PATH, or uses QDRANT_URL. For each share of the points, scattered or all
@@ -9,7 +10,8 @@ refreshed by both lanes in turn, each of the state that the source has and from 
 before the change. Seconds count from the beginning of `copy_points`: until it has ended, until the
 server has nothing left to index, and what the whole proof takes; of a source that has not changed
 they count from the request. `delta` never gives up here, so that the share shows from which on it
-is not worth it.
+is not worth it. Streaming takes the same whatever has changed: with `--streams` that is done for
+these shares alone, and the others are held against their median.
 
 With `--in-a-row` so many refreshes follow one another, each after a change of 1 % of the points:
 what each takes, and what the server has in memory and on disk once the generation before the last
@@ -128,6 +130,11 @@ def refresh(stores: Stores, server: Server, lane: str, run_id: str) -> Refreshed
     )
 
 
+def _median_stream(found: dict[tuple[float, str, str], list[Refreshed]]) -> Refreshed:
+    streams = [one for (_, _, lane), some in found.items() if lane == "stream" for one in some]
+    return sorted(streams, key=lambda one: one.total)[len(streams) // 2]
+
+
 class Changing:
     """Changes, deletes and inserts points of the source, other ones each time."""
 
@@ -186,7 +193,12 @@ class Changing:
 
 
 def measure(
-    stores: Stores, server: Server, source: Source, shares: Sequence[float], rounds: int
+    stores: Stores,
+    server: Server,
+    source: Source,
+    shares: Sequence[float],
+    streams: Sequence[float],
+    rounds: int,
 ) -> list[dict[str, Any]]:
     changing = Changing(server, source)
     gone = [refresh(stores, server, "stream", "first").collection]
@@ -195,18 +207,24 @@ def measure(
         for share in shares:
             for where in ("scattered", "clustered") if share else ("",):
                 changed = changing.change(share, clustered=where == "clustered")
-                for lane in _LANES:
+                for lane in _LANES if share in streams else ("delta",):
                     one = refresh(stores, server, lane, f"{number}-{share}-{where}-{lane}")
                     assert one.written == changed or lane == "stream", (one, changed)
                     found.setdefault((share, where, lane), []).append(one)
+                    if not one.published:
+                        continue
                     gone.append(one.collection)
-                    if lane == "delta" and one.published:
+                    if lane == "delta" and share in streams:
                         # The other one begins with the generation before the change, too.
                         rollback(stores, None, _NAME)
                 for collection in gone[:-1]:
                     server.delete(collection)
                 del gone[:-1]
-                told = {what: found[share, where, what][-1] for what in _LANES}
+                told = {
+                    what: found[key][-1]
+                    for what in _LANES
+                    if (key := (share, where, what)) in found
+                }
                 stdout.print(
                     f"round {number + 1}, {share:.1%} {where}: "
                     + ", ".join(f"{what} {one.line()}" for what, one in told.items())
@@ -257,7 +275,8 @@ def _resident(server: Server) -> int:
 def _row(
     found: dict[tuple[float, str, str], list[Refreshed]], share: float, where: str
 ) -> dict[str, Any]:
-    ours, theirs = found[share, where, "delta"], found[share, where, "stream"]
+    ours = found[share, where, "delta"]
+    theirs = found.get((share, where, "stream")) or [_median_stream(found)] * len(ours)
     row: dict[str, Any] = {"changed": f"{share:.1%} {where}".strip(), "written": ours[0].written}
     for what, name in (("copied", "copy"), ("green", "until green"), ("total", "and proven")):
         seconds = [statistics.median(getattr(one, what) for one in lane) for lane in (ours, theirs)]
@@ -278,9 +297,11 @@ def main() -> None:
     parser.add_argument(
         "--shares", type=float, nargs="+", default=[0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5]
     )
+    parser.add_argument("--streams", type=float, nargs="+", metavar="P")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--in-a-row", type=int, metavar="N")
     asked = parser.parse_args()
+    streams = asked.streams or asked.shares
     os.environ["CLONE_PIPELINE_LOG_LEVEL"] = "CRITICAL"
     delta.MOST_CHANGED = 2.0
     vectors = {"": {"size": asked.size, "distance": "Cosine"}}
@@ -299,7 +320,7 @@ def main() -> None:
             if asked.in_a_row:
                 in_a_row(stores, server, source, storage, asked.in_a_row)
                 return
-            rows = measure(stores, server, source, asked.shares, asked.rounds)
+            rows = measure(stores, server, source, asked.shares, streams, asked.rounds)
         finally:
             stores.catalog.close()
     print_table(f"{asked.points:,} points x {asked.size}: delta to stream", rows)

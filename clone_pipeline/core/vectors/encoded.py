@@ -142,11 +142,11 @@ class EncodedPoint:
     def collection(self) -> str:
         """The collection it belongs to, in either payload layout; "" where it says none."""
         payload = self.payload
-        named = (
-            value_at(payload, "collection_id"),
-            value_at(value_at(payload, "_internal"), "collection_id"),
-        )
-        return next((one for one in named if one and isinstance(one, str)), "")
+        named = value_at(payload, "collection_id")
+        if named and isinstance(named, str):
+            return named
+        named = value_at(value_at(payload, "_internal"), "collection_id")
+        return named if isinstance(named, str) else ""
 
     def rewrite(self, rewriter: Rewriter) -> Found:
         """Makes it the clone's point. Returns the references that were found in it."""

@@ -35,6 +35,13 @@ class Struct(RecordObject):
                 found[key] = value.string_value or _value(value)
         return found
 
+    def get(self, key: str) -> Any:
+        fields = self._fields
+        if key not in fields:
+            return None
+        value = fields[key]
+        return value.string_value or _value(value)
+
     def set(self, key: str, value: str) -> None:
         self._fields[key].string_value = value
 
@@ -129,7 +136,7 @@ def value_at(record: Any, key: str) -> Any:
     """What stands at a key of an object; None where it has none, or is none."""
     if isinstance(record, dict):
         return record.get(key)
-    return record.pick(frozenset((key,))).get(key) if isinstance(record, Struct) else None
+    return record.get(key) if isinstance(record, Struct) else None
 
 
 def _protobuf_sorts() -> bool:

@@ -28,8 +28,9 @@ _HIGHEST_POWER = 308
 _POWERS = [float(f"1e{power}") for power in range(_HIGHEST_POWER + 1)]
 
 _DOUBLE = struct.Struct("<d")
-# Where a double may stand in an encoded payload; in truth, it may be the middle of a text.
-_MAY_BE_DOUBLE = re.compile(rb"\x11(?=(.{8}))", re.DOTALL)
+# Where a double may stand in an encoded payload: alone in a value, which has nine bytes then. In
+# truth, it may be the middle of a text.
+_MAY_BE_DOUBLE = re.compile(rb"\x09\x11(?=(.{8}))", re.DOTALL)
 
 
 def reread(value: float) -> float:

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from clone_pipeline.cli.output import print_summary
 from clone_pipeline.core import steps
 from clone_pipeline.core.catalog.schema import clone_digests
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.ledger.history import read_history
+from clone_pipeline.core.ledger.watch import policy_records
 from clone_pipeline.core.outputs import Proof, Published
 from clone_pipeline.core.plan import make
 from clone_pipeline.core.points import quiet as points_quiet
@@ -26,6 +29,9 @@ from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.point import Point, PointId
 from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline.core.verify import verify_pair, verify_sealed
+from clone_pipeline.defs.checks import equality_evaluation
+from clone_pipeline.defs.metadata import summary_materialization
+from clone_pipeline.html_report.render import render
 
 from ... import harness
 from ..points.refreshing import (
@@ -95,6 +101,34 @@ def test_it_says_when_the_points_were_proven(stores: Stores) -> None:
         published = Published.of(report(stores, refresh(stores), "publish_clone"))
         assert published.quiet_since == read["read_at"]
         assert f"since {read['read_at'][:16]}".replace("T", " ") in published.why_nothing()
+
+
+def test_whatever_tells_of_the_proof_dates_it(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clone = refresh(stores, policy="nightly")
+    clone = refresh(stores, policy="nightly")
+    made = report(stores, clone, "publish_clone")
+    proven_at = Published.of(made).read_at
+    assert proven_at is not None
+    said = f"{proven_at:%Y-%m-%d %H:%M} UTC"
+    with stores.catalog.read() as connection:
+        (record,) = policy_records(connection, None)
+        history = read_history(connection, None, "nightly")
+    assert record.proven_at == proven_at
+    assert record.succeeded_at is not None
+    assert record.succeeded_at > proven_at
+    check = equality_evaluation(made)
+    assert (check.passed, said in str(check.metadata["sentence"].value)) == (True, True)
+    metadata = summary_materialization(made).metadata
+    assert metadata["points_proven_at"].value == proven_at.isoformat()
+    page = render(history, stores.clock())
+    assert page.count(said) == 3  # at its head, in the list of runs, and where the proof is
+    assert clone.response is not None
+    print_summary(clone.response, Published.of(made), [], restored=False, replaced=None)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"nobody has written to the source since {said}" in shown
+    assert f"Proven: full, at {said}" in shown
 
 
 def ledger_of(stores: Stores, clone_id: str) -> Clone:
