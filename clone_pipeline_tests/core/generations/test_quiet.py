@@ -28,7 +28,7 @@ from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.point import Point, PointId
 from clone_pipeline.core.vectors.server import ServerStore
-from clone_pipeline.core.verify import verify_pair, verify_sealed
+from clone_pipeline.core.verify import step, verify_pair, verify_sealed
 from clone_pipeline.defs.checks import equality_evaluation
 from clone_pipeline.defs.metadata import summary_materialization
 from clone_pipeline.html_report.render import render
@@ -104,9 +104,17 @@ def test_it_says_when_the_points_were_proven(stores: Stores) -> None:
 
 
 def test_whatever_tells_of_the_proof_dates_it(
-    stores: Stores, capsys: pytest.CaptureFixture[str]
+    stores: Stores, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clone = refresh(stores, policy="nightly")
+    inner = step.as_read
+
+    def two_days_ago(*parties: Any) -> Any:
+        *others, now = parties
+        return inner(*others, now - timedelta(days=2))
+
+    monkeypatch.setattr(step, "as_read", two_days_ago)
+    write(stores, [with_title(1)])
+    refresh(stores, policy="nightly")
     clone = refresh(stores, policy="nightly")
     made = report(stores, clone, "publish_clone")
     proven_at = Published.of(made).read_at
