@@ -30,8 +30,10 @@ from ..request import CloneRequest
 from ..source import reading_for, refuse_gone, source_environment
 from ..stores import Stores
 from .decision import decide_for, is_same
+from .draft import draft_plan
 from .listed import listed, outcome
-from .make import draft_plan, expires_at, make_plan, measure_points
+from .make import expires_at, make_plan
+from .measure import measure_points
 from .parties import Parties
 from .plan import Plan
 from .resolve import resolve_parties

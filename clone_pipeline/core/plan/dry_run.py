@@ -8,7 +8,9 @@ from ..principal import Principal
 from ..request import CloneRequest
 from ..source import reading_for
 from ..stores import Stores
-from .make import draft_plan, make_plan, measure_points
+from .draft import draft_plan
+from .make import make_plan
+from .measure import measure_points
 from .plan import Plan
 from .resolve import resolve_parties
 from .restore import sentences

@@ -29,7 +29,7 @@ from ..source import reading_for
 from ..stores import Stores
 from .begin import adopt_request, hold, insert_clone
 from .decision import decide_for, is_same
-from .make import draft_plan
+from .draft import draft_plan
 from .parties import Parties
 from .resolve import resolve_parties
 

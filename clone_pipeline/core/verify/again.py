@@ -21,7 +21,7 @@ from ..ledger import clones as ledger
 from ..ledger.clones import Clone
 from ..ledger.meter import Meter
 from ..outputs import Seal
-from ..plan.make import rewrite_namespace
+from ..plan.draft import rewrite_namespace
 from ..plan.restore import of_document, restore_document
 from ..points.compare import compare
 from ..points.retry import Retry

@@ -21,7 +21,7 @@ from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.ledger.history import read_history
 from clone_pipeline.core.ledger.watch import policy_records
 from clone_pipeline.core.outputs import Proof, Published
-from clone_pipeline.core.plan import make
+from clone_pipeline.core.plan import measure
 from clone_pipeline.core.points import quiet as points_quiet
 from clone_pipeline.core.refresh import quiet
 from clone_pipeline.core.report import STEPS
@@ -223,13 +223,13 @@ def test_once_in_a_while_it_is_read_all_the_same(
 def test_that_is_a_week_after_it_was_read(
     days: float, is_read: bool, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inner = make.only_if_quiet
+    inner = measure.only_if_quiet
 
     def later(*parties: Any) -> Any:
         *others, now = parties
         return inner(*others, now + timedelta(days=days))
 
-    monkeypatch.setattr(make, "only_if_quiet", later)
+    monkeypatch.setattr(measure, "only_if_quiet", later)
     assert left_alone(stores, refresh(stores)) is not is_read
 
 
