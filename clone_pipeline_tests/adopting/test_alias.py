@@ -73,8 +73,10 @@ def test_it_follows_refreshes_and_rollbacks_and_goes_with_its_namespace(
 ) -> None:
     first = refresh(stores, alias)
     assert stands_for(qdrant_url, alias) == first
+    fill(qdrant_url, docs, SHAPE, range(POINTS), title="second")
     second = refresh(stores, alias)
     assert stands_for(qdrant_url, alias) == second != first
+    fill(qdrant_url, docs, SHAPE, range(POINTS), title="third")
     third = refresh(stores)  # which does not say it: it is the name's
     assert stands_for(qdrant_url, alias) == third
     rollback(stores, None, "copy")
@@ -132,6 +134,7 @@ def test_a_crash_between_catalog_and_alias_is_finished(
     who: str,
 ) -> None:
     first = refresh(stores, alias)
+    fill(qdrant_url, docs, SHAPE, range(POINTS), title="second")
 
     def dies(self: ServerStore, *_: Any) -> None:
         raise StoreUnavailable("The server is gone.")
