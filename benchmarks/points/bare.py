@@ -7,17 +7,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from clone_pipeline.core.points.pages import CONCURRENT, LARGEST_PAGE
+from clone_pipeline.core.points.pages import CONCURRENT, LARGEST_PAGE, PAGE_BYTES
 from clone_pipeline.core.vectors.channel import Channel
-from clone_pipeline.core.vectors.encoded import EncodedPage, split_page
+from clone_pipeline.core.vectors.encoded import received, split_page
 from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline.core.vectors.slices import Slice, cut
 
 from .meter import Meter, Used
 from .server import Server
-
-# As the product's own pages are.
-_PAGE_BYTES = 4 * 1024 * 1024
 
 
 class Upserts:
@@ -28,9 +25,9 @@ class Upserts:
         self._target = target
         self._config = self._store.read_config(collection)
         self._batches = [
-            [point.encoded for point in page.points]
+            [point.encoded for point in map(received, results) if point.id in part]
             for part in _slices(self._store, server, collection)
-            for page in _pages(self._store, collection, part)
+            for results in _answers(self._channel, collection, part)
         ]
 
     def run(self) -> None:
@@ -56,27 +53,21 @@ def _opened(side: tuple[Server, str]) -> tuple[Channel, str, list[Slice]]:
 
 
 def _scroll(work: tuple[Channel, str, Slice]) -> None:
-    channel, collection, part = work
+    for _ in _answers(*work):
+        pass
+
+
+def _answers(channel: Channel, collection: str, part: Slice) -> Iterator[list[bytes]]:
+    """The points of each page of the slice, and what the last one has beyond it."""
     limit, offset = LARGEST_PAGE, part.first
     while True:
         answer = channel.scroll(collection, limit, offset)
         results, following = split_page(answer)
-        if following is None or (part.until is not None and following not in part):
+        yield results
+        if following is None or following not in part:
             return
-        limit = max(1, min(LARGEST_PAGE, _PAGE_BYTES * len(results) // len(answer)))
+        limit = max(1, min(LARGEST_PAGE, PAGE_BYTES * len(results) // len(answer)))
         offset = following
-
-
-def _pages(store: ServerStore, collection: str, part: Slice) -> Iterator[EncodedPage]:
-    limit, offset = 100, part.first
-    while True:
-        page = store.read(collection, limit, offset)
-        points = [point for point in page.points if point.id in part]
-        yield EncodedPage(points, len(points), page.next, page.bytes)
-        if page.next is None or page.next not in part:
-            return
-        limit = max(1, min(LARGEST_PAGE, _PAGE_BYTES * page.count // page.bytes))
-        offset = page.next
 
 
 def _slices(store: ServerStore, server: Server, collection: str) -> list[Slice]:

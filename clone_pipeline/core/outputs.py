@@ -168,11 +168,11 @@ class Published(Output):
 
     def why_nothing(self) -> str:
         """Why nothing was published, where that is so."""
-        if self.quiet_since is None:
+        if (at := self.read_at) is None:
             return "what was live stays, and was proven anew"
         return (
             "what was live stays; its points were not read again, because nobody has written to "
-            f"the source since {self.quiet_since[:16].replace('T', ' ')} UTC"
+            f"the source since {at:%Y-%m-%d %H:%M} UTC"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -88,7 +88,7 @@ def _run(
         if step != "publish_clone":  # which needs nothing of it any more
             work.refuse_gone()
         with lease.kept_alive(), work.meter.watched(tell, _note_of(work, step)):
-            return _FUNCTIONS[step](work)
+            return _do(work, step, reports)
     finally:
         if clone.status == "failed" or not process_goes_on:
             step_out(lease)
@@ -151,44 +151,27 @@ def _clone_kind(kind: ResourceKind) -> Callable[[Work], StepReport]:
     return lambda work: clone_kind(work, kind)
 
 
-def _verify(work: Work) -> StepReport:
-    """Points that were left alone are copied after all where something else has changed: here, and
-    also where that was cut off."""
-    if "copy_points" not in _done(work):
-        copy_points(work)
-        work = _reloaded(work)
-    try:
-        return verify_clone(work)
-    except Disturbed:
-        return _verify(read_after_all(work))
-
-
-def _publish(work: Work) -> StepReport:
-    """As above, where what is live was replaced or rolled back after the proof."""
-    if "verify_clone" not in _done(work):
-        _verify(work)
-        work = _reloaded(work)
-    try:
-        return publish(work)
-    except Disturbed:
-        return _publish(read_after_all(work))
-
-
-def _reloaded(work: Work) -> Work:
-    with work.stores.catalog.read() as connection:
-        return replace(work, clone=ledger.get(connection, work.clone.clone_id))
-
-
-def _done(work: Work) -> dict[str, StepReport]:
-    with work.stores.catalog.read() as connection:
-        return ledger.read_reports(connection, work.clone.clone_id)
-
-
 _FUNCTIONS: dict[str, Callable[[Work], StepReport]] = {
     "clone_config": clone_config,
     **{kind.step: _clone_kind(kind) for kind in KINDS},
     "copy_points": copy_points,
     "copy_files": copy_files,
-    "verify_clone": _verify,
-    "publish_clone": _publish,
+    "verify_clone": verify_clone,
+    "publish_clone": publish,
 }
+# What is done first where it is not done any more: points that were left alone.
+_BEFORE = {"verify_clone": "copy_points", "publish_clone": "verify_clone"}
+
+
+def _do(work: Work, step: str, done: Collection[str]) -> StepReport:
+    """The step, where the steps `done` are. Points that were left alone are copied after all, and
+    proven, where something else has changed; also where that was cut off."""
+    before = _BEFORE.get(step)
+    if before is not None and before not in done:
+        _do(work, before, done)
+        with work.stores.catalog.read() as connection:
+            work = replace(work, clone=ledger.get(connection, work.clone.clone_id))
+    try:
+        return _FUNCTIONS[step](work)
+    except Disturbed:
+        return _do(read_after_all(work), step, done=())

@@ -37,9 +37,8 @@ _OWN_PARTS = 3
 def equality_evaluation(report: StepReport) -> dg.AssetCheckEvaluation:
     """Of a clone that has just been published."""
     published = Published.of(report)
-    when = "before it was published"
-    if published.quiet_since is not None:
-        when = _before(published.quiet_since)
+    at = published.read_at
+    when = "before it was published" if at is None else _before(at)
     finding = _equality(published.proven, when)
     return dg.AssetCheckEvaluation(asset_key=asset_key(report), check_name=EQUAL, **finding)
 
@@ -171,13 +170,13 @@ def _newest_equality(clones: Sequence[Clone]) -> Finding:
     clone = clones[0]
     made = f"at {clone.finished_at or clone.updated_at:%Y-%m-%d %H:%M} UTC"
     if (read := left_alone(clone.plan)) is not None:
-        made = _before(read["read_at"])
+        made = _before(datetime.fromisoformat(read["read_at"]))
     return _equality(clone.request["verify"] if clone.status == "ready" else "", made)
 
 
-def _before(read_at: str) -> str:
+def _before(read_at: datetime) -> str:
     """Of a refresh that has read no point."""
-    return f"at {read_at[:16].replace('T', ' ')} UTC, and nobody has written to either since"
+    return f"at {read_at:%Y-%m-%d %H:%M} UTC, and nobody has written to either since"
 
 
 def _equality(proven: str, when: str) -> Finding:

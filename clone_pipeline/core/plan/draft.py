@@ -20,17 +20,9 @@ from ..kinds import KINDS
 from ..references import IdMap, Reference, Rewriter
 from ..refresh.marks import catalog_mark
 from ..request import CloneRequest
-from ..source import (
-    is_on_same_server,
-    reading_for,
-    source_environment,
-)
+from ..source import is_on_same_server, reading_for, source_environment
 from ..stores import Stores
-from .files import (
-    file_map,
-    owner_of_files,
-    refuse_out_of_reach,
-)
+from .files import file_map, owner_of_files, refuse_out_of_reach
 from .id_map import allocate
 from .lane import Asked, choose_lane
 from .parties import Parties

@@ -9,22 +9,14 @@ from ..generations.alias import check_alias
 from ..references import Rewriter
 from ..refresh.marks import mark
 from ..request import CloneRequest
-from ..source import (
-    is_on_same_server,
-    open_source,
-    read_config,
-    source_environment,
-)
+from ..source import is_on_same_server, open_source, read_config, source_environment
 from ..stores import Stores
 from ..vectors.equality import rule
 from ..vectors.port import VectorStore
 from ..vectors.slices import cut, shard_keys
 from .base import choose_with_base, only_if_quiet, sealed_base
 from .draft import asked_lane, situation_of
-from .files import (
-    FilesPlan,
-    measure_files,
-)
+from .files import FilesPlan, measure_files
 from .lane import DISK, observe
 from .plan import Plan
 from .restore import check_whole, sentences

@@ -25,7 +25,7 @@ EMBEDDED_PAGE = 1000
 
 
 # A server's pages are of about this size, whatever the size of a point; the first one finds out.
-_PAGE_BYTES = 4 * 1024 * 1024
+PAGE_BYTES = 4 * 1024 * 1024
 
 
 FIRST_PAGE, LARGEST_PAGE = 128, 1000
@@ -59,7 +59,7 @@ def read_slice(
         if page.next is None:
             return
         if page.bytes and page.count:
-            limit = max(1, min(LARGEST_PAGE, _PAGE_BYTES * page.count // page.bytes))
+            limit = max(1, min(LARGEST_PAGE, PAGE_BYTES * page.count // page.bytes))
             limit = min(limit, _left(part, offset, page))
         offset = page.next
 

@@ -111,6 +111,20 @@ def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[PointId]]:
     return found
 
 
+def tamper_unseen(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point 5 of what is live is another, as by a broken disk: no write is told of."""
+    name = collection(stores, NAME)
+    with stores.vectors() as vectors:
+        told = vectors.last_write(name)
+    write(stores, [with_title(5, "tampered with")], NAME)
+    inner = ServerStore.last_write
+
+    def silent(self: ServerStore, one: str) -> str | None:
+        return told if one == name else inner(self, one)
+
+    monkeypatch.setattr(ServerStore, "last_write", silent)
+
+
 def assert_exact(stores: Stores, clone: Clone) -> None:
     assert clone.status == "ready"
     assert_equal(Making(stores, clone))

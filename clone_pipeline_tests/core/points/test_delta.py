@@ -26,7 +26,6 @@ from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors import slices
 from clone_pipeline.core.vectors.point import PointId
-from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 
 from ... import harness
@@ -36,13 +35,13 @@ from .refreshing import (
     POINTS,
     assert_exact,
     changes,
-    collection,
     delete,
     in_other_collection,
     refresh,
     report,
     small,
     stores,
+    tamper_unseen,
     with_title,
     with_vector,
     write,
@@ -221,18 +220,8 @@ def test_what_is_live_and_is_written_to_after_the_plan_is_no_base(
 def test_what_is_live_and_was_tampered_with_unseen_is_put_right_by_the_proof(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As by a broken disk: a bit is another, and no write is told."""
     write(stores, [with_title(4)])
-    live = collection(stores, NAME)
-    with stores.vectors() as vectors:
-        told = vectors.last_write(live)
-    write(stores, [with_title(5, "tampered with")], NAME)
-    inner = ServerStore.last_write
-
-    def silent(self: ServerStore, name: str) -> str | None:
-        return told if name == live else inner(self, name)
-
-    monkeypatch.setattr(ServerStore, "last_write", silent)
+    tamper_unseen(stores, monkeypatch)
     clone = refresh(stores)
     assert (clone.plan["lane"], clone.status) == ("delta", "ready")
     assert_equal(Making(stores, clone))
