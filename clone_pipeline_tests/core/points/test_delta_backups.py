@@ -31,20 +31,8 @@ from clone_pipeline.core.verify import verify_pair, verify_sealed
 from ... import harness
 from ..verify.making import SOURCE, Making
 from ..verify.many import ONE_SEGMENT, assert_equal, point, stores_with
-from .test_delta import (
-    Broken,
-    assert_exact,
-    breaking_at,
-    changes,
-    collection,
-    delete,
-    finish,
-    now,
-    report,
-    small,
-    write,
-    written,
-)
+from .refreshing import assert_exact, changes, collection, delete, report, small, write, written
+from .test_delta import Broken, breaking_at, finish, now
 
 __all__ = ["small", "written"]  # fixtures
 
