@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
@@ -208,15 +209,41 @@ def test_a_node_that_stays_away_is_told_and_the_clone_resumed_when_it_is_back(
         assert_same_at_each_node(nodes, docs, clone.qdrant_collection, kind)
 
 
+def _a_node_dies(nodes: list[Qdrant], docs: str, chance: random.Random) -> None:
+    time.sleep(chance.uniform(0.1, 0.6))
+    nodes[2].kill()
+    time.sleep(chance.uniform(0.1, 0.4))
+    nodes[2].start()
+
+
+def _a_shard_moves(nodes: list[Qdrant], docs: str, chance: random.Random) -> None:
+    node = chance.choice(nodes)
+    known = ask(node.url, f"{path(docs)}/cluster")
+    if not known["local_shards"] or known["shard_transfers"]:
+        time.sleep(0.02)
+        return
+    there = chance.choice([one for one in peers(node) if one != known["peer_id"]])
+    with suppress(HTTPError):  # another node knows already that the last one is not over
+        move_shard(node, docs, there)
+
+
 @pytest.mark.long
-def test_whatever_is_asked_while_a_node_dies_is_done_or_waited_for(nodes: list[Qdrant]) -> None:
+@pytest.mark.parametrize(("trouble", "times"), [(_a_node_dies, 8), (_a_shard_moves, 400)])
+def test_whatever_is_asked_meanwhile_is_done_or_waited_for(
+    nodes: list[Qdrant], trouble: Callable[[list[Qdrant], str, random.Random], None], times: int
+) -> None:
     """The node in between says it in many ways, some only in the middle of a large answer."""
     kind = replace(shape(1), points=3_000)
     chance, over = random.Random(20261201), threading.Event()
     with made(nodes[0].url, kind) as docs, closing(ServerStore.open(nodes[0].url)) as store:
         fill(nodes[0].url, docs, kind, range(kind.points), title="of a large answer " * 100)
         page = list(store.read(docs, kind.points).points)
+
+        def all_are_there() -> None:
+            assert len(list(store.read(docs, kind.points).points)) == kind.points
+
         asked: list[Callable[[], Any]] = [
+            all_are_there,
             lambda: list(store.read(docs, 1000, chance.randrange(kind.points)).points),
             lambda: store.write(docs, page[:500]),
             lambda: store.upsert(docs, [point.plain() for point in page[:50]]),
@@ -237,11 +264,8 @@ def test_whatever_is_asked_while_a_node_dies_is_done_or_waited_for(nodes: list[Q
         with ThreadPoolExecutor(len(asked)) as threads:
             running = [threads.submit(ask_again_and_again, one) for one in asked]
             try:
-                for _ in range(8):
-                    time.sleep(chance.uniform(0.1, 0.6))
-                    nodes[2].kill()
-                    time.sleep(chance.uniform(0.1, 0.4))
-                    nodes[2].start()
+                for _ in range(times):
+                    trouble(nodes, docs, chance)
             finally:
                 over.set()
         for one in running:
@@ -253,6 +277,14 @@ def test_whatever_is_asked_while_a_node_dies_is_done_or_waited_for(nodes: list[Q
 # ---- a shard that moves ----------------------------------------------------------------------
 
 
+def move_shard(node: Qdrant, name: str, there: int) -> None:
+    """The first of the node's shards."""
+    known = ask(node.url, f"{path(name)}/cluster")
+    shard = known["local_shards"][0]["shard_id"]
+    body = {"shard_id": shard, "from_peer_id": known["peer_id"], "to_peer_id": there}
+    ask(node.url, f"{path(name)}/cluster", {"move_shard": body})
+
+
 @pytest.mark.parametrize("of", ["source", "copy"])
 def test_a_shard_that_is_moved_meanwhile(
     nodes: list[Qdrant], stores: Stores, monkeypatch: pytest.MonkeyPatch, of: str
@@ -262,11 +294,8 @@ def test_a_shard_that_is_moved_meanwhile(
 
         def move() -> None:
             name = docs if of == "source" else newest_clone(stores, "copy").qdrant_collection
-            known = ask(nodes[0].url, f"{path(name)}/cluster")
-            here, shard = known["peer_id"], known["local_shards"][0]["shard_id"]
-            there = next(peer for peer in peers(nodes[0]) if peer != here)
-            body = {"move_shard": {"shard_id": shard, "from_peer_id": here, "to_peer_id": there}}
-            ask(nodes[0].url, f"{path(name)}/cluster", body)
+            here = ask(nodes[0].url, "/cluster")["peer_id"]
+            move_shard(nodes[0], name, next(peer for peer in peers(nodes[0]) if peer != here))
 
         at_call(monkeypatch, "write", 7, move)
         clone = harness.clone(stores, "docs", "copy")

@@ -31,15 +31,16 @@ _RPC_TRY_AGAIN = (
 )
 # A server that dies in the middle of an answer.
 _LOST_WORDS = ("rst_stream", "stream removed", "socket closed", "connection reset", "goaway")
-# A node of a cluster that another one cannot reach, or lost in the middle of an answer, which calls
-# it an internal error (Qdrant 1.18: lib/collection/src/shards/replica_set, consensus_manager.rs in
-# lib/storage/src/content_manager, and the words of tonic, hyper and h2).
+# A node of a cluster that another one cannot reach, or lost in the middle of an answer, or whose
+# shard has just been moved away, which calls it an internal error (Qdrant 1.18: replica_set in
+# lib/collection/src/shards, consensus_manager.rs in lib/storage/src/content_manager, and the words
+# of tonic, hyper and h2).
 _NODE_AWAY = re.compile(
     r"transport error|tcp connect error|error trying to connect|active replica|"
     r"temporarily unavailable|service is currently unavailable|h2 protocol error|hyper::error|"
     r"broken pipe|connection (?:reset|refused|closed|aborted)|operation (?:was )?(?:cancell?ed|"
     r"aborted)|tonic status error: code: 'unknown error'|please retry|"
-    r"consensus operation commit failed|leader is not established"
+    r"consensus operation commit failed|leader is not established|local shard \d+ not found"
 )
 # A rate limit that no wait makes large enough for the request.
 _TOO_MUCH_WORDS = "larger than rate limiter capacity"

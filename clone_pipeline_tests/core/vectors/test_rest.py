@@ -110,6 +110,7 @@ NODE_AWAY = [
     "guaranteed. Please retry.",
     "Waiting for consensus operation commit failed. Timeout set at: 10 seconds",
     "Failed to propose operation: leader is not established within 10s",
+    "1 of 1 read operations failed: Service internal error: Local shard 0 not found",
 ]
 
 
