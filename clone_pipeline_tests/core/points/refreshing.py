@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,8 @@ def tamper_unseen(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ServerStore, "last_write", silent)
 
 
-def assert_exact(stores: Stores, clone: Clone) -> None:
+def assert_exact(stores: Stores, clone: Clone, gone: Collection[str] = ()) -> None:
+    """`gone`: what points name, and is no resource of the source any more."""
     assert clone.status == "ready"
-    assert_equal(Making(stores, clone))
+    assert_equal(Making(stores, clone), gone=gone)
     assert report(stores, clone, "verify_clone").details["differences"] == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -108,10 +108,12 @@ def stores_with(
 # ---- what the clone must hold ----------------------------------------------------------------
 
 
-def rewritten(payload: dict[str, Any], clone: Clone) -> dict[str, Any]:
-    """A payload of `point` as the clone has it."""
+def rewritten(payload: dict[str, Any], clone: Clone, gone: Collection[str] = ()) -> dict[str, Any]:
+    """A payload of `point` as the clone has it. What names a resource that is `gone` stays."""
     plan = clone.plan
     new = {**plan["ids"]["ids"]["collection"], **plan["ids"]["ids"]["bucket"]}
+    assert new.keys().isdisjoint(gone)
+    new |= {one: one for one in gone}
     internal = dict(payload["_internal"])
     if "namespace_id" in internal:
         internal["namespace_id"] = plan["target"]["namespace_id"]
@@ -123,13 +125,15 @@ def rewritten(payload: dict[str, Any], clone: Clone) -> dict[str, Any]:
     return {**payload, "collection_id": new[payload["collection_id"]], "_internal": internal}
 
 
-def assert_equal(making: Making, page: int = 1000) -> None:
-    """The target's points are the source's with their ids rewritten, to the last digit."""
+def assert_equal(making: Making, page: int = 1000, gone: Collection[str] = ()) -> None:
+    """The target's points are the source's with their ids rewritten, to the last digit; `gone`:
+    what they name, and is no resource of the source."""
     url = str(making.stores.vector_address.url)
     before = stored(url, making.source_collection(), page=page)
     after = stored(url, making.clone.qdrant_collection, page=page)
     wanted = {
-        id: one | {"payload": rewritten(one["payload"], making.clone)} for id, one in before.items()
+        id: one | {"payload": rewritten(one["payload"], making.clone, gone)}
+        for id, one in before.items()
     }
     assert wanted.keys() == after.keys()
     different = [id for id in wanted if exact(wanted[id]) != exact(after[id])]
