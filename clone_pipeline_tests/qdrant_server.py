@@ -125,6 +125,10 @@ class Qdrant:
         self._process.send_signal(signal.SIGCONT)
 
 
+# A server that is not started yet does not listen at its own.
+_given: set[int] = set()
+
+
 def _free_ports() -> tuple[int, int]:
     """Two in a row: where nothing else is said, gRPC is looked for one above REST.
 
@@ -134,9 +138,12 @@ def _free_ports() -> tuple[int, int]:
     chance = random.SystemRandom()  # workers and seeded tests must not draw the same ones
     while True:
         port = chance.randrange(22_000, 32_000)
+        if not _given.isdisjoint({port, port + 1}):
+            continue
         with socket.socket() as one, socket.socket() as other, suppress(OSError):
             one.bind(("127.0.0.1", port))
             other.bind(("127.0.0.1", port + 1))
+            _given.update((port, port + 1))
             return port, port + 1
 
 

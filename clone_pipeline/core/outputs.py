@@ -56,11 +56,12 @@ class Consistency(TypedDict):
 
 class SourceRead(TypedDict):
     """A source whose points were read whole: its mark by then, of which segments it consisted (see
-    `VectorStore.segments`), and when that was (ISO 8601)."""
+    `VectorStore.segments`), when that was (ISO 8601), and by which version of this program."""
 
     mark: str
     segments: str
     read_at: str
+    read_by: str
 
 
 class SealedPoints(TypedDict):
@@ -144,7 +145,7 @@ class Published(Output):
     `backup_policy` is the policy that the clone is a backup for; `seconds_in_all` are those of the
     last run, of which there were `runs`; `changes` as in `CopiedPoints`; `unchanged`: nothing was
     published, what was live stays and is the clone. `quiet_since`: no point was read for that,
-    because nobody has written to the source since then (ISO 8601)."""
+    because nobody had written to the source since then (ISO 8601)."""
 
     STEP = "publish_clone"
 
@@ -171,7 +172,7 @@ class Published(Output):
         if (at := self.read_at) is None:
             return "what was live stays, and was proven anew"
         return (
-            "what was live stays; its points were not read again, because nobody has written to "
+            "what was live stays; its points were not read again, because nobody had written to "
             f"the source since {at:%Y-%m-%d %H:%M} UTC"
         )
 

@@ -176,7 +176,8 @@ def _newest_equality(clones: Sequence[Clone]) -> Finding:
 
 def _before(read_at: datetime) -> str:
     """Of a refresh that has read no point."""
-    return f"at {read_at:%Y-%m-%d %H:%M} UTC, and nobody has written to either since"
+    when = f"at {read_at:%Y-%m-%d %H:%M} UTC"
+    return f"{when}; when it was refreshed last, nobody had written to either since"
 
 
 def _equality(proven: str, when: str) -> Finding:

@@ -69,7 +69,7 @@ def _sentence(history: History) -> str:
         compared = {"full": "every record and every point was compared with the source"}
         how = compared.get(newest.proven or "", f"proven by {newest.proven} only")
         if newest.quiet_since is not None:
-            how += f" at {words.minute(newest.quiet_since)}, which nobody has written to since"
+            how += f" at {words.minute(newest.quiet_since)}, and nobody had written to either since"
         return f"{begun} is published: {how}."
     if newest.outcome is None:
         return f"{begun} is being made."

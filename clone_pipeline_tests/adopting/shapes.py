@@ -109,6 +109,10 @@ SHAPES: dict[str, Shape] = {
 }
 
 
+# A cluster whose leader was killed, on a busy machine, takes longer than it gives itself.
+PATIENTLY = "timeout=120"
+
+
 def path(collection: str) -> str:
     return f"/collections/{quote(collection, safe='')}"
 
@@ -117,18 +121,18 @@ def path(collection: str) -> str:
 def made(url: str, shape: Shape) -> Iterator[str]:
     """The name of a collection of that shape, which is removed in the end."""
     name = f"{shape.name} {uuid.uuid4().hex[:8]}".replace(" ", "_" if shape.name == "docs" else " ")
-    ask(url, path(name), shape.config, "PUT")
+    ask(url, f"{path(name)}?{PATIENTLY}", shape.config, "PUT")
     try:
         for key in shape.keys:
             add_key(url, name, key)
         for index, schema in shape.indexes.items():
             body = {"field_name": index, "field_schema": schema}
-            ask(url, f"{path(name)}/index?wait=true", body, "PUT")
+            ask(url, f"{path(name)}/index?wait=true&{PATIENTLY}", body, "PUT")
         if shape.points:
             fill(url, name, shape, range(shape.points))
         yield name
     finally:
-        ask(url, path(name), method="DELETE")
+        ask(url, f"{path(name)}?{PATIENTLY}", method="DELETE")
 
 
 def fill(url: str, collection: str, shape: Shape, numbers: range, **payload: Any) -> None:
@@ -149,11 +153,11 @@ def fill(url: str, collection: str, shape: Shape, numbers: range, **payload: Any
 
 def add_key(url: str, collection: str, key: int | str, shards: int | None = None) -> None:
     body = {"shard_key": key} | ({} if shards is None else {"shards_number": shards})
-    ask(url, f"{path(collection)}/shards", body, "PUT")
+    ask(url, f"{path(collection)}/shards?{PATIENTLY}", body, "PUT")
 
 
 def remove_key(url: str, collection: str, key: int | str) -> None:
-    ask(url, f"{path(collection)}/shards/delete", {"shard_key": key})
+    ask(url, f"{path(collection)}/shards/delete?{PATIENTLY}", {"shard_key": key})
 
 
 def keys_of(url: str, collection: str) -> list[int | str]:

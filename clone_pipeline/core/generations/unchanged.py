@@ -56,7 +56,7 @@ def find_live(connection: Connection, work: Work) -> Namespace | None:
     newer = [
         one
         for one in catalog.generations(connection, clone.organization_id, clone.namespace_name)
-        if one.generation > live.generation and one.key != clone.namespace_key
+        if one.generation > live.generation and one.key != clone.namespace_key and one.is_ready
     ]
     return None if newer else live
 

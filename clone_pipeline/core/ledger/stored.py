@@ -76,7 +76,8 @@ class StoredPlan(TypedDict):
 
     `counts` and `bytes` are of the source; `transport` is empty as long as its points have not been
     looked at. `ids` is what `id_map_from_json` reads, `slices` how many there are; the marks are
-    those of `core/refresh/marks.py`, taken before anything was read. `files` is None where they are
+    those of `core/refresh/marks.py`, and `source_segments` those of its points (see
+    `VectorStore.segments`), all taken before anything was read. `files` is None where they are
     shared, and `base` in every lane but `delta`.
     """
 
@@ -102,6 +103,7 @@ class StoredPlan(TypedDict):
     slices: int
     catalog_mark: str
     source_mark: str
+    source_segments: str | None
     files: dict[str, Any] | None
     base: StoredBase | None
     warnings: list[str]
@@ -137,6 +139,7 @@ _SINCE: dict[str, Any] = {
     "slices": 1,
     "catalog_mark": "",
     "source_mark": "",
+    "source_segments": None,
     "files": None,
     "base": None,
 }

@@ -13,6 +13,7 @@ from ..catalog.namespace import Namespace
 from ..errors import NotFound
 from ..ledger import clones as ledger
 from ..ledger.backups import last_backup
+from ..ledger.clones import Clone
 from ..ledger.stored import StoredBase
 from ..outputs import Proof
 from ..references import IdMap
@@ -45,7 +46,6 @@ def sealed_base(
     proof = None if report is None else report.output
     proven = proof if isinstance(proof, Proof) and proof.proven == "full" else None
     told = None if proven is None else proven.last_write
-    same_records = clone.plan["catalog_mark"] == draft.catalog_mark
     return BaseSeen(
         called=called,
         sealed=told is not None,
@@ -53,7 +53,7 @@ def sealed_base(
         and parse_request(clone.request).content() == draft.request.content(),
         configured=clone.plan["qdrant_config"] == config,
         namespace_id=namespace_id,
-        quiet=proven.source if proven and found is draft.replaces and same_records else None,
+        quiet=proven.source if proven and _may_stay(draft, found, clone) else None,
         base=None
         if told is None
         else {
@@ -63,6 +63,19 @@ def sealed_base(
             "last_write": told,
             "quiet": None,
         },
+    )
+
+
+def _may_stay(draft: Plan, found: Namespace, clone: Clone) -> bool:
+    """Whether it may be kept as it is, if its source was quiet: it is live and not held, its
+    records seem the same, and its points were rewritten and proven as they would be now."""
+    return (
+        found is draft.replaces
+        and found.held_at is None
+        and clone.plan["catalog_mark"] == draft.catalog_mark
+        and draft.request.verify == "full"
+        # What was asked to be copied so kept what its payloads name.
+        and clone.request["lane"] != "native"
     )
 
 

@@ -65,7 +65,8 @@ OBSTACLES = (
     ),
     Obstacle(
         "the base was written to, or its points were deleted", lambda _, base: not base.untouched,
-        "{base} was written to or deleted since it was proven",
+        "{base} was written to or deleted since it was proven, or its server was restarted and "
+        "tells of fewer writes",
     ),
     Obstacle(
         "the clone's server is older than 1.13", lambda _, base: base.outdated,

@@ -47,4 +47,4 @@ def plan_for(stores: Stores, request: CloneRequest, principal: Principal) -> dic
 
 
 # For machines, and large.
-_NOT_SHOWN = ("ids", "qdrant_config", "catalog_mark", "source_mark")
+_NOT_SHOWN = ("ids", "qdrant_config", "catalog_mark", "source_mark", "source_segments")

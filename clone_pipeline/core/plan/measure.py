@@ -53,7 +53,7 @@ def measure_points(stores: Stores, draft: Plan, policy: str | None = None) -> Pl
             )
         config = Rewriter(draft.id_map).rewrite_qdrant_config(stored)
         # Before anything is read: what is written from now on is seen by comparing with it.
-        source_mark = mark(store, collection)
+        source_mark, segments = mark(store, collection), store.segments(collection)
         points, point_bytes = _measure_points(store, collection, request)
         keys = shard_keys(config)
         slices = cut(store, collection, points, keys)
@@ -94,6 +94,7 @@ def measure_points(stores: Stores, draft: Plan, policy: str | None = None) -> Pl
         transport=transport,
         slices=slices,
         source_mark=source_mark,
+        source_segments=segments,
         files=files,
         warnings=[
             *check_whole(draft.reinstated, source, counts, draft.replaces),

@@ -41,7 +41,7 @@ class Plan:
     copies of files are shared. `base`: whose points the lane `delta` begins with.
 
     Before the points were looked at (`draft_plan`) their count is 0, and `qdrant_config`,
-    `equality`, `transport`, `source_mark` and `warnings` are empty.
+    `equality`, `transport`, `source_mark`, `source_segments` and `warnings` are empty.
     """
 
     request: CloneRequest
@@ -64,6 +64,7 @@ class Plan:
     slices: list[Slice] = field(default_factory=lambda: [Slice(0)])
     catalog_mark: str = ""
     source_mark: str = ""
+    source_segments: str | None = None
     target_only: dict[str, list[str]] = field(default_factory=dict)
     reinstated: Reinstated = field(default_factory=Reinstated)
     cleared_before: list[Parked] = field(default_factory=list)
@@ -163,6 +164,7 @@ class Plan:
             "slices": len(self.slices),
             "catalog_mark": self.catalog_mark,
             "source_mark": self.source_mark,
+            "source_segments": self.source_segments,
             "files": None if self.files is None else self.files.to_json(),
             "base": self.base,
             "warnings": self.warnings,

@@ -17,13 +17,14 @@ from ..ledger.stored import StoredBase
 from ..ledger.work import Work
 from ..vectors.port import VectorStore
 from .delta import DeltaGivenUp
+from .retry import Retry
 
 if TYPE_CHECKING:
     from ..vectors.native import Copied, NativeLane
 
 
 def ensure_collection(
-    work: Work, target: VectorStore, source: VectorStore
+    work: Work, target: VectorStore, source: VectorStore, retry: Retry
 ) -> tuple[Work, Copied | None]:
     """Makes the collection unless this clone has; payload indexes stand before the load.
 
@@ -43,8 +44,8 @@ def ensure_collection(
     elif base is not None:
         work, copied = _copy_base(work, target, base)
     else:
-        config = work.clone.plan["qdrant_config"]
-        target.create(name, config, for_loading=work.request.include_resources.collections)
+        config, loads = work.clone.plan["qdrant_config"], work.request.include_resources.collections
+        retry(lambda: target.create(name, config, for_loading=loads))
     with work.lease.write() as connection:
         connection.execute(
             update(clones)

@@ -18,6 +18,7 @@ from ..ledger.stored import StoredBase
 from ..ledger.work import Work
 from ..outputs import Consistency
 from ..refresh.marks import mark
+from ..refresh.quiet import is_quiet
 from ..report import StepReport
 from ..vectors.port import VectorStore
 from .progress import Progress
@@ -32,8 +33,9 @@ def leave_alone(
 ) -> StepReport | None:
     """The report of the step; None: somebody has written to one of the two since the plan was made,
     or the base is gone. Raises LeaseLost, StoreUnavailable."""
-    seen = retry(lambda: mark(source, work.source_collection))
-    if seen != work.clone.plan["source_mark"]:
+    name, read, now = work.source_collection, base["quiet"], work.stores.clock()
+    seen = retry(lambda: mark(source, name))
+    if read is None or not retry(lambda: is_quiet(source, name, seen, read, now)):
         return None
     if retry(lambda: target.last_write(base["qdrant_collection"])) != base["last_write"]:
         return None
@@ -43,7 +45,7 @@ def leave_alone(
         "state": "quiet",
         "passes": 0,
         "points_changed": [],
-        "outcome": f"nobody has written to the source since {base['called']} was proven",
+        "outcome": f"nobody had written to the source since {base['called']} was proven",
         "mark": seen,
     }
     return report(work, 0, consistency, {"transport": "not read"}, None)

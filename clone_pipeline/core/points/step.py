@@ -32,7 +32,7 @@ def copy_points(work: Work) -> StepReport:
     retry = retry_of(work)
     with work.stores.vectors() as target, work.source_vectors(target) as source:
         if not work.request.include_resources.collections:
-            work, _ = ensure_collection(work, target, source)
+            work, _ = ensure_collection(work, target, source, retry)
             return work.skip("copy_points", {"points": 0})
         base = work.clone.plan["base"]
         if base is not None and work.leaves_alone:
@@ -50,7 +50,7 @@ def copy_points(work: Work) -> StepReport:
 
 def _copy(work: Work, source: VectorStore, target: VectorStore, retry: Retry) -> StepReport:
     """By the lane that the plan names. Raises DeltaGivenUp, and what `copy_points` does."""
-    work, copied = ensure_collection(work, target, source)
+    work, copied = ensure_collection(work, target, source, retry)
     name = work.clone.qdrant_collection
     if work.is_native:
         return native_report(work, retry(lambda: target.count(name)), copied)

@@ -2,13 +2,15 @@
 
 A server's word for it is the number of its last write. A collection that was deleted and made anew,
 or put back from a snapshot, may have been written to just as often, but its segments are others, or
-were loaded later. So both have to be what they were; and once in a while the source is read all the
-same.
+were loaded later. So both have to be what they were, from before it was read; and once in a while
+the source is read all the same, as it is by another version of this program, which may know of more
+places to rewrite.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from .marks import is_told
@@ -25,15 +27,17 @@ class Disturbed(Exception):
 
 
 def as_read(
-    store: VectorStore, collection: str, mark_read: str | None, now: datetime
+    store: VectorStore, collection: str, mark: str, segments: str | None, now: datetime
 ) -> SourceRead | None:
-    """What is kept of a source that was read whole at that mark, which is still its mark."""
-    if mark_read is None or not is_told(mark_read):
+    """What is kept of a source that was read whole at that mark, which is still its mark;
+    `segments` are those of before it was read. None where they are others by now, or not told."""
+    if segments is None or not is_told(mark) or store.segments(collection) != segments:
         return None
-    segments = store.segments(collection)
-    if segments is None:
-        return None
-    return {"mark": mark_read, "segments": segments, "read_at": now.isoformat()}
+    return {"mark": mark, "segments": segments, "read_at": now.isoformat(), "read_by": _program()}
+
+
+def _program() -> str:
+    return version("clone-pipeline")
 
 
 def is_quiet(
@@ -42,6 +46,6 @@ def is_quiet(
     """Whether nobody seems to have written to the source, whose mark is `mark` now, since it was
     read."""
     age = abs(now - datetime.fromisoformat(read["read_at"]))
-    if mark != read["mark"] or age >= READ_ANEW_AFTER:
+    if mark != read["mark"] or age >= READ_ANEW_AFTER or read["read_by"] != _program():
         return False
     return store.segments(collection) == read["segments"]

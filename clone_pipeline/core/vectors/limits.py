@@ -1,9 +1,11 @@
-"""What a collection's strict mode allows in one request."""
+"""What a collection's configuration demands of whoever reads and writes it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from .hidden import may_hide
 
 # Several writers share a rate limit. A request that needs all of a minute's is overtaken by every
 # smaller one.
@@ -20,7 +22,8 @@ MOST_COUNTED_AT_ONCE = 10_000_000
 class Limits:
     """How many points at most, by the kind of request; None: any number.
 
-    `exact_count`: the server counts points one by one when it is asked to.
+    `exact_count`: the server counts points one by one when it is asked to. `hides`: it may hide
+    points (see `hidden.py`).
     """
 
     scroll: int | None = None
@@ -28,12 +31,15 @@ class Limits:
     retrieve: int | None = None
     delete: int | None = None
     exact_count: bool = True
+    hides: bool = False
 
     @classmethod
-    def of(cls, strict_mode: dict[str, Any] | None) -> Limits:
-        """From the collection's `strict_mode_config`. A rate limit counts points, but pages."""
+    def of(cls, config: dict[str, Any]) -> Limits:
+        """From the `config` that the server tells. A rate limit counts points, but pages."""
+        hides = may_hide(config.get("optimizer_config"))
+        strict_mode = config.get("strict_mode_config")
         if not strict_mode or not strict_mode.get("enabled"):
-            return cls()
+            return cls(hides=hides)
         written = _share(strict_mode.get("write_rate_limit"))
         batch = strict_mode.get("upsert_max_batchsize")
         return cls(
@@ -42,6 +48,7 @@ class Limits:
             retrieve=_share(strict_mode.get("read_rate_limit")),
             delete=written,
             exact_count=strict_mode.get("search_allow_exact") is not False,
+            hides=hides,
         )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from .channel import Channel, TooLarge
 from .encoded import EncodedPage, EncodedPoint, decoded, split_page, split_points
+from .hidden import refuse_hidden
 from .ids import canonical_id, id_order
 from .limits import MAX_IDS, MOST_COUNTED_AT_ONCE, Limits
 from .models import plain_point, refuse_no_numbers
@@ -25,6 +26,8 @@ from .transport import Transport
 _MAX_REQUEST_BYTES = 16 * 1024 * 1024
 
 _SAMPLED_PER_PART = 16
+
+T = TypeVar("T")
 
 
 class ServerStore(ServerCollections):
@@ -94,8 +97,8 @@ class ServerStore(ServerCollections):
         return self._count_ids(collection, {"limit": limits.scroll or MAX_IDS, **chosen})
 
     def _counted(self, collection: str, **request: Any) -> int:
-        body = self._body(request)
-        return int(self.rest.ask("POST", "/points/count", collection, body)["count"])
+        count = partial(self.rest.ask, "POST", "/points/count", collection, self._body(request))
+        return int(self._whole(collection, count)["count"])
 
     def _count_ids(self, collection: str, page: dict[str, Any]) -> int:
         """By reading them: a count that is not exact may be far off."""
@@ -105,7 +108,7 @@ class ServerStore(ServerCollections):
         counted = 0
         body = {**page, "offset": None, "with_payload": False, "with_vector": False}
         while True:
-            result = self.rest.ask("POST", "/points/scroll", collection, self._body(body))
+            result = self._scroll(collection, body)
             counted += len(result["points"])
             body["offset"] = result.get("next_page_offset")
             if body["offset"] is None:
@@ -135,7 +138,8 @@ class ServerStore(ServerCollections):
         most = attempt(partial(self._limits_of, collection)).scroll
         limit = limit if most is None else min(limit, most)
         try:
-            answer = attempt(partial(self._channel.scroll, collection, limit, offset, self._key))
+            page = partial(self._channel.scroll, collection, limit, offset, self._key)
+            answer = attempt(partial(self._whole, collection, page))
         except TooLarge:
             if limit == 1:
                 return self._read_json(collection, 1, offset, attempt)
@@ -183,12 +187,17 @@ class ServerStore(ServerCollections):
             "with_payload": True,
             "with_vector": True,
         }
-        result = self.rest.ask("POST", "/points/scroll", collection, self._body(body))
+        result = self._scroll(collection, body)
         following = result.get("next_page_offset")
         return Page(
             [_point(item) for item in result["points"]],
             None if following is None else canonical_id(following),
         )
+
+    def _scroll(self, collection: str, request: dict[str, Any]) -> Any:
+        body = self._body(request)
+        scroll = partial(self.rest.ask, "POST", "/points/scroll", collection, body)
+        return self._whole(collection, scroll)
 
     def retrieve(self, collection: str, ids: Sequence[PointId]) -> list[Point]:
         """In the order of `ids`; ids that are not there are left out."""
@@ -202,7 +211,8 @@ class ServerStore(ServerCollections):
         found: dict[PointId, Point] = {}
         for some in batches(ids, self._limits_of(collection).retrieve or MAX_IDS):
             try:
-                results = split_points(self._channel.retrieve(collection, some, self._key))
+                some_points = partial(self._channel.retrieve, collection, some, self._key)
+                results = split_points(self._whole(collection, some_points))
             except TooLarge:
                 found |= self._retrieve_json(collection, some)
                 continue
@@ -216,7 +226,8 @@ class ServerStore(ServerCollections):
         found: dict[PointId, Point] = {}
         for some in batches(ids, self._limits_of(collection).retrieve or MAX_IDS):
             body = self._body({"ids": some, "with_payload": True, "with_vector": vectors})
-            for item in self.rest.ask("POST", "/points", collection, body):
+            some_points = partial(self.rest.ask, "POST", "/points", collection, body)
+            for item in self._whole(collection, some_points):
                 point = _point(item)
                 found[point.id] = point
         return found
@@ -262,8 +273,20 @@ class ServerStore(ServerCollections):
     def _limits_of(self, collection: str) -> Limits:
         if collection not in self._limits:
             config = self.rest.ask("GET", "", collection)["config"]
-            self._limits[collection] = Limits.of(config.get("strict_mode_config"))
+            self._limits[collection] = Limits.of(config)
         return self._limits[collection]
+
+    def _whole(self, collection: str, read: Callable[[], T]) -> T:
+        """What is read while the server hides no point. Raises StoreUnavailable where it does."""
+        if not self._limits_of(collection).hides:
+            return read()
+        self._refuse_hidden(collection)
+        found = read()
+        self._refuse_hidden(collection)
+        return found
+
+    def _refuse_hidden(self, collection: str) -> None:
+        refuse_hidden(self.where, collection, self.rest.ask("GET", "", collection))
 
 
 def _point(item: dict[str, Any]) -> Point:

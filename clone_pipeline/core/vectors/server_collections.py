@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from ..errors import NotFound, StoreUnavailable, WorkError
+from .hidden import loaded, shown
 from .models import create_body, index_params, reported_config, reported_keys, unreadable_key
 from .point import CollectionConfig
 from .requests import encoded_json
@@ -132,7 +133,7 @@ class ServerCollections:
         self.delete(collection)
         body = create_body(config)
         if for_loading:
-            optimizers = body.get("optimizers_config") or {}
+            optimizers = shown(body.get("optimizers_config") or {})
             body["optimizers_config"] = optimizers | {"max_optimization_threads": 0}
         self.rest.ask("PUT", "", collection, encoded_json(body))
         if keys := self.kept_config(config).get("shard_keys"):
@@ -145,8 +146,10 @@ class ServerCollections:
             raise WorkError(f"{self.where}: the new collection {collection} holds {left} points.")
 
     def finish_loading(self, collection: str, config: CollectionConfig) -> None:
-        threads = (config.get("optimizers_config") or {}).get("max_optimization_threads")
+        optimizers = config.get("optimizers_config") or {}
+        threads = optimizers.get("max_optimization_threads")
         wanted = {"max_optimization_threads": "auto" if threads is None else threads}
+        wanted |= loaded(optimizers)
         self.rest.ask("PATCH", "", collection, encoded_json({"optimizers_config": wanted}))
 
     def create_index(self, collection: str, field: str, schema: Any) -> None:
@@ -162,8 +165,8 @@ class ServerCollections:
     def last_write(self, collection: str) -> str | None:
         """The number of the last operation of each shard, from the telemetry of v1.17 and later.
 
-        None where some shards are on other nodes, where writes are waiting to be applied, and
-        where this key may not see it.
+        None where some shards, or replicas of them, are on other nodes, where writes are waiting to
+        be applied, and where this key may not see it.
         """
         try:
             shards = self._shards(collection, _SHARDS_IN_TELEMETRY)
@@ -188,9 +191,12 @@ class ServerCollections:
         return sha256(json.dumps(told).encode()).hexdigest()
 
     def _shards(self, collection: str, level: int) -> list[dict[str, Any]]:
-        """Those of a collection, with what telemetry tells of them."""
+        """Those of a collection, with what telemetry tells of them. Raises LookupError where this
+        node has not all: a replica of its own that is not active gets no writes."""
         known = self.rest.get("/telemetry", {"details_level": level})["collections"]
         told = next(one for one in known["collections"] if one["id"] == collection)
+        if any(shard["remote"] for shard in told["shards"]):
+            raise LookupError(f"{collection} has shards on other nodes")
         return sorted(told["shards"], key=itemgetter("id"))
 
 

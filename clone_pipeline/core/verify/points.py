@@ -24,6 +24,7 @@ from ..points.sides import Sides
 from ..points.stream import read_slices, slice_of, store_slice
 from ..points.together import work_through
 from ..references import Places
+from ..refresh.quiet import Disturbed
 from ..vectors.digest import Digest
 from ..vectors.point import PointId, ShardKey
 from ..vectors.port import VectorStore
@@ -91,16 +92,20 @@ def check_full(work: Work, sides: Sides) -> PointsFound:
 
 
 def check_left_alone(work: Work, sides: Sides) -> PointsFound:
-    """Of points that nobody has touched since they were proven: their seal, and that there are as
-    many still."""
-    result, last_write = PointsFound(), sides.target.last_write(sides.target_name)
-    result.seal = [Digest.from_json(row["proof"]["sealed"]) for row in read_slices(work)]
-    sealed = sum(digest.count for digest in result.seal)
+    """Of points that nobody has touched since they were proven: their seal, and what was found by
+    then. Raises Disturbed where somebody has, or where there are not as many of them any more."""
+    base, result, seal = work.clone.plan["base"], PointsFound(), list[Digest]()
+    result.last_write = sides.target.last_write(sides.target_name)
+    if base is None or result.last_write != base["last_write"]:
+        raise Disturbed
+    for row in read_slices(work):
+        seal.append(Digest.from_json(row["proof"]["sealed"]))
+        result.unlisted.merge(Places.from_rows(row["proof"]["unlisted"]))
     result.count = _count(sides, sides.target, sides.target_name)
     result.source_count = _count(sides, sides.source, sides.source_name)
-    if not sealed == result.count == result.source_count:
-        result.found.add("point", "count", f"{sealed} were sealed, {result.count} are there")
-    result.last_write = last_write
+    if not sum(one.count for one in seal) == result.count == result.source_count:
+        raise Disturbed
+    result.seal = seal
     return result
 
 

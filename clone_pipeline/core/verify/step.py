@@ -31,7 +31,7 @@ from ..points.stream import read_progress, read_slices, slice_of
 from ..records.objects import read_target
 from ..references import Places
 from ..refresh.marks import mark
-from ..refresh.quiet import Disturbed, as_read
+from ..refresh.quiet import Disturbed, as_read, is_quiet
 from ..report import StepReport
 from ..source import read_config
 from ..text import keepable
@@ -188,6 +188,7 @@ def _check_vectors(
         result = _check_points(work, both, copied)
         mark_read = consistency and consistency["mark"]
         mark_now = retry(lambda: mark(source, work.source_collection))
+        _refuse_disturbed(work, source, mark_now)
         now = SourceNow(
             config=work.rewriter.rewrite_qdrant_config(
                 read_config(source, work.source, work.source_collection)
@@ -215,13 +216,21 @@ def _check_vectors(
     return result, both.rule, now
 
 
+def _refuse_disturbed(work: Work, source: VectorStore, mark_now: str) -> None:
+    """Raises Disturbed where the source was written to since its points were left alone."""
+    read, now = left_alone(work.clone.plan), work.stores.clock()
+    if read is not None and not is_quiet(source, work.source_collection, mark_now, read, now):
+        raise Disturbed
+
+
 def _source_read(work: Work, source: VectorStore, mark_read: str) -> SourceRead | None:
     """What the next refresh asks of: whether the source is as it was read for this one."""
     if known := left_alone(work.clone.plan):
         return known
     if work.request.verify != "full":
         return None
-    return as_read(source, work.source_collection, mark_read, work.stores.clock())
+    segments = work.clone.plan["source_segments"]
+    return as_read(source, work.source_collection, mark_read, segments, work.stores.clock())
 
 
 def _consistency(copied: StepReport) -> Consistency | None:

@@ -28,6 +28,8 @@ def is_unchanged(work: Work, proven: Records) -> bool:
             return False
     name = base["qdrant_collection"]
     with work.stores.vectors() as target:
+        if not target.exists(name):
+            return False
         if target.read_config(name) != target.kept_config(work.clone.plan["qdrant_config"]):
             return False
         # Last of all: what is live may be somebody's to write to.

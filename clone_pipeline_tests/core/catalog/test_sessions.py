@@ -102,7 +102,7 @@ def test_who_is_stopped_in_the_middle_of_a_write_keeps_nobody_waiting_for_long(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that sleeps, or whose network is cut, does not end its transaction."""
-    monkeypatch.setattr(session, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(session, "SILENT_SECONDS", 1.0)
     asleep, awake = Catalog.open(postgres_url), Catalog.open(postgres_url)
     try:
         with asleep.write() as connection:

@@ -34,6 +34,7 @@ from clone_pipeline.defs.metadata import summary_materialization
 from clone_pipeline.html_report.render import render
 
 from ... import harness
+from ...faults.place import wait_until
 from ..points.refreshing import (
     POINTS,
     assert_exact,
@@ -136,7 +137,7 @@ def test_whatever_tells_of_the_proof_dates_it(
     assert clone.response is not None
     print_summary(clone.response, Published.of(made), [], restored=False, replaced=None)
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"nobody has written to the source since {said}" in shown
+    assert f"nobody had written to the source since {said}" in shown
     assert f"Proven: full, at {said}" in shown
 
 
@@ -188,6 +189,32 @@ def test_what_would_be_copied_natively_is_left_alone_too(
     assert lanes == [("native", False), ("delta", True), ("native", False), ("delta", True)]
 
 
+def test_points_that_were_asked_to_be_copied_natively_are_rewritten_by_the_next_refresh(
+    qdrant_url: str, tmp_path: Path, small: None
+) -> None:
+    """They name the source's namespace; what would be left alone would keep that."""
+    kept = {**_everything(), "preserve_resource_ids": True}
+    with stores_with(qdrant_url, tmp_path, POINTS, **ONE_SEGMENT) as stores:
+        harness.clone(stores, SOURCE, NAME, **kept, lane="native")
+        clone = harness.clone(stores, SOURCE, NAME, **kept)
+        assert not left_alone(stores, clone)
+        assert_exact(stores, clone)
+
+
+def test_what_is_to_be_proven_by_less_is_not_left_alone(stores: Stores) -> None:
+    clone = refresh(stores, verify="sample")
+    assert not left_alone(stores, clone)
+    assert_exact(stores, clone)
+
+
+def test_ids_that_stayed_are_told_of_again(stores: Stores) -> None:
+    first = report(stores, ledger_of(stores, str(live(stores).clone_id)), "verify_clone")
+    again = report(stores, refresh(stores), "verify_clone")
+    assert first.details["unlisted"]["count"] > 0
+    assert again.details["unlisted"] == first.details["unlisted"]
+    assert again.warnings == first.warnings
+
+
 def _everything() -> dict[str, Any]:
     return {"if_exists": "replace", "include_resources": harness.everything()}
 
@@ -203,6 +230,7 @@ def made_anew(stores: Stores, points: list[Any]) -> None:
         vectors.delete(name)
         vectors.create(name, config)
         write(stores, points)
+        wait_until(lambda: vectors.last_write(name) is not None, "the last write to be applied")
         for _ in range(20):
             if vectors.last_write(name) != told:
                 write(stores, points[:1])
@@ -236,6 +264,27 @@ def test_that_is_a_week_after_it_was_read(
 
     monkeypatch.setattr(measure, "only_if_quiet", later)
     assert left_alone(stores, refresh(stores)) is not is_read
+
+
+def test_another_version_of_the_program_reads_it(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "version", lambda _: "another")
+    assert not left_alone(stores, refresh(stores))
+    assert left_alone(stores, refresh(stores))
+
+
+def test_a_source_that_was_made_anew_while_it_was_proven_is_read_by_the_next_refresh(
+    stores: Stores,
+) -> None:
+    """The number of its last write is the one at which the copy was read."""
+    write(stores, [with_title(1)])
+    made = harness.clone(stores, SOURCE, NAME, until="verify_clone", **_everything())
+    _make_source_anew(stores)
+    finish(Making(stores, made), "verify_clone")
+    clone = refresh(stores)
+    assert not left_alone(stores, clone)
+    assert_exact(stores, clone)
 
 
 def test_a_server_that_tells_no_segments_is_read(
@@ -277,6 +326,15 @@ def _write_live(stores: Stores) -> None:
     write(stores, [with_title(3, "by hand")], NAME)
 
 
+def _make_source_anew(stores: Stores) -> None:
+    made_anew(stores, [with_title(number) for number in range(POINTS)])
+
+
+def _delete_live(stores: Stores) -> None:
+    with stores.vectors() as vectors:
+        vectors.delete(collection(stores, NAME))
+
+
 def begun(stores: Stores, until: str) -> Making:
     made = harness.clone(stores, SOURCE, NAME, until=until, **_everything())
     assert made.plan["base"] is not None
@@ -295,7 +353,11 @@ def finish(making: Making, first: str) -> Clone:
     [
         ("copy_points", _write_source),
         ("copy_points", _write_live),
+        ("copy_points", _make_source_anew),
+        ("verify_clone", _write_source),
         ("verify_clone", _write_live),
+        ("verify_clone", _make_source_anew),
+        ("verify_clone", _delete_live),
     ],
     ids=lambda one: one if isinstance(one, str) else one.__name__,
 )
@@ -351,6 +413,17 @@ def test_one_whose_base_is_gone_is_streamed(stores: Stores) -> None:
         vectors.delete(collection(stores, NAME))
     clone = finish(making, "copy_points")
     assert clone.plan["lane"] == "stream"
+    assert_exact(stores, clone)
+
+
+def test_a_base_that_is_gone_when_its_copy_is_proven_is_replaced_by_it(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "READ_ANEW_AFTER", timedelta(0))
+    made = harness.clone(stores, SOURCE, NAME, until="verify_clone", **_everything())
+    _delete_live(stores)
+    clone = finish(Making(stores, made), "verify_clone")
+    assert (clone.plan["lane"], is_unchanged(stores, clone)) == ("delta", False)
     assert_exact(stores, clone)
 
 

@@ -236,6 +236,8 @@ def test_what_is_left_of_the_copy_goes_with_the_next_sweep(
     assert len(collections(stores)) == len(there) + (points_are == "read")
     assert generations(stores) == [(2, "previous"), (1, "live")]
     assert_exact(stores, clone)
+    # It is no newer generation.
+    assert is_unchanged(stores, refresh(stores))
 
     run_sweep(stores, None, {}, plan_sweep(stores, None, {}))
     assert (collections(stores), generations(stores)) == (there, [(1, "live")])

@@ -222,7 +222,7 @@ def test_what_is_live_and_was_written_to_is_no_base(stores: Stores) -> None:
     write(stores, [with_title(5)], NAME)
     clone = refresh(stores)
     assert clone.plan["lane"] == "stream"
-    assert clone.plan["lane_reason"].endswith("was written to or deleted since it was proven")
+    assert "was written to or deleted since it was proven" in clone.plan["lane_reason"]
     assert_exact(stores, clone)
 
 

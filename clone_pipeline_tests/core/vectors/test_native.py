@@ -57,6 +57,11 @@ def test_everything_arrives_and_no_snapshot_is_left(
     assert snapshots(server, source) == snapshots(server, target) == []
 
 
+def is_indexed(server: ServerStore, collection: str, points: int) -> bool:
+    told = server.rest.ask("GET", "", collection)
+    return bool((told["status"], told["indexed_vectors_count"]) == ("green", points))
+
+
 def test_the_index_comes_along(server: ServerStore, made: tuple[str, str]) -> None:
     source, target = made
     tight = {"indexing_threshold": 1, "default_segment_number": 1}
@@ -64,7 +69,7 @@ def test_the_index_comes_along(server: ServerStore, made: tuple[str, str]) -> No
     server.create(source, {"vectors": vectors, "optimizers_config": tight})
     server.upsert(source, wide(32, 400))
     deadline = time.monotonic() + _DEADLINE_SECONDS
-    while not server.rest.ask("GET", "", source)["indexed_vectors_count"]:
+    while not is_indexed(server, source, 400):
         assert time.monotonic() < deadline, "the source was never indexed"
         time.sleep(0.05)
     copied(server, source, target)
