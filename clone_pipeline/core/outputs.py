@@ -56,10 +56,12 @@ class Consistency(TypedDict):
 
 class SourceRead(TypedDict):
     """A source whose points were read whole: its mark by then, of which segments it consisted (see
-    `VectorStore.segments`), when that was (ISO 8601), and by which version of this program."""
+    `VectorStore.segments`), which process the clone's server was, when that was (ISO 8601), and
+    by which version of this program."""
 
     mark: str
     segments: str
+    target: str
     read_at: str
     read_by: str
 

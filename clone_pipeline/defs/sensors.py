@@ -1,6 +1,7 @@
 """Sensors: refreshes on a change, runs that died without a word, and the policies file itself."""
 
 import json
+from functools import partial
 
 import dagster as dg
 
@@ -274,10 +275,9 @@ def _settle_all(
             run = _run_of(context.instance, one)
             if run is None and environment is not None:
                 continue
-            told = settle(stores, one, _state(run))
+            told = settle(stores, one, _state(run), partial(_end, context.instance, run))
             if told is not None:
                 context.log.error(f"{one.clone_id}: {told}")
-                _end(context.instance, run, told)
     return len(waiting)
 
 

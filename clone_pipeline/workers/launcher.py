@@ -115,8 +115,8 @@ class CeleryLauncher(CeleryRunLauncher):
 
     @property
     def address(self) -> str:
-        """The broker's URL without its password."""
-        return str(maybe_sanitize_url(self.broker))
+        """The broker's URL without its password; of several, as Celery separates them."""
+        return ";".join(str(maybe_sanitize_url(one)) for one in (self.broker or "").split(";"))
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Raises StoreUnavailable where the broker cannot be reached, InvalidRequest for a run that

@@ -11,8 +11,9 @@ from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 BUSY_SECONDS = 60.0
 
 # Who is silent for so long in a transaction that writes is stopped, or cut off: nobody waits any
-# longer for the rows that it holds. PostgreSQL ends its session.
-SILENT_SECONDS = 60.0
+# longer for the rows that it holds. PostgreSQL ends its session. Shorter than a lease, so that
+# heartbeats that wait for such a row are in time.
+SILENT_SECONDS = 30.0
 
 # How values are written and read: a database or a role may set each of these otherwise.
 _PINNED = (

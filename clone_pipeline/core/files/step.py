@@ -176,6 +176,7 @@ def _copy_pending(work: Work, stores: _Stores) -> int:
     transfer, retry = stores.transfer, stores.retry
 
     def copy(looked: tuple[FileRow, Answer | None]) -> dict[str, Any]:
+        work.lease.check()
         return transfer.copy(*looked)
 
     # What is asked of the source is known when its turn comes, and keeps no copy waiting.

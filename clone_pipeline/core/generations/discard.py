@@ -78,16 +78,18 @@ def _discard(
     if lease is None:
         return
     try:
-        if vectors is not None:
-            _remove_collection(vectors, clone)
-        elif lease.token > 1:
-            # A run had it for a moment, meanwhile.
-            with stores.vectors() as late:
-                _remove_collection(late, clone)
-            with usable_files(stores, [clone.clone_id]) as late_files:
-                late_files.remove(clone.clone_id)
-        if files is not None:
-            files.remove(clone.clone_id)
+        with lease.kept_alive():
+            if vectors is not None:
+                _remove_collection(vectors, clone)
+            elif lease.token > 1:
+                # A run had it for a moment, meanwhile.
+                with stores.vectors() as late:
+                    _remove_collection(late, clone)
+                with usable_files(stores, [clone.clone_id]) as late_files:
+                    late_files.remove(clone.clone_id)
+            if files is not None:
+                lease.check()
+                files.remove(clone.clone_id)
         with lease.write() as connection:
             _remove_rows(connection, stores, clone)
     except BaseException:

@@ -140,6 +140,13 @@ def get(connection: Connection, clone_id: str, *, lock: bool = False) -> Clone:
     return Clone.of(row)
 
 
+def get_unless_written(connection: Connection, clone_id: str) -> Clone | None:
+    """As `get` with `lock`, but None where somebody writes it just now, or where there is none."""
+    query = select(clones).where(clones.c.clone_id == clone_id)
+    row = connection.execute(query.with_for_update(skip_locked=True)).mappings().first()
+    return None if row is None else Clone.of(row)
+
+
 def of_run(connection: Connection, run_id: str) -> Clone:
     """The clone that a run is making or has made. Raises NotFound."""
     row = connection.execute(select(clones).where(clones.c.run_id == run_id)).mappings().first()
@@ -316,33 +323,45 @@ def bind(connection: Connection, clone: Clone, run_id: str, now: datetime) -> No
 def fail(stores: Stores, clone_id: str, run_id: str, error: str) -> None:
     """The word of a run itself, which ends without publishing; the clone can be resumed or
     discarded."""
-    _record_failure(stores, clone_id, run_id, error, {})
+    with stores.catalog.write() as connection:
+        clone = get(connection, clone_id)
+        _record_failure(connection, clone, run_id, error, stores.clock(), {})
 
 
 def end_run(stores: Stores, clone_id: str, run_id: str, error: str) -> None:
     """The word of somebody else about a run that is over. Whatever of it is still at work, on
     whichever machine, loses its lease."""
+    with stores.catalog.write() as connection:
+        end_run_of(connection, get(connection, clone_id), run_id, error, stores.clock())
+
+
+def end_run_of(
+    connection: Connection, clone: Clone, run_id: str, error: str, now: datetime
+) -> None:
+    """The same in the caller's transaction."""
     begun = case((clones.c.token > 0, clones.c.token + 1), else_=0)
-    _record_failure(stores, clone_id, run_id, error, {"token": begun, "offered": None})
+    _record_failure(connection, clone, run_id, error, now, {"token": begun, "offered": None})
 
 
 def _record_failure(
-    stores: Stores, clone_id: str, run_id: str, error: str, more: Mapping[str, Any]
+    connection: Connection,
+    clone: Clone,
+    run_id: str,
+    error: str,
+    now: datetime,
+    more: Mapping[str, Any],
 ) -> None:
-    now = stores.clock()
-    with stores.catalog.write() as connection:
-        clone = get(connection, clone_id)
-        failed = connection.execute(
-            update(clones)
-            .where(clones.c.clone_id == clone_id, clones.c.run_id == run_id)
-            .where(clones.c.status.in_(UNFINISHED))
-            .values(
-                {"status": "failed", "error": keepable(error), "updated_at": now}
-                | {"finished_at": now, **NO_HOLDER, **more}
-            )
+    failed = connection.execute(
+        update(clones)
+        .where(clones.c.clone_id == clone.clone_id, clones.c.run_id == run_id)
+        .where(clones.c.status.in_(UNFINISHED))
+        .values(
+            {"status": "failed", "error": keepable(error), "updated_at": now}
+            | {"finished_at": now, **NO_HOLDER, **more}
         )
-        if failed.rowcount:
-            mark_namespace(connection, clone, "failed", now)
+    )
+    if failed.rowcount:
+        mark_namespace(connection, clone, "failed", now)
 
 
 def forget_discarded(stores: Stores, organization_id: str | None) -> int:

@@ -80,12 +80,17 @@ def _may_stay(draft: Plan, found: Namespace, clone: Clone) -> bool:
 
 
 def only_if_quiet(
-    seen: BaseSeen, source: VectorStore, collection: str, mark: str, now: datetime
+    seen: BaseSeen,
+    source: VectorStore,
+    target: VectorStore,
+    collection: str,
+    mark: str,
+    now: datetime,
 ) -> BaseSeen:
     """`seen` with `quiet` as the source, whose mark is `mark`, still tells it."""
     if seen.base is None or seen.quiet is None:
         return seen
-    if not is_quiet(source, collection, mark, seen.quiet, now):
+    if not is_quiet(source, target, collection, mark, seen.quiet, now):
         return replace(seen, quiet=None)
     return replace(seen, base={**seen.base, "quiet": seen.quiet})
 

@@ -19,7 +19,7 @@ from ..errors import Conflict, NameTaken, StorageFailed, StoreUnavailable
 from ..generations.discard import discard
 from ..ledger import clones as ledger
 from ..ledger.clones import Clone
-from ..ledger.lease import Lease, in_progress, refuse_ended, take_over
+from ..ledger.lease import Lease, in_progress, refuse_ended, superseded, take_over
 from ..ledger.stored import StoredPlan
 from ..outputs import Planned
 from ..principal import Principal, require_writer
@@ -131,7 +131,9 @@ def adopt_request(
     policy = policy or clone.policy
     purpose = ledger.purpose_for(policy, asked)
     values = {"request": asked, "policy": policy, "purpose": purpose}
-    connection.execute(update(clones).where(mine).values(values))
+    pace = "max_points_per_second"
+    paced = {} if asked[pace] == clone.request.get(pace) else {"paced_until": None}
+    connection.execute(update(clones).where(mine).values(values | paced))
     return replace(clone, request=asked, policy=policy, purpose=purpose)
 
 
@@ -324,12 +326,15 @@ def _plan_anew(stores: Stores, clone: Clone, request: CloneRequest, parties: Par
         replaces = parties.replaces
     namespace_id = clone.plan["target"]["namespace_id"]
     parties = replace(parties, namespace_id=namespace_id, replaces=replaces)
-    made = make_plan(stores, request, parties, clone.policy)
+    lease = Lease(stores, clone.clone_id, clone.token)
+    with lease.kept_alive():  # to count very many points takes longer than a lease
+        made = make_plan(stores, request, parties, clone.policy)
     if changes := _changes(clone.plan, made):
         made = replace(made, warnings=[f"Planned anew: {changes}.", *made.warnings])
     made = with_own_files(made, clone.clone_id)
-    lease = Lease(stores, clone.clone_id, clone.token)
     with lease.write() as connection:
+        if ledger.get(connection, clone.clone_id).phase != "queued":
+            raise superseded()  # by the same run, which a queue has delivered twice
         for table in (clone_resources, clone_slices):
             connection.execute(delete(table).where(table.c.clone_id == clone.clone_id))
         _insert_resources(connection, made, clone.clone_id)

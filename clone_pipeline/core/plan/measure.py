@@ -71,7 +71,7 @@ def measure_points(stores: Stores, draft: Plan, policy: str | None = None) -> Pl
         seen = observe(asked, known, target.native, collection, draft.id_map, theirs)
         with stores.catalog.read() as connection:
             sealed = sealed_base(connection, draft, policy, config)
-        sealed = only_if_quiet(sealed, store, collection, source_mark, stores.clock())
+        sealed = only_if_quiet(sealed, store, target, collection, source_mark, stores.clock())
         lane, base = choose_with_base(asked, seen, sealed, target, draft.id_map)
         inside = "inside Qdrant" if same_server else "from Qdrant to Qdrant"
         transport = inside if lane.name == "native" else store.transport

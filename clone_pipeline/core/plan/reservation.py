@@ -8,6 +8,7 @@ whose id is on record, or the one by which Dagster repeats it, acts as the calle
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -159,11 +160,17 @@ def count_others(stores: Stores, clone: Clone) -> int:
         return connection.execute(query).scalar_one()
 
 
-def settle(stores: Stores, waiting: Waiting, state: RunState) -> str | None:
+def settle(
+    stores: Stores,
+    waiting: Waiting,
+    state: RunState,
+    end: Callable[[str], None] = lambda told: None,
+) -> str | None:
     """Brings the ledger in line with what became of a clone's run: a reservation whose run waits is
     renewed, one that has none is withdrawn, and a clone whose run is over and that nobody holds has
     failed. Returns what was recorded, in words; None where there was nothing to say, and where the
     clone has another run than the one that was asked about: the next look asks about that.
+    `end` hears that a begun clone has failed, before it is recorded: nobody asks for the run then.
     """
     clone_id = waiting.clone_id
     now = stores.clock()
@@ -177,7 +184,15 @@ def settle(stores: Stores, waiting: Waiting, state: RunState) -> str | None:
     if clone.run_id is None or not _is_gone(clone, state, now):
         return None
     sentence = "The run ended without a word, as when its process is killed; resume the clone."
-    ledger.end_run(stores, clone_id, clone.run_id, sentence)
+    with stores.catalog.write() as connection:
+        # One that is being written gives a sign of life: its heartbeats wait for that, too.
+        current = ledger.get_unless_written(connection, clone_id)
+        if current is None or (current.status, current.run_id) != ("cloning", clone.run_id):
+            return None
+        if not _is_gone(current, state, now):
+            return None
+        end(sentence)
+        ledger.end_run_of(connection, current, clone.run_id, sentence, now)
     return sentence
 
 

@@ -35,7 +35,7 @@ def leave_alone(
     or the base is gone. Raises LeaseLost, StoreUnavailable."""
     name, read, now = work.source_collection, base["quiet"], work.stores.clock()
     seen = retry(lambda: mark(source, name))
-    if read is None or not retry(lambda: is_quiet(source, name, seen, read, now)):
+    if read is None or not retry(lambda: is_quiet(source, target, name, seen, read, now)):
         return None
     if retry(lambda: target.last_write(base["qdrant_collection"])) != base["last_write"]:
         return None

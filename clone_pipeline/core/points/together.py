@@ -7,7 +7,7 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import CloneError
-from ..ledger.claims import ClaimLost, Claims, Taken, Task, offering
+from ..ledger.claims import ClaimLost, Claims, Taken, Task, offering, seconds
 from ..ledger.work import Work
 from .pages import for_each, workers
 from .retry import Retry
@@ -15,6 +15,8 @@ from .retry import Retry
 if TYPE_CHECKING:
     from .sides import Sides
 
+# A process that only helps looks so often whether another clone has fewer helpers.
+_STAY_SECONDS = 60.0
 # How often is looked whether another process, that has the last slices, has lost one.
 _LOOK_SECONDS = 0.5
 
@@ -28,13 +30,15 @@ def work_through(
     """Calls the function for slice after slice that is open, several at once.
 
     A run offers them to others, and comes back when none is open any more. A process that only
-    helps comes back when there is none for it. Raises LeaseLost, and what the function raises.
+    helps comes back when there is none for it, and after a minute. Raises LeaseLost, and what the
+    function raises.
     """
     claims, helps = Claims(work.lease, task), work.lease.helps is not None
     retry, alone = sides.retry, sides.source.embedded or sides.target.embedded
+    until = seconds() + _STAY_SECONDS
 
     def one_worker(_: int) -> None:
-        while True:
+        while not helps or seconds() < until:
             if _take_one(claims, retry, function):
                 continue
             if helps or not retry(claims.are_elsewhere):

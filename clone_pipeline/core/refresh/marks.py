@@ -72,7 +72,8 @@ _POINTS = " points"
 
 def mark(store: VectorStore, collection: str) -> str:
     """Changes with every write to the collection, or, where the store cannot tell, with the count
-    of its points."""
+    of its points. Raises StoreUnavailable while some of them are not shown."""
+    store.refuse_hidden(collection)
     return store.last_write(collection) or f"{store.count(collection)}{_POINTS}"
 
 

@@ -27,13 +27,24 @@ class Disturbed(Exception):
 
 
 def as_read(
-    store: VectorStore, collection: str, mark: str, segments: str | None, now: datetime
+    source: VectorStore,
+    target: VectorStore,
+    collection: str,
+    mark: str,
+    segments: str | None,
+    now: datetime,
 ) -> SourceRead | None:
     """What is kept of a source that was read whole at that mark, which is still its mark;
     `segments` are those of before it was read. None where they are others by now, or not told."""
-    if segments is None or not is_told(mark) or store.segments(collection) != segments:
+    if segments is None or not is_told(mark) or source.segments(collection) != segments:
         return None
-    return {"mark": mark, "segments": segments, "read_at": now.isoformat(), "read_by": _program()}
+    return {
+        "mark": mark,
+        "segments": segments,
+        "target": target.identity(),
+        "read_at": now.isoformat(),
+        "read_by": _program(),
+    }
 
 
 def _program() -> str:
@@ -41,11 +52,19 @@ def _program() -> str:
 
 
 def is_quiet(
-    store: VectorStore, collection: str, mark: str, read: SourceRead, now: datetime
+    source: VectorStore,
+    target: VectorStore,
+    collection: str,
+    mark: str,
+    read: SourceRead,
+    now: datetime,
 ) -> bool:
     """Whether nobody seems to have written to the source, whose mark is `mark` now, since it was
-    read."""
+    read; and whether the target's server tells of writes since then, which it does not where it was
+    restarted: it may count some anew (1.18: `applied_seq.rs`)."""
     age = abs(now - datetime.fromisoformat(read["read_at"]))
     if mark != read["mark"] or age >= READ_ANEW_AFTER or read["read_by"] != _program():
         return False
-    return store.segments(collection) == read["segments"]
+    if target.identity() != read["target"]:
+        return False
+    return source.segments(collection) == read["segments"]

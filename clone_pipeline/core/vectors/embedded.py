@@ -172,6 +172,9 @@ class EmbeddedStore:
     def last_write(self, collection: str) -> str | None:
         return None
 
+    def refuse_hidden(self, collection: str) -> None:
+        return
+
     def segments(self, collection: str) -> str | None:
         return None
 

@@ -58,6 +58,9 @@ class EmptyStore:
     def last_write(self, collection: str) -> str | None:
         return "never"
 
+    def refuse_hidden(self, collection: str) -> None:
+        return
+
     def segments(self, collection: str) -> str | None:
         return None
 

@@ -5,6 +5,9 @@ that was written is neither read nor counted before the optimizer has come to it
 nor is the one whose place it takes*; a write that is waited for takes until then. The same after a
 restart, of whatever was not indexed by then (1.18.3, measured). So what is read meanwhile looks
 whole and is not.
+
+What a segment hides it goes on hiding when the setting is taken back, and the server may have the
+setting for all its collections (`storage.optimizers_overwrite`): then only the segments tell.
 """
 
 from __future__ import annotations
@@ -37,10 +40,12 @@ def loaded(optimizers: Mapping[str, Any] | None) -> dict[str, Any]:
     return {_SETTING: True} if may_hide(optimizers) else {}
 
 
-def refuse_hidden(where: str, collection: str, told: Mapping[str, Any]) -> None:
+def refuse_hidden(
+    where: str, collection: str, told: Mapping[str, Any], in_segments: int = 0
+) -> None:
     """Raises StoreUnavailable where the server hides points; it asks to wait as long as it indexes.
-    `told` is what it tells of the collection."""
-    hidden = (told.get("update_queue") or {}).get("deferred_points")
+    `told` is what it tells of the collection, `in_segments` how many its segments hide."""
+    hidden = (told.get("update_queue") or {}).get("deferred_points") or in_segments
     if not hidden:
         return
     indexes = told["status"] == _INDEXING

@@ -138,7 +138,7 @@ def reported_config(info: dict[str, Any]) -> CollectionConfig:
     params = reported["params"]
     vectors = params.get("vectors") or {}
     config: CollectionConfig = {
-        "vectors": {"": vectors} if "size" in vectors else vectors,
+        "vectors": {"": vectors} if isinstance(vectors.get("size"), int) else vectors,
         "sparse_vectors": params.get("sparse_vectors") or {},
         **{key: params[key] for key in _PARAMS if key in params},
         "hnsw_config": reported.get("hnsw_config"),

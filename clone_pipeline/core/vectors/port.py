@@ -134,6 +134,11 @@ class VectorStore(Protocol):
         """
         ...
 
+    def refuse_hidden(self, collection: str) -> None:
+        """Raises StoreUnavailable where the store has points that it does not show yet, so that
+        what is read of the collection may not be whole."""
+        ...
+
     def segments(self, collection: str) -> str | None:
         """A text that changes when the collection is made anew, or put back from a snapshot, which
         `last_write` need not tell; also when the store arranges the points otherwise, or starts

@@ -87,6 +87,10 @@ class ServerStore(ServerCollections):
         self._limits.pop(collection, None)
         super().delete(collection)
 
+    def refuse_hidden(self, collection: str) -> None:
+        self._limits.pop(collection, None)  # it may be configured otherwise by now
+        self._refuse_hidden(collection, self.hidden_in_segments(collection))
+
     def count(self, collection: str, where: Filter | None = None) -> int:
         """Of all points, or of those that a filter fits. Raises WorkError where strict mode forbids
         the filter."""
@@ -285,8 +289,9 @@ class ServerStore(ServerCollections):
         self._refuse_hidden(collection)
         return found
 
-    def _refuse_hidden(self, collection: str) -> None:
-        refuse_hidden(self.where, collection, self.rest.ask("GET", "", collection))
+    def _refuse_hidden(self, collection: str, in_segments: int = 0) -> None:
+        told = self.rest.ask("GET", "", collection)
+        refuse_hidden(self.where, collection, told, in_segments)
 
 
 def _point(item: dict[str, Any]) -> Point:

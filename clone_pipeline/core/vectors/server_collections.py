@@ -136,6 +136,10 @@ class ServerCollections:
             optimizers = shown(body.get("optimizers_config") or {})
             body["optimizers_config"] = optimizers | {"max_optimization_threads": 0}
         self.rest.ask("PUT", "", collection, encoded_json(body))
+        if (strict := body.get("strict_mode_config")) and not strict.get("enabled"):
+            # A new shard has the rate limits all the same, until it is told once more (1.18).
+            again = encoded_json({"strict_mode_config": strict})
+            self.rest.ask("PATCH", "", collection, again)
         if keys := self.kept_config(config).get("shard_keys"):
             self.set_shard_keys(collection, keys)
         for field, schema in (config.get("payload_schema") or {}).items():
@@ -171,7 +175,7 @@ class ServerCollections:
         try:
             shards = self._shards(collection, _SHARDS_IN_TELEMETRY)
             queues = [shard["local"]["update_queue"] for shard in shards]
-            if any(queue["length"] for queue in queues):
+            if any(queue["length"] or queue["op_num"] is None for queue in queues):
                 return None
             return json.dumps(list(map(_written, shards, queues)))
         except _NOT_TOLD:
@@ -190,13 +194,27 @@ class ServerCollections:
             return None
         return sha256(json.dumps(told).encode()).hexdigest()
 
+    def hidden_in_segments(self, collection: str) -> int:
+        """How many points the segments on this node hide until they are indexed; 0 where that is
+        not told."""
+        try:
+            shards = [one["local"] or {} for one in self._told(collection, _SEGMENTS_IN_TELEMETRY)]
+            segments = [one["info"] for shard in shards for one in shard.get("segments") or ()]
+        except _NOT_TOLD:
+            return 0
+        return sum(info.get("num_deferred_points") or 0 for info in segments)
+
     def _shards(self, collection: str, level: int) -> list[dict[str, Any]]:
         """Those of a collection, with what telemetry tells of them. Raises LookupError where this
         node has not all: a replica of its own that is not active gets no writes."""
+        shards = self._told(collection, level)
+        if any(shard["remote"] for shard in shards):
+            raise LookupError(f"{collection} has shards on other nodes")
+        return shards
+
+    def _told(self, collection: str, level: int) -> list[dict[str, Any]]:
         known = self.rest.get("/telemetry", {"details_level": level})["collections"]
         told = next(one for one in known["collections"] if one["id"] == collection)
-        if any(shard["remote"] for shard in told["shards"]):
-            raise LookupError(f"{collection} has shards on other nodes")
         return sorted(told["shards"], key=itemgetter("id"))
 
 

@@ -188,7 +188,7 @@ def _check_vectors(
         result = _check_points(work, both, copied)
         mark_read = consistency and consistency["mark"]
         mark_now = retry(lambda: mark(source, work.source_collection))
-        _refuse_disturbed(work, source, mark_now)
+        _refuse_disturbed(work, source, target, mark_now)
         now = SourceNow(
             config=work.rewriter.rewrite_qdrant_config(
                 read_config(source, work.source, work.source_collection)
@@ -198,7 +198,7 @@ def _check_vectors(
             points_read=copied.digest.count,
             mark_read=mark_read,
             warnings=warnings,
-            read=_source_read(work, source, mark_now) if mark_now == mark_read else None,
+            read=_source_read(work, source, target, mark_now) if mark_now == mark_read else None,
         )
     if result.repaired and result.seal is not None and both.target.embedded:
         # The embedded store reads differently in the session that wrote: seal a fresh one.
@@ -216,21 +216,23 @@ def _check_vectors(
     return result, both.rule, now
 
 
-def _refuse_disturbed(work: Work, source: VectorStore, mark_now: str) -> None:
+def _refuse_disturbed(work: Work, source: VectorStore, target: VectorStore, mark: str) -> None:
     """Raises Disturbed where the source was written to since its points were left alone."""
-    read, now = left_alone(work.clone.plan), work.stores.clock()
-    if read is not None and not is_quiet(source, work.source_collection, mark_now, read, now):
+    read, name = left_alone(work.clone.plan), work.source_collection
+    if read and not is_quiet(source, target, name, mark, read, work.stores.clock()):
         raise Disturbed
 
 
-def _source_read(work: Work, source: VectorStore, mark_read: str) -> SourceRead | None:
+def _source_read(
+    work: Work, source: VectorStore, target: VectorStore, mark: str
+) -> SourceRead | None:
     """What the next refresh asks of: whether the source is as it was read for this one."""
     if known := left_alone(work.clone.plan):
         return known
     if work.request.verify != "full":
         return None
-    segments = work.clone.plan["source_segments"]
-    return as_read(source, work.source_collection, mark_read, segments, work.stores.clock())
+    name, segments = work.source_collection, work.clone.plan["source_segments"]
+    return as_read(source, target, name, mark, segments, work.stores.clock())
 
 
 def _consistency(copied: StepReport) -> Consistency | None:

@@ -274,6 +274,15 @@ def test_another_version_of_the_program_reads_it(
     assert left_alone(stores, refresh(stores))
 
 
+def test_a_clone_whose_server_was_restarted_is_read(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may count some of its writes anew."""
+    monkeypatch.setattr(ServerStore, "identity", lambda _: "another process")
+    assert not left_alone(stores, refresh(stores))
+    assert left_alone(stores, refresh(stores))
+
+
 def test_a_source_that_was_made_anew_while_it_was_proven_is_read_by_the_next_refresh(
     stores: Stores,
 ) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from clone_pipeline.core.errors import StoreUnavailable
+from clone_pipeline.core.refresh.marks import mark
 from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.server import ServerStore
 
-from ... import harness
+from ... import harness, qdrant_server
 from ...adopting.test_adopt import adopt, stores_at
 from ...faults.place import wait_until
 from ...faults.rest import ask, newest_clone, points
@@ -49,7 +50,7 @@ def let_index(url: str, name: str) -> None:
 
 
 def hidden(url: str, name: str) -> int:
-    return int(ask(url, f"/collections/{name}")["update_queue"]["deferred_points"])
+    return int(ask(url, f"/collections/{name}")["update_queue"].get("deferred_points", 0))
 
 
 @pytest.fixture
@@ -86,6 +87,52 @@ def test_nothing_is_read_or_counted_while_points_are_hidden(
         let_index(qdrant_url, collection)
         read(store, collection)
         assert store.count(collection) == POINTS
+
+
+def test_those_of_a_collection_that_is_to_hide_none_any_more_are_waited_for(
+    qdrant_url: str, collection: str
+) -> None:
+    """Its segments go on hiding what they hide, and the collection tells of none."""
+    with closing(ServerStore.open(qdrant_url)) as store:
+        configure(qdrant_url, collection, {"prevent_unoptimized": False})
+        assert store.count(collection) < POINTS
+        with pytest.raises(StoreUnavailable, match="hides"):
+            mark(store, collection)
+        configure(qdrant_url, collection, {"max_optimization_threads": 1})
+        wait_until(lambda: store.count(collection) == POINTS, "the index")
+        mark(store, collection)
+
+
+def test_those_of_a_server_that_hides_them_in_every_collection_are_waited_for(
+    tmp_path: Path,
+) -> None:
+    if not qdrant_server.is_installed():
+        pytest.skip("no server of its own: put `qdrant` on the PATH")
+    overwrite = "STORAGE__OPTIMIZERS_OVERWRITE__"
+    settings = {
+        f"{overwrite}PREVENT_UNOPTIMIZED": "true",
+        f"{overwrite}INDEXING_THRESHOLD_KB": "100",
+    }
+    with (
+        qdrant_server.run(tmp_path / "qdrant", **settings) as url,
+        closing(ServerStore.open(url)) as store,
+    ):
+        vectors = {"size": SIZE, "distance": "Dot"}
+        ask(url, "/collections/plain", {"vectors": vectors, "optimizers_config": BUSY}, "PUT")
+        upsert(url, "plain", range(POINTS))
+        wait_until(lambda: store.hidden_in_segments("plain") > 0, "the points")
+        with pytest.raises(StoreUnavailable, match="hides"):
+            mark(store, "plain")
+
+
+def test_a_setting_that_was_changed_meanwhile_is_seen(qdrant_url: str, collection: str) -> None:
+    with closing(ServerStore.open(qdrant_url)) as store:
+        configure(qdrant_url, collection, {"prevent_unoptimized": False})
+        assert store.count(collection) < POINTS
+        configure(qdrant_url, collection, {"prevent_unoptimized": True})
+        for read in (mark, ServerStore.count):
+            with pytest.raises(StoreUnavailable, match="hides"):
+                read(store, collection)
 
 
 def test_points_that_are_hidden_in_the_middle_of_a_read_are_waited_for(
