@@ -33,9 +33,9 @@ from clone_pipeline.core.ledger.lease_timing import LEASE_SECONDS
 # A broker tells each of its workers at once; one that does not answer by then is away.
 _ANSWER_SECONDS = 2.0
 
-# A day and an hour: longer than a run may take (`max_runtime_seconds`). Redis delivers again what
-# is not done by then; what was delivered twice Dagster does not run twice.
-_VISIBILITY_SECONDS = 90_000
+# Eight days: longer than a run may take (`max_runtime_seconds`). Redis delivers again what is not
+# done by then; what was delivered twice Dagster does not run twice.
+_VISIBILITY_SECONDS = 691_200
 
 _SETTINGS: dict[str, Any] = {
     # A run counts against what its worker may hold back until it is over: it never waits behind

@@ -61,6 +61,10 @@ SHAPES: dict[str, Shape] = {
         {"vectors": {"a": _DENSE, "b": {"size": 3, "distance": "Euclid"}}},
         lambda chance: {"a": _numbers(6)(chance), "b": _numbers(3)(chance)},
     ),
+    "called size": Shape(
+        {"vectors": {"size": _DENSE, "distance": {"size": 3, "distance": "Dot"}}},
+        lambda chance: {"size": _numbers(6)(chance), "distance": _numbers(3)(chance)},
+    ),
     "cosine": Shape({"vectors": {"size": 5, "distance": "Cosine"}}, _numbers(5)),
     "sparse only": Shape(
         {"sparse_vectors": {"words": {"modifier": "idf"}}},

@@ -92,6 +92,19 @@ def contents(url: str, collection: str, shape: Shape = SHAPES["unnamed"]) -> dic
     }
 
 
+@pytest.mark.parametrize("lane", ["stream", "native"])
+def test_limits_that_are_off_bind_no_clone(qdrant_url: str, stores: Stores, lane: str) -> None:
+    """A new shard on the server would have them."""
+    off = {"enabled": False, "write_rate_limit": 1, "read_rate_limit": 1}
+    with made(qdrant_url, SHAPES["unnamed"]) as collection:
+        ask(qdrant_url, path(collection), {"strict_mode_config": off}, "PATCH")
+        adopt(stores, collection)
+        clone = harness.clone(stores, "docs", "copy", lane=lane)
+        expected = contents(qdrant_url, collection)
+        for _ in range(3):
+            assert contents(qdrant_url, clone.qdrant_collection) == expected
+
+
 @pytest.mark.parametrize("what", SHAPES)
 def test_any_collection_is_cloned_refreshed_and_rolled_back_without_a_write_to_it(
     request: pytest.FixtureRequest, tmp_path: Path, what: str

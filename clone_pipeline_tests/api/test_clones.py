@@ -10,8 +10,10 @@ from typing import Any
 import dagster as dg
 import httpx
 import pytest
+from sqlalchemy import update
 
 from clone_pipeline.api.runs import Runs
+from clone_pipeline.core.catalog.schema import clones
 from clone_pipeline.core.errors import Conflict
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
@@ -317,6 +319,28 @@ def test_a_run_that_comes_on_record_while_a_sensor_looks_is_not_taken_for_gone(
     assert settle(world.stores, Waiting(clone.clone_id, None), "none") is None
     assert settle(later(world, 61), Waiting(clone.clone_id, None), "none") is None
     assert world.ask("GET", f"/v1/tasks/{answer['task_id']}").json()["status"] == "PENDING"
+
+
+def test_a_run_is_ended_before_its_clone_is_said_to_have_failed(world: World) -> None:
+    """Nobody asks for the run of one that has: killed in between, it would count as at work."""
+    world.clone("prod", namespace_name="api_ends")
+    clone = world.ledger("api_ends")
+    assert clone is not None
+    with world.stores.catalog.write() as connection:
+        begun = {"reserved_at": None, "token": 1, "holder_host": "elsewhere", "holder_pid": 1}
+        mine = clones.c.clone_id == clone.clone_id
+        connection.execute(update(clones).where(mine).values(begun))
+
+    def end(told: str) -> None:
+        assert "without a word" in told
+        raise KeyboardInterrupt
+
+    stores = later(world, 3600)
+    with pytest.raises(KeyboardInterrupt):
+        settle(stores, waiting_for(clone), "under way", end)
+    assert world.ledger("api_ends").status == "cloning"  # type: ignore[union-attr]
+    assert settle(stores, waiting_for(clone), "ended") is not None
+    assert world.ledger("api_ends").status == "failed"  # type: ignore[union-attr]
 
 
 def test_a_reservation_that_asked_for_no_run_is_given_up(world: World) -> None:

@@ -241,7 +241,7 @@ def _a_shard_moves(nodes: list[Qdrant], docs: str, chance: random.Random) -> boo
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("trouble", "times"), [(_a_node_dies, 8), (_a_shard_moves, 80)])
+@pytest.mark.parametrize(("trouble", "times"), [(_a_node_dies, 8), (_a_shard_moves, 30)])
 def test_whatever_is_asked_meanwhile_is_done_or_waited_for(
     nodes: list[Qdrant], trouble: Callable[[list[Qdrant], str, random.Random], bool], times: int
 ) -> None:

@@ -103,6 +103,15 @@ def test_a_password_of_the_broker_is_not_told() -> None:
         assert PASSWORD not in str(launcher.get_run_worker_debug_info(run))
 
 
+def test_no_password_of_several_brokers_is_told() -> None:
+    from clone_pipeline.workers import CeleryLauncher
+
+    urls = [f"amqp://user:{PASSWORD}{number}@host{number}:5672//" for number in range(3)]
+    told = CeleryLauncher(broker=";".join(urls)).address
+    assert PASSWORD not in told
+    assert all(f"host{number}" in told for number in range(3))
+
+
 @dg.job
 def _empty() -> None:
     pass

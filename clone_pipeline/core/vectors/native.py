@@ -158,6 +158,7 @@ class NativeLane:
                 for done in [pool.submit(copy.shard, shard, shards[shard]) for shard in rest]:
                     done.result()
             check()
+            self.server.take_back_limits(target, config)
             _write_nothing(link, target)
         return Copied(len(shards), copy.how, copy.reason)
 

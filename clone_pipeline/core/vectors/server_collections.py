@@ -136,10 +136,7 @@ class ServerCollections:
             optimizers = shown(body.get("optimizers_config") or {})
             body["optimizers_config"] = optimizers | {"max_optimization_threads": 0}
         self.rest.ask("PUT", "", collection, encoded_json(body))
-        if (strict := body.get("strict_mode_config")) and not strict.get("enabled"):
-            # A new shard has the rate limits all the same, until it is told once more (1.18).
-            again = encoded_json({"strict_mode_config": strict})
-            self.rest.ask("PATCH", "", collection, again)
+        self.take_back_limits(collection, config)
         if keys := self.kept_config(config).get("shard_keys"):
             self.set_shard_keys(collection, keys)
         for field, schema in (config.get("payload_schema") or {}).items():
@@ -148,6 +145,14 @@ class ServerCollections:
         about = encoded_json({"exact": False})
         if left := self.rest.ask("POST", "/points/count", collection, about)["count"]:
             raise WorkError(f"{self.where}: the new collection {collection} holds {left} points.")
+
+    def take_back_limits(self, collection: str, config: CollectionConfig) -> None:
+        """A shard that is new, or was restored, has the rate limits of a strict mode that is off
+        all the same, until it is told once more (Qdrant 1.18: `local_shard/mod.rs`)."""
+        strict = config.get("strict_mode_config")
+        if strict and not strict.get("enabled"):
+            again = encoded_json({"strict_mode_config": strict})
+            self.rest.ask("PATCH", "", collection, again)
 
     def finish_loading(self, collection: str, config: CollectionConfig) -> None:
         optimizers = config.get("optimizers_config") or {}

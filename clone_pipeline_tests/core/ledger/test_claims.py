@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,9 +21,14 @@ from clone_pipeline.core.errors import InvalidRequest, LeaseLost
 from clone_pipeline.core.helping import Helper, refuse_alone
 from clone_pipeline.core.ledger import claims as claiming
 from clone_pipeline.core.ledger import clones as ledger
-from clone_pipeline.core.ledger.claims import Claim, ClaimLost, Claims, offering
+from clone_pipeline.core.ledger.claims import Claim, ClaimLost, Claims, Taken, offering
 from clone_pipeline.core.ledger.lease import Lease
 from clone_pipeline.core.ledger.lease_timing import CLAIM_SECONDS, OWN_CLAIM_SECONDS
+from clone_pipeline.core.ledger.meter import Meter
+from clone_pipeline.core.ledger.work import Work
+from clone_pipeline.core.plan.reservation import Waiting, settle
+from clone_pipeline.core.points import together
+from clone_pipeline.core.points.retry import Retry
 from clone_pipeline.core.process import Holder
 from clone_pipeline.core.stores import Stores, VectorAddress
 from clone_pipeline.core.vectors.slices import Slice
@@ -39,7 +46,8 @@ class Place:
 
     def __init__(self, stores: Stores, patched: pytest.MonkeyPatch) -> None:
         self.stores, self.now = stores, 1000.0
-        patched.setattr(claiming, "seconds", lambda: self.now)
+        for module in (claiming, together):
+            patched.setattr(module, "seconds", lambda: self.now)
 
     def begin(self) -> None:
         values = {"status": "cloning", "phase": "copying", "token": 1, "run_id": "run"}
@@ -203,6 +211,42 @@ def test_where_a_run_does_everything_itself_helpers_say_so(
         said = "its catalog is SQLite"
     with pytest.raises(InvalidRequest, match=said):
         refuse_alone(stores)
+
+
+def test_who_is_writing_for_long_is_not_taken_for_dead(place: Place) -> None:
+    """Its heartbeats wait for the row that it has itself."""
+    waiting, lease = Waiting(ID, "run"), Lease(place.stores, ID, 1)
+    stores = replace(place.stores, clock=lambda: place.stores.clock() + timedelta(hours=1))
+    with place.stores.catalog.write() as connection:
+        held = {"holder_host": "elsewhere", "holder_pid": 1, "heartbeat_at": place.stores.clock()}
+        connection.execute(update(clones).values(held))
+    with lease.write():
+        assert settle(stores, waiting, "under way") is None
+    assert settle(stores, waiting, "under way") is not None
+
+
+def test_a_helper_that_was_long_enough_with_one_clone_looks_for_another(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "_STAY_SECONDS", 30.0)
+    request = {"namespace_identifier": "a", "namespace_name": "b", "concurrent_slices": 1}
+    done = []
+
+    def function(taken: Taken) -> None:
+        done.append(taken.claim.slice)
+        place.pass_seconds(19)
+        with taken.claim.write() as connection:
+            mine = update(clone_slices).where(*taken.claim.is_mine)
+            connection.execute(mine.values(done=True, **claiming.NOBODY))
+
+    with place.stores.catalog.read() as connection:
+        clone = replace(ledger.get(connection, ID), request=request)
+    lease = Lease(place.stores, ID, 1, helps="copy")
+    work = Work(place.stores, clone, lease, place.stores.clock(), Meter(place.stores.clock))
+    server = SimpleNamespace(embedded=False)
+    sides: Any = SimpleNamespace(source=server, target=server, retry=Retry(place.stores))
+    together.work_through(work, sides, "copy", function)
+    assert done == [0, 1]
 
 
 def test_a_helper_goes_where_the_fewest_are(place: Place) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from clone_pipeline.core.catalog import namespaces
 from clone_pipeline.core.catalog.model import namespace_model
-from clone_pipeline.core.errors import Conflict
+from clone_pipeline.core.catalog.schema import clones
+from clone_pipeline.core.errors import Conflict, LeaseLost
 from clone_pipeline.core.generations import delete as deletion
 from clone_pipeline.core.generations import discard as discarding
 from clone_pipeline.core.generations.delete import delete_clone
 from clone_pipeline.core.generations.discard import discard
 from clone_pipeline.core.generations.rollback import rollback
 from clone_pipeline.core.ledger import clones as ledger
+from clone_pipeline.core.ledger import lease as lease_module
 from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.ledger.lease import Lease, release
 from clone_pipeline.core.plan import begin
@@ -26,6 +30,7 @@ from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.verify import verify_pair
 from clone_pipeline_tests import harness
 from clone_pipeline_tests.core.bundle.samples import sample
+from clone_pipeline_tests.faults.place import wait_until
 
 SOURCE = "prod"
 
@@ -44,6 +49,82 @@ def dies(stores: Stores, source: str, name: str, until: str, **options: Any) -> 
     clone = harness.clone(stores, source, name, run_id=run_id, until=until, **options)
     ledger.fail(stores, clone.clone_id, run_id, "The run died.")
     return clone
+
+
+@pytest.fixture
+def beats_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "HEARTBEAT_SECONDS", 0.02)
+
+
+def wait_for_a_heartbeat(stores: Stores, clone: Clone) -> None:
+    def heartbeat() -> object:
+        with stores.catalog.read() as connection:
+            return ledger.get(connection, clone.clone_id).heartbeat_at
+
+    before = heartbeat()
+    wait_until(lambda: heartbeat() not in (None, before), "a heartbeat")
+
+
+def planned_anew(stores: Stores, clone: Clone) -> Clone:
+    request = parse_request(clone.request)
+    return begin.begin(stores, request, LOCAL_OPERATOR, harness.new_run())
+
+
+def test_a_clone_that_is_planned_for_long_is_alive(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, beats_often: None
+) -> None:
+    clone, inner = dies(stores, SOURCE, "copy", until="clone_config"), begin.make_plan
+
+    def for_long(*parties: Any) -> Any:
+        wait_for_a_heartbeat(stores, clone)
+        return inner(*parties)
+
+    monkeypatch.setattr(begin, "make_plan", for_long)
+    assert planned_anew(stores, clone).status == "cloning"
+
+
+def test_a_plan_that_comes_after_the_first_write_changes_nothing(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a run that was delivered twice before it had begun."""
+    clone, inner = dies(stores, SOURCE, "copy", until="clone_config"), begin.make_plan
+
+    def meanwhile(*parties: Any) -> Any:
+        with stores.catalog.write() as connection:
+            mine = clones.c.clone_id == clone.clone_id
+            connection.execute(update(clones).where(mine).values(phase="copying"))
+        return inner(*parties)
+
+    monkeypatch.setattr(begin, "make_plan", meanwhile)
+    with pytest.raises(LeaseLost):
+        planned_anew(stores, clone)
+
+
+def test_a_discard_that_takes_long_is_alive(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, beats_often: None
+) -> None:
+    left, inner = dies(stores, SOURCE, "copy", until="publish_clone"), discarding._remove_collection
+
+    def for_long(*parties: Any) -> None:
+        wait_for_a_heartbeat(stores, left)
+        inner(*parties)
+
+    monkeypatch.setattr(discarding, "_remove_collection", for_long)
+    discard(stores, left)
+
+
+def test_another_pace_owes_nothing_from_before(stores: Stores) -> None:
+    left = dies(stores, SOURCE, "copy", until="copy_points", max_points_per_second=1)
+    due = stores.clock() + timedelta(hours=1)
+    with stores.catalog.write() as connection:
+        mine = clones.c.clone_id == left.clone_id
+        connection.execute(update(clones).where(mine).values(paced_until=due))
+    for pace, owes in ((1, True), (10_000, False)):
+        request = parse_request(left.request | {"max_points_per_second": pace})
+        clone = begin.begin(stores, request, LOCAL_OPERATOR, str(left.run_id))
+        with stores.catalog.read() as connection:
+            assert (ledger.get(connection, clone.clone_id).paced_until is not None) is owes
+        ledger.fail(stores, clone.clone_id, str(clone.run_id), "The run died.")
 
 
 def proven(stores: Stores, clone: Clone) -> str:

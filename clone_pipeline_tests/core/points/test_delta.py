@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from clone_pipeline.core.catalog.schema import clone_digests, collections, retrievers
+from clone_pipeline.core.errors import VerificationFailed
 from clone_pipeline.core.generations.rollback import rollback
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
+from clone_pipeline.core.ledger.work import Work
 from clone_pipeline.core.outputs import Proof
 from clone_pipeline.core.points import collection as made
 from clone_pipeline.core.points import delta, pages
@@ -26,6 +28,7 @@ from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors import slices
 from clone_pipeline.core.vectors.point import PointId
+from clone_pipeline.core.verify import points as check_points
 from clone_pipeline.core.verify import verify_pair, verify_sealed
 
 from ... import harness
@@ -201,6 +204,22 @@ def test_any_changes_lead_to_what_a_copy_from_the_beginning_would_be(
     qdrant_url: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     check_any_changes(qdrant_url, tmp_path_factory, data)
+
+
+def test_a_point_that_goes_after_it_was_proven_fails_the_clone(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a late request of a process that has lost its slice."""
+    inner = check_points.prove_slices
+
+    def then_lost(work: Work, sides: Any) -> None:
+        inner(work, sides)
+        sides.target.delete_points(sides.target_name, [point(7).id])
+
+    write(stores, [with_title(4)])
+    monkeypatch.setattr(check_points, "prove_slices", then_lost)
+    with pytest.raises(VerificationFailed, match=f"{POINTS} were read, {POINTS - 1} are there"):
+        refresh(stores)
 
 
 # ---- when it is not worth it, or not possible ------------------------------------------------
