@@ -23,6 +23,7 @@ from clone_pipeline.core.generations.sweep import plan_sweep, run_sweep
 from clone_pipeline.core.ledger import clones as ledger
 from clone_pipeline.core.ledger.clones import Clone
 from clone_pipeline.core.plan import dry_run
+from clone_pipeline.core.points import pages
 from clone_pipeline.core.principal import LOCAL_OPERATOR
 from clone_pipeline.core.request import parse_request
 from clone_pipeline.core.restore_test import run_restore_test
@@ -103,6 +104,40 @@ def test_limits_that_are_off_bind_no_clone(qdrant_url: str, stores: Stores, lane
         expected = contents(qdrant_url, collection)
         for _ in range(3):
             assert contents(qdrant_url, clone.qdrant_collection) == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "limits"),
+    [
+        ("unnamed", {"max_points_count": 3}),
+        ("unnamed", {"max_collection_vector_size_bytes": 50}),
+        ("on disk", {"max_payload_index_count": 0}),
+        ("sparse only", {"sparse_config": {"words": {"max_length": 2}}}),
+        ("multivector", {"multivector_config": {"": {"max_vectors": 1}}}),
+    ],
+    ids=lambda one: one if isinstance(one, str) else min(one),
+)
+def test_what_has_outgrown_its_limits_is_cloned_with_them(
+    qdrant_url: str,
+    stores: Stores,
+    shape: str,
+    limits: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for page in ("FIRST_PAGE", "LARGEST_PAGE"):  # a server looks once in many writes
+        monkeypatch.setattr(pages, page, 1)
+    with made(qdrant_url, SHAPES[shape]) as collection:
+        strict = {"strict_mode_config": {"enabled": True, **limits}}
+        ask(qdrant_url, path(collection), strict, "PATCH")
+        adopt(stores, collection)
+        clone = harness.clone(stores, "docs", "copy", lane="stream")
+        told = [
+            ask(qdrant_url, path(one))["config"]["strict_mode_config"]
+            for one in (collection, clone.qdrant_collection)
+        ]
+        assert told[0] == told[1]
+        expected = contents(qdrant_url, collection)
+        assert contents(qdrant_url, clone.qdrant_collection) == expected
 
 
 @pytest.mark.parametrize("what", SHAPES)

@@ -11,6 +11,16 @@ from .hidden import may_hide
 # smaller one.
 _REQUESTS_A_MINUTE = 4
 
+# What a strict mode says of what a collection holds (Qdrant 1.18).
+_OF_CONTENT = {
+    "max_points_count",
+    "max_collection_vector_size_bytes",
+    "max_collection_payload_size_bytes",
+    "max_payload_index_count",
+    "multivector_config",
+    "sparse_config",
+}
+
 # So many ids in one request or answer.
 MAX_IDS = 10_000
 # A server that counts exactly holds a sorted set of all ids meanwhile (1.18, `read_filtered` of a
@@ -50,6 +60,12 @@ class Limits:
             exact_count=strict_mode.get("search_allow_exact") is not False,
             hides=hides,
         )
+
+
+def while_loading(strict_mode: dict[str, Any]) -> dict[str, Any]:
+    """A `strict_mode_config` without what it says of the content: a collection may hold more than
+    it allows by now, as it was set later, or is looked at seldom."""
+    return {key: value for key, value in strict_mode.items() if key not in _OF_CONTENT}
 
 
 def _share(rate_limit: int | None) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import NotFound, StoreUnavailable, WorkError
 from .hidden import loaded, shown
+from .limits import while_loading
 from .models import create_body, index_params, reported_config, reported_keys, unreadable_key
 from .point import CollectionConfig
 from .requests import encoded_json
@@ -135,6 +136,8 @@ class ServerCollections:
         if for_loading:
             optimizers = shown(body.get("optimizers_config") or {})
             body["optimizers_config"] = optimizers | {"max_optimization_threads": 0}
+            if strict := body.get("strict_mode_config"):
+                body["strict_mode_config"] = while_loading(strict)
         self.rest.ask("PUT", "", collection, encoded_json(body))
         self.take_back_limits(collection, config)
         if keys := self.kept_config(config).get("shard_keys"):
@@ -158,8 +161,10 @@ class ServerCollections:
         optimizers = config.get("optimizers_config") or {}
         threads = optimizers.get("max_optimization_threads")
         wanted = {"max_optimization_threads": "auto" if threads is None else threads}
-        wanted |= loaded(optimizers)
-        self.rest.ask("PATCH", "", collection, encoded_json({"optimizers_config": wanted}))
+        body = {"optimizers_config": wanted | loaded(optimizers)}
+        if (strict := config.get("strict_mode_config")) and while_loading(strict) != strict:
+            body["strict_mode_config"] = strict
+        self.rest.ask("PATCH", "", collection, encoded_json(body))
 
     def create_index(self, collection: str, field: str, schema: Any) -> None:
         body = {"field_name": field, "field_schema": index_params(schema)}
