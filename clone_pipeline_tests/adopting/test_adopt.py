@@ -106,6 +106,23 @@ def test_limits_that_are_off_bind_no_clone(qdrant_url: str, stores: Stores, lane
             assert contents(qdrant_url, clone.qdrant_collection) == expected
 
 
+@pytest.mark.parametrize("lane", ["stream", "native"])
+def test_what_a_collection_is_told_after_it_is_made_its_clone_is_told_too(
+    qdrant_url: str, stores: Stores, lane: str
+) -> None:
+    with made(qdrant_url, SHAPES["unnamed"]) as collection:
+        later = {"params": {"read_fan_out_factor": 2, "read_fan_out_delay_ms": 50}}
+        ask(qdrant_url, path(collection), later, "PATCH")
+        adopt(stores, collection)
+        clone = harness.clone(stores, "docs", "copy", lane=lane)
+        told = [
+            ask(qdrant_url, path(one))["config"]["params"]
+            for one in (collection, clone.qdrant_collection)
+        ]
+        assert told[0] == told[1]
+        assert told[0].items() >= later["params"].items()
+
+
 @pytest.mark.parametrize(
     ("shape", "limits"),
     [

@@ -24,6 +24,8 @@ _PARAMS = (
     "id_tracker",
 )
 
+# What it has to be told afterwards (Qdrant 1.18: `config_diff.rs`).
+_LATER_PARAMS = ("read_fan_out_factor", "read_fan_out_delay_ms")
 
 # States of a replica in which it answers, or needs not (Qdrant 1.18: replica_set_state.rs); while a
 # key is given more shards, the new one's points are read from the others.
@@ -120,9 +122,9 @@ def reported_index(schema: Any) -> dict[str, Any]:
 
 
 def create_body(config: CollectionConfig) -> dict[str, Any]:
-    """The request body that makes such a collection on a server; shard keys and payload indexes
-    come after it."""
-    later = ("shard_keys", "payload_schema")
+    """The request body that makes such a collection on a server; `later_params`, shard keys and
+    payload indexes come after it."""
+    later = ("shard_keys", "payload_schema", *_LATER_PARAMS)
     body = {key: value for key, value in config.items() if key not in later}
     vectors = body.get("vectors") or {}
     body["vectors"] = vectors[""] if vectors.keys() == {""} else vectors
@@ -130,6 +132,11 @@ def create_body(config: CollectionConfig) -> dict[str, Any]:
         # Else the server reports an empty object, which what is copied does not have.
         body.pop("sparse_vectors", None)
     return {key: value for key, value in body.items() if value is not None}
+
+
+def later_params(config: CollectionConfig) -> dict[str, Any]:
+    """The `params` to tell such a collection once it is made."""
+    return {key: config[key] for key in _LATER_PARAMS if config.get(key) is not None}
 
 
 def reported_config(info: dict[str, Any]) -> CollectionConfig:
@@ -140,7 +147,7 @@ def reported_config(info: dict[str, Any]) -> CollectionConfig:
     config: CollectionConfig = {
         "vectors": {"": vectors} if isinstance(vectors.get("size"), int) else vectors,
         "sparse_vectors": params.get("sparse_vectors") or {},
-        **{key: params[key] for key in _PARAMS if key in params},
+        **{key: params[key] for key in (*_PARAMS, *_LATER_PARAMS) if key in params},
         "hnsw_config": reported.get("hnsw_config"),
         "optimizers_config": reported.get("optimizer_config"),
         "wal_config": reported.get("wal_config"),

@@ -11,7 +11,14 @@ from typing import Any
 from ..errors import NotFound, StoreUnavailable, WorkError
 from .hidden import loaded, shown
 from .limits import while_loading
-from .models import create_body, index_params, reported_config, reported_keys, unreadable_key
+from .models import (
+    create_body,
+    index_params,
+    later_params,
+    reported_config,
+    reported_keys,
+    unreadable_key,
+)
 from .point import CollectionConfig
 from .requests import encoded_json
 from .rest import Rest
@@ -139,6 +146,8 @@ class ServerCollections:
             if strict := body.get("strict_mode_config"):
                 body["strict_mode_config"] = while_loading(strict)
         self.rest.ask("PUT", "", collection, encoded_json(body))
+        if params := later_params(config):
+            self.rest.ask("PATCH", "", collection, encoded_json({"params": params}))
         self.take_back_limits(collection, config)
         if keys := self.kept_config(config).get("shard_keys"):
             self.set_shard_keys(collection, keys)
