@@ -64,7 +64,7 @@ def dump(
 
     The catalog is one snapshot; points are as they are read, after it. Raises Conflict where
     `folder` exists and is not empty, StorageFailed where it cannot be written, NotFound where the
-    namespace's Qdrant collection does not exist.
+    namespace's Qdrant collection does not exist, StoreUnavailable.
     """
     counter = Counter(on_progress)
     with new_folder(folder) as output:
@@ -75,7 +75,9 @@ def dump(
                 documents = record_documents(connection, namespace_key, kind, counter)
                 output.write(file, (encode(document) + b"\n" for document in documents))
                 counter.end(Path(file).stem)
+        vectors.refuse_hidden(namespace.qdrant_collection)
         output.write(POINTS, _point_lines(vectors, namespace, counter))
+        vectors.refuse_hidden(namespace.qdrant_collection)
         counter.end("points")
         config, _ = config_and_keys(vectors, namespace, namespace.qdrant_collection)
         output.write(CONFIG, [encode_indented(config)])

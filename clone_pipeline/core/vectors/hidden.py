@@ -20,7 +20,7 @@ from ..errors import StoreUnavailable
 _SETTING = "prevent_unoptimized"
 # How often is looked while the server indexes them.
 _LOOK_SECONDS = 2.0
-# What a collection is called that is being indexed.
+# What a collection is called that is being indexed, or would be if it had threads for that.
 _INDEXING = "yellow"
 
 
@@ -48,8 +48,10 @@ def refuse_hidden(
     hidden = (told.get("update_queue") or {}).get("deferred_points") or in_segments
     if not hidden:
         return
-    indexes = told["status"] == _INDEXING
-    now = "and is indexing them" if indexes else f"but does not now (status {told['status']})"
+    threads = told["config"]["optimizer_config"].get("max_optimization_threads")
+    fine = (told["status"], told["optimizer_status"]) == (_INDEXING, "ok")
+    indexes = fine and threads != 0
+    now = "and is indexing them" if indexes else "but does not index them now"
     raise StoreUnavailable(
         f"{where} hides {hidden:,} points of {collection} until they are indexed "
         f"(`{_SETTING}`), {now}.",

@@ -89,7 +89,7 @@ class ServerStore(ServerCollections):
 
     def refuse_hidden(self, collection: str) -> None:
         self._limits.pop(collection, None)  # it may be configured otherwise by now
-        self._refuse_hidden(collection, self.hidden_in_segments(collection))
+        self._refuse_hidden(collection, self.hidden_in_segments(self.resolve(collection)))
 
     def count(self, collection: str, where: Filter | None = None) -> int:
         """Of all points, or of those that a filter fits. Raises WorkError where strict mode forbids

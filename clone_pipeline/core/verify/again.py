@@ -329,5 +329,7 @@ def _compare_points(
             retry=Retry(stores),
             meter=Meter(stores.clock),
         )
+        sides.retry(lambda: store.refuse_hidden(source.qdrant_collection))
+        sides.retry(lambda: there.refuse_hidden(name))
         for part in _slices(stores, clone):
             compare(sides, part, found, found)

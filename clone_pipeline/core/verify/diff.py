@@ -312,8 +312,9 @@ def _pages(
     store: VectorStore, side: _Side, key: ShardKey | None, retry: Retry
 ) -> Iterator[Iterable[EncodedPoint]]:
     page: EncodedPage
-    part = Slice(0, shard_key=key)
-    for page in read_slice(store, side.namespace.qdrant_collection, part, retry):
+    part, name = Slice(0, shard_key=key), side.namespace.qdrant_collection
+    retry(lambda: store.refuse_hidden(name))
+    for page in read_slice(store, name, part, retry):
         yield [side.point(point) for point in page.points]
 
 

@@ -249,6 +249,7 @@ def digest_all(
 ) -> list[Digest]:
     """The digest of every part of a collection as it is now, vectors included."""
     digests = {part.index: Digest() for part in parts}
+    retry(lambda: store.refuse_hidden(collection))
 
     def one(part: Slice) -> None:
         for page in read_if_there(store, collection, part, retry):

@@ -12,16 +12,20 @@ from typing import Any
 import pytest
 
 from clone_pipeline.core.errors import StoreUnavailable
+from clone_pipeline.core.points import retry
 from clone_pipeline.core.refresh.marks import mark
 from clone_pipeline.core.report import STEPS
 from clone_pipeline.core.steps import run_step
 from clone_pipeline.core.stores import Stores
 from clone_pipeline.core.vectors.server import ServerStore
+from clone_pipeline.core.verify import verify_pair
+from clone_pipeline.core.verify.diff import Looked, contrast
 
 from ... import harness, qdrant_server
 from ...adopting.test_adopt import adopt, stores_at
 from ...faults.place import wait_until
 from ...faults.rest import ask, newest_clone, points
+from ...properties.test_loads import archived
 
 pytestmark = pytest.mark.outside
 
@@ -199,6 +203,32 @@ def test_it_is_refreshed_by_what_has_changed(
         clone = harness.clone(stores, "docs", "copy", if_exists="replace", lane="auto")
         assert_whole(qdrant_url, collection, clone.qdrant_collection)
     assert clone.plan["base"] is not None or clone.plan["lane"] == "native"
+
+
+@pytest.mark.parametrize("what", ["verify", "diff", "dump", "dump into an archive"])
+def test_nothing_is_compared_or_dumped_that_is_not_whole(
+    qdrant_url: str,
+    collection: str,
+    stores: Stores,
+    what: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    harness.clone(stores, "docs", "copy")
+    monkeypatch.setattr(retry, "_LONGEST_SECONDS", 0.0)
+    configure(qdrant_url, collection, BUSY)
+    upsert(qdrant_url, collection, range(POINTS // 2), "second")
+    wait_until(lambda: hidden(qdrant_url, collection) > 0, "the points")
+    # What is hidden by then stays so.
+    configure(qdrant_url, collection, {"prevent_unoptimized": False})
+    look = {
+        "verify": lambda: verify_pair(stores, None, "docs", "copy"),
+        "diff": lambda: contrast(Looked(stores, None, "docs"), Looked(stores, None, "copy")),
+        "dump": lambda: harness.dump(stores, "docs", tmp_path / "dump"),
+        "dump into an archive": lambda: archived(stores, "docs"),
+    }[what]
+    with pytest.raises(StoreUnavailable, match="hides"):
+        look()
 
 
 def test_a_plan_says_that_it_cannot_be_read_now(

@@ -171,6 +171,7 @@ class _Points:
         return None if self._mark is None or now is None else now == self._mark
 
     def _read_mark(self) -> str | None:
+        self._retry(lambda: self._vectors.refuse_hidden(self._collection))
         told = self._vectors.last_write(self._collection)
         return None if told is None else mark_of(self._where, self._collection, told)
 
