@@ -83,7 +83,8 @@ def instrument(meter: Meter) -> None:
 
 
 def _operations() -> list[str]:
-    return [name for name in vars(VectorStore) if not name.startswith("_") and name != "close"]
+    found = [name for name, member in vars(VectorStore).items() if callable(member)]
+    return [name for name in found if not name.startswith("_") and name != "close"]
 
 
 def _measured_context(meter: Meter, part: str, function: Callable[..., Any]) -> Any:
